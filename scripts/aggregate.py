@@ -1,0 +1,15 @@
+"""One tidy table of measurements from all quality and speed jobs."""
+
+from sinkbench.aggregation import aggregate
+from sinkbench.job import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        aggregate(
+            snakemake.params.plan,
+            snakemake.input.quality,
+            snakemake.input.speed,
+            snakemake.input.schema,
+            snakemake.output.table,
+            snakemake.output.csv,
+        )

@@ -1,0 +1,8 @@
+"""Download one repository of the hub at its pinned revision."""
+
+from sinkbench.hub import fetch
+from sinkbench.job import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        fetch(**snakemake.params.repository)

@@ -1,0 +1,37 @@
+"""No cache at all: every token is a fresh pass over the sinks and the window. The recompute baseline."""
+
+import torch
+from torch import Tensor
+
+from sinkbench.nll import logits
+
+CACHE = "fresh"
+
+
+class Engine:
+    """Keeps token ids, not keys: [the first S | the last W + 1]."""
+
+    def __init__(self, model, policy, scorer):
+        self.model, self.visibility = model, policy.visibility(0)
+
+    def prefill(self, prompt: Tensor) -> Tensor:
+        self.sinks, self.recent = prompt[: self.visibility.sinks], prompt[self.visibility.sinks :]
+        return self._forward()
+
+    def step(self, token: Tensor) -> Tensor:
+        missing = self.visibility.sinks - len(self.sinks)
+        if missing > 0:
+            self.sinks = torch.cat((self.sinks, token))
+        else:
+            self.recent = torch.cat((self.recent, token))
+        return self._forward()
+
+    def cache_bytes(self) -> int:
+        return 0
+
+    @torch.inference_mode()
+    def _forward(self) -> Tensor:
+        self.recent = self.recent[-(self.visibility.recent + 1) :]
+        ids = torch.cat((self.sinks, self.recent))
+        hidden = self.model.gpt_neox(input_ids=ids[None], use_cache=False).last_hidden_state
+        return logits(self.model, hidden[0, -1:])[0]

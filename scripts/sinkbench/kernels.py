@@ -1,0 +1,57 @@
+"""Attention kernels for a chunk of queries over masked keys: one per device kind.
+
+A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors, so that the
+rule is written once (`parallel.ChunkStream`) and each kernel turns it into the mask that it wants.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class MaskedKernel:
+    """torch's scaled dot-product attention with a boolean mask; any device, any length."""
+
+    fixed_shapes = False
+
+    def mask(self, sees, queries: int, keys: int, device: torch.device):
+        """Boolean [queries, keys]: True where the query sees the key."""
+        slots = torch.arange(queries, device=device)[:, None], torch.arange(keys, device=device)
+        return sees(*slots)
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
+        """Attention output [batch, heads, queries, value_dim]."""
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+
+
+class FlexKernel:
+    """Compiled flex attention: skips the blocks outside the band (CUDA). Shapes must stay fixed."""
+
+    fixed_shapes = True
+
+    def mask(self, sees, queries: int, keys: int, device: torch.device):
+        """Block mask over [queries, keys]."""
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        def rule(batch, head, query_slot, key_slot):
+            return sees(query_slot, key_slot)
+
+        return create_block_mask(rule, None, None, queries, keys, device=device)
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
+        """Attention output [batch, heads, queries, value_dim]."""
+        return _compiled_flex()(query, key, value, block_mask=mask, scale=scale)
+
+
+@cache
+def _compiled_flex():
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=False)
+
+
+def kernel_for(device: torch.device) -> MaskedKernel | FlexKernel:
+    """The fast kernel of a device kind."""
+    return FlexKernel() if device.type == "cuda" else MaskedKernel()

@@ -1,0 +1,65 @@
+"""The tidy table of measurements: one row per number, in the columns of workflow/schemas/measurements."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from sinkbench.errors import UserError
+
+class Recorder:
+    """Collects rows; units come from the schema, so that a metric has one unit everywhere."""
+
+    def __init__(self, schema: dict):
+        self.schema, self.rows = schema, []
+
+    def add(self, about: dict, metric: str, value, low=None, high=None, n=None, **where) -> None:
+        """One number. `about` and `where` fill the columns that say what was measured."""
+        unit = self.schema["metrics"][metric]["unit"]
+        numbers = {"metric": metric, "value": value, "low": low, "high": high, "unit": unit, "n": n}
+        self.rows.append({"status": "ok", **about, **where, **numbers})
+
+    def frame(self) -> pd.DataFrame:
+        """All rows, validated, every column of the schema present."""
+        frame = pd.DataFrame(self.rows).reindex(columns=list(self.schema["columns"]))
+        for name, column in self.schema["columns"].items():
+            if column["type"] == "integer":
+                frame[name] = frame[name].astype("Int64")
+            elif column["type"] == "number":
+                frame[name] = frame[name].astype(float)
+        validate(frame, self.schema)
+        return frame
+
+
+def load_schema(path: str | Path) -> dict:
+    """The schema of measurements: {"columns": ..., "metrics": ...}."""
+    return yaml.safe_load(Path(path).read_text())
+
+
+def validate(frame: pd.DataFrame, schema: dict) -> None:
+    """Raise UserError unless `frame` has the schema's columns, types and metrics, and finite numbers."""
+    if list(frame.columns) != list(schema["columns"]):
+        raise UserError(f"measurements: columns are {list(frame.columns)}, not {list(schema['columns'])}")
+    for name, column in schema["columns"].items():
+        values = frame[name].dropna()
+        if len(values) < len(frame) and not column.get("nullable"):
+            raise UserError(f"measurements: column {name} has empty cells")
+        _check_type(name, values, column["type"])
+    unknown = set(frame["metric"]) - set(schema["metrics"])
+    if unknown:
+        raise UserError(f"measurements: unknown metric {', '.join(sorted(unknown))}")
+    good = frame[frame["status"] == "ok"]
+    if not np.isfinite(good["value"]).all():
+        raise UserError("measurements: a number is NaN or infinite although its status is ok")
+
+
+def _check_type(name: str, values: pd.Series, kind: str) -> None:
+    checks = {
+        "string": lambda value: isinstance(value, str),
+        "integer": lambda value: float(value).is_integer(),
+        "number": lambda value: isinstance(float(value), float),
+    }
+    wrong = [value for value in values if not checks[kind](value)]
+    if wrong:
+        raise UserError(f"measurements: column {name}: {wrong[0]!r} is not of type {kind}")

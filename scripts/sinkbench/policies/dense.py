@@ -1,0 +1,32 @@
+"""Plain causal attention: every key is kept, so memory grows with the text."""
+
+from dataclasses import dataclass
+
+from sinkbench.errors import UserError
+from sinkbench.visibility import Visibility
+
+
+@dataclass(frozen=True)
+class Policy:
+    """max_tokens caps how much of each document is scored, since time and memory grow with it."""
+
+    max_tokens: int
+
+    label = ""
+    cache = "growing"
+
+    def __post_init__(self):
+        if not isinstance(self.max_tokens, int) or self.max_tokens < 2:
+            raise UserError(f"with.max_tokens: {self.max_tokens!r} is not a whole number of at least 2")
+
+    def visibility(self, length: int) -> Visibility:
+        return Visibility(sinks=0, recent=length)
+
+    def positions(self, length: int) -> range:
+        return range(min(length, self.max_tokens) - 1)
+
+    def nll_at(self, scorer, document, positions):
+        return scorer.dense(document[: max(positions) + 2])[list(positions)]
+
+    def timed_at(self, speed: dict) -> tuple[str, list[int]]:
+        return "context", speed["contexts"]

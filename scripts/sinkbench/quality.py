@@ -1,0 +1,74 @@
+"""One quality job: the exact per-token NLLs of one method over one corpus."""
+
+import pandas as pd
+import torch
+
+from sinkbench import policies, quantizations
+from sinkbench.environment import environment
+from sinkbench.errors import UserError
+from sinkbench.models import load_model
+from sinkbench.progress import Progress
+from sinkbench.records import stamp
+from sinkbench.scorer import Scorer
+from sinkbench.store import write_table
+from sinkbench.tokens import load_documents
+
+
+def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write document, position (index t) and nll (of token t + 1, nats, float32) for every scored t.
+
+    A NaN or an infinity anywhere makes the whole run invalid: the table is then empty and its status says
+    where, so that no number of such a run reaches a result.
+
+    Args:
+        settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
+    """
+    policy = policies.build(settings["policy"], settings["with"])
+    documents = load_documents(tokens_path)
+    positions = _positions(policy, documents)
+    model = load_model(settings["model"], settings["device"])
+    model = quantizations.apply(settings["quantization"], model)
+    total = sum(map(len, positions.values()))
+    with Progress(settings["label"], total=total) as progress:
+        scorer = Scorer(model, settings["chunk_tokens"], progress)
+        frames = [_score(scorer, policy, name, documents[name], positions[name]) for name in positions]
+    frame = pd.concat(frames, ignore_index=True)
+    status = _status(frame)
+    if status != "ok":
+        print(f"INVALID {settings['label']}: {status}", flush=True)
+        frame = frame.iloc[:0]
+    notes = {"stamp": stamp(settings), "status": status, "environment": environment(settings["device"])}
+    write_table(output_path, frame, notes)
+
+
+def _positions(policy, documents: dict) -> dict:
+    """Scored positions of each document that has any; UserError if none has."""
+    positions = {name: policy.positions(len(ids)) for name, ids in documents.items()}
+    positions = {name: indices for name, indices in positions.items() if len(indices)}
+    if not positions:
+        longest = max(map(len, documents.values()))
+        raise UserError(f"{policy}: every document is too short to score (the longest has {longest} tokens)")
+    return positions
+
+
+def _score(scorer: Scorer, policy, name: str, ids, positions) -> pd.DataFrame:
+    document = torch.from_numpy(ids).to(scorer.model.device)
+    check_vocabulary(scorer.model, document, name)
+    nll = policy.nll_at(scorer, document, positions).cpu().numpy()
+    return pd.DataFrame({"document": name, "position": list(positions), "nll": nll})
+
+
+def check_vocabulary(model, document: torch.Tensor, name: str) -> None:
+    """Raise UserError if the tokenizer speaks of tokens that the model does not have."""
+    largest, size = int(document.max()), model.config.vocab_size
+    if largest >= size:
+        raise UserError(f"document {name!r} has token id {largest}, the model's vocabulary ends at {size - 1}")
+
+
+def _status(frame: pd.DataFrame) -> str:
+    finite = frame.nll.abs() < float("inf")
+    if finite.all():
+        return "ok"
+    first = frame[~finite].iloc[0]
+    count = int((~finite).sum())
+    return f"invalid: {count} NLLs are NaN or infinite, the first in {first.document} at position {first.position}"

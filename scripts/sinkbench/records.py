@@ -1,0 +1,50 @@
+"""Small text records: whole or not at all, and the stamp that says what a result was made from."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sinkbench.errors import UserError
+
+
+def stamp(settings: dict) -> str:
+    """A short hash of a job's settings, its code's fingerprint among them."""
+    canonical = json.dumps(settings, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Indented JSON."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: str | Path, content: str) -> None:
+    """A text file."""
+    with replacing(path) as partial:
+        partial.write_text(content)
+
+
+def read_json(path: str | Path) -> dict:
+    """Parsed JSON; UserError if the file is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable record ({error}); delete it and run again") from error

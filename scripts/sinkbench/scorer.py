@@ -1,0 +1,91 @@
+"""The exact evaluator: per-token NLLs of a document under a visibility rule, in parallel form."""
+
+import torch
+from torch import Tensor
+
+from sinkbench.attention import forward_hidden, streaming_attention
+from sinkbench.kernels import kernel_for
+from sinkbench.nll import token_nll
+from sinkbench.parallel import ChunkStream
+from sinkbench.visibility import Visibility
+
+
+class Scorer:
+    """Scores documents with one model.
+
+    Args:
+        model: a GPT-NeoX for causal language modelling, in eval mode.
+        chunk_tokens: tokens scored per forward pass; memory grows with budget + chunk_tokens.
+        progress: called with the number of tokens that each pass has scored.
+    """
+
+    def __init__(self, model, chunk_tokens: int, progress=lambda tokens: None):
+        self.model, self.chunk_tokens, self.progress = model, chunk_tokens, progress
+        self.kernel = kernel_for(model.device)
+
+    @torch.inference_mode()
+    def stream(self, document: Tensor, visibility: Visibility) -> Tensor:
+        """NLL of tokens 1 .. T-1 given all before, float32 [T - 1], of document ids [T]."""
+        inputs, targets = document[:-1], document[1:]
+        stream = ChunkStream(self.model, visibility, self.kernel)
+        size = self._chunk_size(visibility)
+        chunks = zip(inputs.split(size), targets.split(size), strict=True)
+        return torch.cat([self._chunk(stream, *chunk) for chunk in chunks])
+
+    def dense(self, document: Tensor) -> Tensor:
+        """The same with plain causal attention: keys of the whole document stay in memory."""
+        return self.stream(document, Visibility(sinks=0, recent=len(document)))
+
+    @torch.inference_mode()
+    def prefill(self, prompt: Tensor, visibility: Visibility) -> tuple[ChunkStream, Tensor]:
+        """The stream after `prompt` [T] and the last hidden state [1, hidden]."""
+        stream = ChunkStream(self.model, visibility, self.kernel)
+        for chunk in prompt.split(self._chunk_size(visibility)):
+            hidden = self._hidden(stream, chunk)
+        return stream, hidden[-1:]
+
+    @torch.inference_mode()
+    def recompute(self, document: Tensor, positions: list[int], visibility: Visibility) -> Tensor:
+        """NLL of the token after each position, float32, from a fresh pass over what it may see.
+
+        The pass reads [the first S tokens | the last W + 1] as one short text, at positions 0 .. budget;
+        before the budget is full that is the whole prefix, so those NLLs are dense ones.
+        """
+        full = [t for t in positions if t >= visibility.budget]
+        index = torch.tensor(full, dtype=torch.long, device=document.device)
+        parts = [self._fresh(document, batch, visibility) for batch in index.split(self._batch(visibility))]
+        early = [t for t in positions if t < visibility.budget]
+        if early:
+            parts.insert(0, self.dense(document[: max(early) + 2])[early])
+        return torch.cat(parts)
+
+    def _chunk_size(self, visibility: Visibility) -> int:
+        """The first chunk must hold every sink."""
+        return max(self.chunk_tokens, visibility.sinks)
+
+    def _chunk(self, stream: ChunkStream, inputs: Tensor, targets: Tensor) -> Tensor:
+        nll = token_nll(self.model, self._hidden(stream, inputs), targets)
+        self.progress(len(inputs))
+        return nll
+
+    def _hidden(self, stream: ChunkStream, inputs: Tensor) -> Tensor:
+        """Hidden states [tokens, hidden] of one chunk, padded at its end where the kernel wants it."""
+        sinks = stream.visibility.sinks
+        full = self._chunk_size(stream.visibility) if self.kernel.fixed_shapes else sinks
+        padding = max(0, full - len(inputs))
+        ids = torch.nn.functional.pad(inputs, (0, padding))
+        stream.begin(len(inputs), padding)
+        with streaming_attention(self.model):
+            return forward_hidden(self.model, ids[None], stream)[0, : len(inputs)]
+
+    def _batch(self, visibility: Visibility) -> int:
+        return max(1, self.chunk_tokens // (visibility.budget + 1))
+
+    def _fresh(self, document: Tensor, positions: Tensor, visibility: Visibility) -> Tensor:
+        """One batch of fresh passes; positions at or past the budget."""
+        recent = torch.arange(-visibility.recent, 1, device=document.device)
+        sinks = torch.arange(visibility.sinks, device=document.device)
+        index = torch.cat((sinks.expand(len(positions), -1), positions[:, None] + recent), dim=1)
+        hidden = self.model.gpt_neox(document[index], use_cache=False).last_hidden_state[:, -1]
+        self.progress(len(positions))
+        return token_nll(self.model, hidden, document[positions + 1])

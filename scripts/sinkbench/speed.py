@@ -1,0 +1,112 @@
+"""One speed job: time and memory of one run (method and engine), and the NLLs of what was timed."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sinkbench import engines, policies, quantizations
+from sinkbench.bandwidth import BandwidthProbe
+from sinkbench.clock import time_decode
+from sinkbench.environment import environment
+from sinkbench.errors import Unavailable
+from sinkbench.memory import peak_bytes, reset_peak
+from sinkbench.models import cache_bytes_per_key, load_model, weight_bytes_per_token
+from sinkbench.nll import token_nll_of_logits
+from sinkbench.progress import Progress
+from sinkbench.records import stamp
+from sinkbench.quality import check_vocabulary
+from sinkbench.scorer import Scorer
+from sinkbench.store import write_table
+from sinkbench.tokens import load_documents
+
+
+def measure_speed(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write the per-step times (kind, point, repetition, step, ms) and, as notes, a summary per point.
+
+    An engine that cannot run here leaves an empty table whose status says why; it never falls back.
+
+    Args:
+        settings: model, device, policy, with, engine, chunk_tokens, speed (see study.Study.speed_settings).
+    """
+    notes = {"stamp": stamp(settings), "environment": environment(settings["device"])}
+    try:
+        steps, measured = _Bench(settings, tokens_path).measure()
+        notes |= {"status": "ok", **measured}
+    except (Unavailable, torch.OutOfMemoryError) as error:
+        notes |= {"status": f"unavailable: {str(error).splitlines()[0]}"}
+        steps = pd.DataFrame(columns=["kind", "point", "repetition", "step", "ms"])
+        print(f"UNAVAILABLE {settings['label']}: {notes['status']}", flush=True)
+    write_table(output_path, steps, notes)
+
+
+class _Bench:
+    def __init__(self, settings: dict, tokens_path: str):
+        self.settings, self.speed = settings, settings["speed"]
+        self.policy = policies.build(settings["policy"], settings["with"])
+        self.kind, self.points = self.policy.timed_at(self.speed)
+        model = load_model(settings["model"], settings["device"])
+        self.model = quantizations.apply(settings["quantization"], model)
+        self.scorer = Scorer(self.model, settings["chunk_tokens"])
+        self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
+        self.text = self._text(load_documents(tokens_path))
+
+    def measure(self) -> tuple[pd.DataFrame, dict]:
+        """Points are interleaved: each repetition visits all of them, beside a bandwidth measurement."""
+        probe = BandwidthProbe(self.model.device)
+        frames, points, bandwidths = [], [], []
+        rounds = self.speed["repetitions"]
+        with Progress(self.settings["label"], "points", rounds * len(self.points)) as progress:
+            for repetition in range(rounds):
+                bandwidths.append(probe())
+                for point in self.points:
+                    frame, summary = self._repetition(point, repetition)
+                    frames.append(frame)
+                    points.append(summary)
+                    progress(1)
+        notes = {"points": points, "bandwidth_bytes_per_s": bandwidths, "score": self._score()}
+        return pd.concat(frames, ignore_index=True), notes
+
+    def _repetition(self, point: int, repetition: int) -> tuple[pd.DataFrame, dict]:
+        reset_peak(self.model.device)
+        timing = time_decode(self.engine, self.text[:point], self.speed["warmup"], self.speed["steps"])
+        step = np.arange(len(timing.steps_ms))
+        where = {"kind": self.kind, "point": point, "repetition": repetition}
+        summary = {
+            **where,
+            "ttft_ms": timing.ttft_ms,
+            "tpot_ms": timing.tpot_ms,
+            "peak_memory_bytes": peak_bytes(self.model.device),
+            "cache_bytes": self.engine.cache_bytes(),
+            "bytes_per_step": self._bytes_per_step(point),
+        }
+        return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms}), summary
+
+    def _bytes_per_step(self, point: int) -> int:
+        """Bytes that a step must read: the weights, and the keys and values that it sees."""
+        middle = point + self.speed["warmup"] + self.speed["steps"] // 2
+        cached = engines.cache_form(self.settings["engine"]) != "fresh"
+        keys = self.policy.visibility(middle).keys_at(middle) if cached else 0
+        return weight_bytes_per_token(self.model) + keys * cache_bytes_per_key(self.model)
+
+    def _score(self) -> dict:
+        """Mean and largest |NLL difference| to the exact evaluator, around the point where a cache fills."""
+        count = self.speed["score_tokens"]
+        budget = self.policy.visibility(min(self.points)).budget
+        start = max(1, budget - count // 2)
+        ids = self.text[: start + count]
+        exact = self.policy.nll_at(self.scorer, ids, range(start - 1, start + count - 1))
+        gap = (self._decoded_nll(ids, start) - exact).abs()
+        return {"from": start - 1, "tokens": count, "mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
+
+    def _decoded_nll(self, ids: torch.Tensor, start: int) -> torch.Tensor:
+        scores = [self.engine.prefill(ids[:start])]
+        scores += [self.engine.step(token) for token in ids[start:-1].split(1)]
+        return token_nll_of_logits(torch.stack(scores), ids[start:])
+
+    def _text(self, documents: dict) -> torch.Tensor:
+        """The corpus as one stream, repeated until it is long enough for every point."""
+        ids = np.concatenate(list(documents.values()))
+        needed = max(self.points) + self.speed["score_tokens"] + 1
+        text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
+        check_vocabulary(self.model, text, "of the timed stream")
+        return text

@@ -1,0 +1,87 @@
+"""Token files: one parquet per corpus, one row per document, and a record of how they were made."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from tokenizers import Tokenizer
+
+from sinkbench.corpora import documents
+from sinkbench.errors import UserError
+from sinkbench.hub import file_sha256, local_folder
+from sinkbench.progress import Progress
+from sinkbench.records import stamp, write_json
+from sinkbench.store import read_table, write_table
+
+
+def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
+    """Write the token file and its record.
+
+    Args:
+        settings: {"corpus": an entry of the config's `corpora`, "tokenizer": ..., "code": fingerprint}.
+
+    The file has the columns document, token_ids (list of int32) and sha256 (of the ids as little-endian int32).
+    """
+    corpus = settings["corpus"]
+    tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
+    tokenizer = load_tokenizer(tokenizer_path)
+    start = _start_ids(tokenizer, corpus, tokenizer_path)
+    rows = []
+    with Progress(f"tokenize {corpus['name']}", unit="documents") as progress:
+        for name, text in documents(corpus):
+            ids = start + tokenizer.encode(text, add_special_tokens=False).ids
+            rows.append(_row(name, ids[: corpus.get("max_tokens")]))
+            progress(1)
+    frame = pd.DataFrame(rows)
+    write_table(tokens_path, frame, {"stamp": stamp(settings)})
+    write_json(record_path, _record(settings, frame, tokenizer_path))
+
+
+def load_tokenizer(path) -> Tokenizer:
+    """A tokenizer.json; UserError if it is missing or damaged."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust library raises plain Exception
+        raise UserError(f"{path}: not a readable tokenizer ({error})") from None
+
+
+def load_documents(path: str) -> dict[str, np.ndarray]:
+    """Token ids, int64 [tokens], of each document of a token file; UserError if one was altered."""
+    frame, _ = read_table(path)
+    for row in frame.itertuples():
+        if _digest(row.token_ids) != row.sha256:
+            raise UserError(f"{path}: document {row.document!r} does not match its recorded hash; delete the file")
+    return {row.document: row.token_ids.astype(np.int64) for row in frame.itertuples()}
+
+
+def _start_ids(tokenizer: Tokenizer, corpus: dict, path) -> list[int]:
+    """The id of the token that documents start with, if the config names one."""
+    token = corpus.get("start_token")
+    if token is None:
+        return []
+    if tokenizer.token_to_id(token) is None:
+        raise UserError(f"corpora.{corpus['name']}.start_token: {token!r} is not in the vocabulary of {path}")
+    return [tokenizer.token_to_id(token)]
+
+
+def _row(name: str, ids: list[int]) -> dict:
+    array = np.asarray(ids, dtype=np.int32)
+    return {"document": name, "token_ids": array, "sha256": _digest(array)}
+
+
+def _digest(ids: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i4").tobytes()).hexdigest()
+
+
+def _record(settings: dict, frame: pd.DataFrame, tokenizer_path) -> dict:
+    counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
+    return {
+        "stamp": stamp(settings),
+        "corpus": settings["corpus"],
+        "tokenizer": settings["tokenizer"],
+        "tokenizer_sha256": file_sha256(tokenizer_path),
+        "documents": len(counts),
+        "tokens": sum(counts.values()),
+        "tokens_per_document": counts,
+        "sha256_per_document": dict(zip(frame.document, frame.sha256, strict=True)),
+    }

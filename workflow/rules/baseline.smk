@@ -1,0 +1,41 @@
+# Dense, window-only and recompute. The streaming rules share these bodies.
+
+
+rule baseline_quality:
+    input:
+        model=study.model_files(),
+        tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
+    output:
+        nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
+    params:
+        settings=lambda wildcards: study.quality_settings(wildcards.method, wildcards.corpus),
+    wildcard_constraints:
+        method=one_of(study.methods_of("baseline")),
+    resources:
+        gpu=1,
+    log:
+        f"{RESULTS}/logs/nll/{{method}}/{{corpus}}.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    script:
+        "../../scripts/measure_quality.py"
+
+
+rule baseline_speed:
+    input:
+        model=study.model_files(),
+        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+    output:
+        steps=f"{RESULTS}/speed/{{run}}.parquet",
+    params:
+        settings=lambda wildcards: study.speed_settings(wildcards.run),
+    wildcard_constraints:
+        run=one_of(study.runs_of("baseline")),
+    resources:
+        gpu=1,
+    log:
+        f"{RESULTS}/logs/speed/{{run}}.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    script:
+        "../../scripts/measure_speed.py"

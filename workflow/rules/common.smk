@@ -1,0 +1,48 @@
+# What the rules share: the study read from the config, and the check before any job starts.
+
+import re
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+
+from sinkbench.configuration import validate
+from sinkbench.errors import UserError
+from sinkbench.fingerprint import fingerprint
+from sinkbench.preflight import check
+from sinkbench.study import Study
+
+CONFIG_FILES = [str(path) for path in workflow.configfiles]
+
+try:
+    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", CONFIG_FILES)
+    study = Study(config)
+except UserError as error:
+    raise WorkflowError(f"{CONFIG_FILES[-1]}: {error}")
+
+RESULTS = f"results/{study.name}"
+
+
+def code(*files):
+    """Fingerprint of scripts (paths under scripts/) and of all that they import."""
+    return fingerprint(f"{workflow.basedir}/scripts", *files)
+
+
+def one_of(words):
+    """A wildcard constraint that matches exactly these words, or nothing if there are none."""
+    return "|".join(re.escape(word) for word in words) or "(?!)"
+
+
+def results_of(study):
+    """Every file that a complete study has."""
+    tables = expand(f"{RESULTS}/tables/{{table}}.html", table=study.config["tables"])
+    figures = expand(f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"])
+    return [*tables, *figures, f"{RESULTS}/report/landing.rst"]
+
+
+onstart:
+    # Not on a cluster's head node, which need not have what its compute nodes have.
+    if workflow.local_exec:
+        try:
+            check(study)
+        except UserError as error:
+            raise WorkflowError(str(error))

@@ -1,0 +1,14 @@
+rule tokenize:
+    input:
+        lambda wildcards: study.text_files(wildcards.corpus),
+    output:
+        tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
+        record=f"{RESULTS}/tokens/{{corpus}}.json",
+    params:
+        settings=lambda wildcards: study.tokens_settings(wildcards.corpus),
+    log:
+        f"{RESULTS}/logs/tokenize/{{corpus}}.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    script:
+        "../../scripts/tokenize_corpus.py"
