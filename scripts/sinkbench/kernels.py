@@ -8,6 +8,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
 
@@ -15,6 +16,11 @@ class MaskedKernel:
     """torch's scaled dot-product attention with a boolean mask; any device, any length."""
 
     fixed_shapes = False
+
+    @staticmethod
+    def prepare(function):
+        """`function` as this kernel's callers should run it: as it is."""
+        return function
 
     def mask(self, sees, queries: int, keys: int, device: torch.device):
         """Boolean [queries, keys]: True where the query sees the key."""
@@ -31,10 +37,13 @@ class FlexKernel:
 
     fixed_shapes = True
 
+    @staticmethod
+    def prepare(function):
+        """`function` compiled into one kernel, since elementwise passes over a chunk cost memory traffic."""
+        return _compiled(function)
+
     def mask(self, sees, queries: int, keys: int, device: torch.device):
         """Block mask over [queries, keys]."""
-        from torch.nn.attention.flex_attention import create_block_mask
-
         def rule(batch, head, query_slot, key_slot):
             return sees(query_slot, key_slot)
 
@@ -42,14 +51,13 @@ class FlexKernel:
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
         """Attention output [batch, heads, queries, value_dim]."""
-        return _compiled_flex()(query, key, value, block_mask=mask, scale=scale)
+        return _compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale)
 
 
 @cache
-def _compiled_flex():
-    from torch.nn.attention.flex_attention import flex_attention
-
-    return torch.compile(flex_attention, dynamic=False)
+def _compiled(function):
+    """One compiled copy for the whole process, whoever asks."""
+    return torch.compile(function, dynamic=False)
 
 
 def kernel_for(device: torch.device) -> MaskedKernel | FlexKernel:

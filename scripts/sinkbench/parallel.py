@@ -88,7 +88,7 @@ class ChunkStream(Cache):
 
     def _with_carried(self, key_states: Tensor, value_states: Tensor, layer_idx: int):
         turn = widen_recent if self.visibility.sinks else rotate_head
-        keys = turn(key_states, self._own)
+        keys = self.kernel.prepare(turn)(key_states, self._own)
         if layer_idx not in self.carried:
             self.carried[layer_idx] = self._first_carried(key_states, keys, value_states)
         carried_keys, carried_values = self.carried[layer_idx]
@@ -112,9 +112,9 @@ class ChunkStream(Cache):
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         """Attention output [batch, heads, tokens, head_dim] of unrotated queries."""
         if self.visibility.sinks:
-            query = widen_query(query, self._own, self._capped)
+            query = self.kernel.prepare(widen_query)(query, self._own, self._capped)
         else:
-            query = rotate_head(query, self._own)
+            query = self.kernel.prepare(rotate_head)(query, self._own)
         return self.kernel(query, keys, values, self._mask, scaling)
 
 

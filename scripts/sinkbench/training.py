@@ -18,7 +18,7 @@ from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 from sinkbench.environment import environment
 from sinkbench.models import random_model
 from sinkbench.nll import token_nll
-from sinkbench.store import write_json
+from sinkbench.records import write_json
 from sinkbench.training_data import END_OF_TEXT, TrainingData, prepare, sample, token_bytes
 
 MONITOR_WINDOWS = 64  # unseen windows of each kind that are scored during training

@@ -1,0 +1,108 @@
+"""The exact evaluator against token-by-token decoding: the same model, the same text, one run.
+
+    python benchmarks/evaluator.py --device cpu                          # embedded demonstration model
+    python benchmarks/evaluator.py --device cuda --shape pythia-2.8b     # random weights: times only
+
+Prints tokens/s of the evaluator, of our eager ring and of the reference formulation (rotate all keys,
+concatenate; re-implemented in engines/reference.py), and how far their NLLs lie apart.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from sinkbench import engines, policies  # noqa: E402
+from sinkbench.clock import synchronise  # noqa: E402
+from sinkbench.corpora import documents  # noqa: E402
+from sinkbench.models import load_model  # noqa: E402
+from sinkbench.nll import token_nll_of_logits  # noqa: E402
+from sinkbench.scorer import Scorer  # noqa: E402
+from sinkbench.tokens import load_tokenizer  # noqa: E402
+
+DEMO = ROOT / "resources/demo-model"
+MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
+
+
+def main() -> None:
+    options = parse()
+    model = load_model(model_settings(options), options.device)
+    text = stdlib_tokens(options.tokens + 1).to(options.device)
+    policy = policies.build("streaming", {"budget": options.budget, "sinks": options.sinks})
+    scorer = Scorer(model, options.chunk)
+    exact, rate = evaluate(scorer, policy, text, options.repetitions)
+    peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if options.device == "cuda" else ""
+    print(f"{'evaluator':12s} {rate:12,.1f} tokens/s  chunk {options.chunk}{peak}", flush=True)
+    for name, count in (("eager", options.decode), ("reference", options.decode)):
+        engine = engines.build(name, model, policy, scorer)
+        start = options.budget if name == "eager" else options.tokens - count
+        decoded, decode_rate = decode(engine, text, policy, start, count)
+        gap = (decoded - exact[start : start + count]).abs()
+        print(
+            f"{name:12s} {decode_rate:12,.1f} tokens/s  evaluator is {rate / decode_rate:,.0f} x faster; "
+            f"|NLL difference| mean {gap.mean():.1e} max {gap.max():.1e} nats on {count} tokens",
+            flush=True,
+        )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--shape", choices=("demo", "pythia-2.8b"), default="demo")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--budget", type=int, default=512)
+    parser.add_argument("--sinks", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=16384, help="tokens that the evaluator scores")
+    parser.add_argument("--chunk", type=int, default=512)
+    parser.add_argument("--decode", type=int, default=256, help="tokens decoded one by one, cache full")
+    parser.add_argument("--repetitions", type=int, default=3)
+    return parser.parse_args()
+
+
+def model_settings(options: argparse.Namespace) -> dict:
+    if options.shape == "demo":
+        return {"source": "folder", "path": str(DEMO), "dtype": options.dtype}
+    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
+    return study["model"] | {"dtype": options.dtype}
+
+
+def stdlib_tokens(count: int) -> torch.Tensor:
+    """Token ids of the standard library's longest modules, repeated as needed."""
+    tokenizer = load_tokenizer(DEMO / "tokenizer.json")
+    corpus = {"name": "stdlib", "kind": "stdlib", "modules": MODULES}
+    ids = [id for _, text in documents(corpus) for id in tokenizer.encode(text).ids]
+    return torch.from_numpy(np.resize(np.array(ids, dtype=np.int64), count))
+
+
+def evaluate(scorer: Scorer, policy, text: torch.Tensor, repetitions: int) -> tuple[torch.Tensor, float]:
+    """Exact NLLs and tokens/s (median), after one untimed pass that compiles what is to be compiled."""
+    times = []
+    for _ in range(repetitions + 1):
+        synchronise(text.device)
+        begun = time.perf_counter()
+        exact = scorer.stream(text, policy.visibility(0))
+        synchronise(text.device)
+        times.append(time.perf_counter() - begun)
+    return exact, len(exact) / float(np.median(times[1:]))
+
+
+def decode(engine, text: torch.Tensor, policy, start: int, count: int) -> tuple[torch.Tensor, float]:
+    """NLLs of `count` tokens decoded from position `start` on, and tokens/s in the steady state."""
+    scores = [engine.prefill(text[: start + 1])]
+    synchronise(text.device)
+    begun = time.perf_counter()
+    scores += [engine.step(token) for token in text[start + 1 : start + count].split(1)]
+    synchronise(text.device)
+    rate = (count - 1) / (time.perf_counter() - begun)
+    return token_nll_of_logits(torch.stack(scores), text[start + 1 : start + count + 1]), rate
+
+
+if __name__ == "__main__":
+    main()

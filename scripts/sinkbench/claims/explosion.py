@@ -1,0 +1,34 @@
+"""Why a long stream needs a cache policy at all: dense attention beyond what the model was trained on."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from sinkbench.cells import Estimate, ratio
+from sinkbench.claims import Finding, at_least
+from sinkbench.readings import NotMeasured, full_budget, method_of, pick
+
+CLAIM = "Dense attention breaks down beyond the trained length"
+THRESHOLD = "perplexity beyond the full budget (the trained length) at least 2 times that before it"
+LIMIT = 2.0
+
+
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """One per corpus."""
+    length = full_budget(measurements)
+    bins = pick(measurements, "perplexity_bin", method=method_of(measurements, "dense"))
+    for corpus, rows in bins.groupby("corpus", sort=False):
+        beyond = rows["position"] >= length
+        if beyond.all() or not beyond.any():
+            raise NotMeasured("")
+        before, after = _pooled(rows[~beyond]), _pooled(rows[beyond])
+        measured = f"dense {before} before and {after} beyond {length:,} tokens on {corpus}"
+        yield Finding(measured, at_least(ratio(after, before), LIMIT))
+
+
+def _pooled(bins: pd.DataFrame) -> Estimate:
+    """Perplexity of several bins together; the interval pools all low and all high ends, so it is cautious."""
+    weights = bins["n"].astype(float)
+    ends = (np.exp(np.average(np.log(bins[name].astype(float)), weights=weights)) for name in ("value", "low", "high"))
+    return Estimate(*ends, spec=",.1f")

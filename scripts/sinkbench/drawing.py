@@ -1,0 +1,107 @@
+"""What all figures share: one colour per policy, one marker per budget, readable type, byte-equal files."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from sinkbench import policies
+from sinkbench.readings import matching, usable
+from sinkbench.records import replacing
+
+# Okabe & Ito (2008): told apart under every common form of colour blindness.
+COLOURS = {"streaming": "#0072B2", "window": "#E69F00", "dense": "#D55E00", "recompute": "#009E73"}
+FURTHER_COLOURS = ("#CC79A7", "#56B4E9", "#000000", "#B8A800")
+MARKERS = "os^Dv<>Ph"  # from the largest budget down
+UNBOUNDED_MARKER = "X"
+GREY = "#666666"
+WIDTH_INCHES = 6.5  # the text of a page
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
+    "svg.hashsalt": "sinkbench",  # with no date in the file, the same numbers give the same bytes
+    "pdf.fonttype": 42,
+}
+UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write the figure in the formats that the paths' extensions name."""
+    with matplotlib.rc_context(STYLE):
+        for path in map(Path, paths):
+            with replacing(path) as partial:
+                figure.savefig(partial, format=path.suffix[1:], metadata=UNDATED[path.suffix])
+
+
+def panels(names: list[str], height_inches: float) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel per name, above each other; the names are titles if there are several."""
+    figure = Figure(figsize=(WIDTH_INCHES, height_inches * len(names)), layout="constrained")
+    axes = list(figure.subplots(len(names), squeeze=False)[:, 0])
+    for axis, name in zip(axes, names, strict=True):
+        axis.set_title(name if len(names) > 1 else "", loc="left")
+    return figure, axes
+
+
+def colour(policy: str) -> str:
+    """The colour of a policy; those that are not named above take the further ones in alphabetical order."""
+    others = [word for word in policies.available() if word not in COLOURS]
+    return COLOURS.get(policy) or FURTHER_COLOURS[others.index(policy) % len(FURTHER_COLOURS)]
+
+
+def look(measurements: pd.DataFrame, row: Mapping) -> dict:
+    """Colour by policy, marker by budget; hollow and dashed without sinks. Arguments of Axes.plot."""
+    ink = colour(row["policy"])
+    hollow = row["sinks"] == 0 if not pd.isna(row["sinks"]) else False
+    return {
+        "color": ink,
+        "marker": _marker(measurements, row["budget"]),
+        "markerfacecolor": "white" if hollow else ink,
+        "linestyle": "--" if hollow else "-",
+    }
+
+
+def label(row: Mapping, measurements: pd.DataFrame) -> str:
+    """A method as a figure names it, with its engine where the study has several for it."""
+    engines = matching(measurements, method=row["method"])["engine"].dropna().unique()
+    name = row["method"].replace("-", " ")
+    return f"{name} {row['engine']}" if len(engines) > 1 and not pd.isna(row["engine"]) else name
+
+
+def lines(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """(first row, rows by position) of every method and engine that has the metric."""
+    rows = matching(usable(measurements), metric=metric, **where)
+    for _, line in rows.groupby(["method", "engine"], sort=False, dropna=False):
+        line = line.sort_values("position")
+        yield line.iloc[0].to_dict(), line
+
+
+def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
+    """A logarithmic axis with plain numbers at its ticks: the given ones, or a readable few."""
+    axis = getattr(axes, f"{which}axis")
+    getattr(axes, f"set_{which}scale")("log")
+    low, high = axis.get_view_interval()
+    if ticks is not None:
+        axis.set_major_locator(FixedLocator(ticks))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high / low > 8 else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _marker(measurements: pd.DataFrame, budget) -> str:
+    if pd.isna(budget):
+        return UNBOUNDED_MARKER
+    budgets = sorted(measurements["budget"].dropna().unique(), reverse=True)
+    return MARKERS[budgets.index(budget) % len(MARKERS)]

@@ -1,0 +1,97 @@
+"""Perplexity against time per token, with the frontier of runs that no other run beats in both."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sinkbench.cells import Estimate, estimate
+from sinkbench.drawing import GREY, colour, label, log_axis, look, panels
+from sinkbench.labels import label_points
+from sinkbench.readings import at_largest_point, corpora, matching, pick, usable
+from sinkbench.tradeoff import Tradeoff, tradeoff
+
+TITLE = "Perplexity against time per token"
+WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION = (
+    "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps at "
+    "the largest point timed), one point per run; lower left is better, and the line joins the runs that no "
+    "other one beats in both. So that all points compare, a perplexity is that of the method which the others "
+    "are compared with, times the paired change against it: bars are {confidence} % bootstrap intervals of that "
+    "change, and of TPOT. Dense attention has no place on this scale, since it is scored only up to a length; "
+    "its time is marked. Hollow: without attention sinks."
+)
+HEIGHT_INCHES = 4.2
+
+
+def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+    """See CAPTION; one panel per corpus."""
+    pick(measurements, "perplexity_change")
+    names = corpora(measurements)
+    figure, axes = panels(names, HEIGHT_INCHES)
+    for axis, corpus in zip(axes, names, strict=True):
+        _panel(axis, measurements, corpus)
+    return figure
+
+
+def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str) -> None:
+    found = tradeoff(measurements, corpus)
+    for row, tpot, perplexity in found.points:
+        bars = {"xerr": _errors(tpot), "yerr": _errors(perplexity)}
+        style = {**look(measurements, row), "linestyle": "none", "elinewidth": 0.8}
+        axes.errorbar(tpot.value, perplexity.value, **bars, **style)
+    axes.margins(0.12, 0.1)
+    log_axis(axes, "x")
+    axes.set_xlabel("TPOT [ms per token]")
+    axes.set_ylabel(f"Perplexity, by change against {found.anchor}")
+    _note_unbounded(axes, measurements, corpus)
+    steps = _draw_frontier(axes, found)
+    texts = [
+        (tpot.value, perplexity.value, label(row, measurements), colour(row["policy"]))
+        for row, tpot, perplexity in found.points
+    ]
+    label_points(axes, texts, [*steps, *_bars(found)])
+
+
+def _draw_frontier(axes: Axes, found: Tradeoff) -> list[tuple]:
+    """Draw the frontier as steps that go on to the edges, and return its segments."""
+    best = [(tpot.value, perplexity.value) for row, tpot, perplexity in found.points if row in found.frontier]
+    limits = (axes.get_xlim(), axes.get_ylim())
+    corners = [(min(best)[0], limits[1][1])]
+    for x, y in sorted(best):
+        corners += [(x, corners[-1][1]), (x, y)]
+    corners = [*corners[1:], (limits[0][1], corners[-1][1])]
+    axes.plot(*zip(*corners, strict=True), color=GREY, linewidth=1, zorder=1)
+    axes.set(xlim=limits[0], ylim=limits[1])
+    return list(zip(corners, corners[1:], strict=False))
+
+
+def _note_unbounded(axes: Axes, measurements: pd.DataFrame, corpus: str) -> None:
+    """Say what methods without a budget reach, since they have no point."""
+    times = matching(usable(measurements), metric="tpot_ms")
+    for row in at_largest_point(times[times["budget"].isna()]).to_dict("records"):
+        own = matching(usable(measurements), metric="perplexity", corpus=corpus, method=row["method"])
+        tpot, pooled = estimate(row), own[own["document"].isna()]
+        text = f"{label(row, measurements)} at {row['position']:,} tokens: {tpot.number} ms"
+        if len(pooled):
+            first = pooled.iloc[0]
+            text += f", perplexity {first['value']:,.0f} over {first['n']:,} tokens"
+        axes.axvline(row["value"], color=colour(row["policy"]), linestyle=":", linewidth=1)
+        axes.annotate(text, (row["value"], 1), xycoords=("data", "axes fraction"), **NOTE, color=colour(row["policy"]))
+
+
+NOTE = {"xytext": (3, 1), "textcoords": "offset points", "size": 8, "va": "bottom", "ha": "center"}
+
+
+def _bars(found: Tradeoff) -> list[tuple]:
+    """Ends of all error bars."""
+    bars = []
+    for _, tpot, perplexity in found.points:
+        (left, right), (low, high) = tpot.bounds, perplexity.bounds
+        bars += [((left, perplexity.value), (right, perplexity.value)), ((tpot.value, low), (tpot.value, high))]
+    return bars
+
+
+def _errors(number: Estimate) -> list[list[float]]:
+    """Distances to both ends of the interval, as Axes.errorbar wants them."""
+    low, high = number.bounds
+    return [[number.value - low], [high - number.value]]

@@ -1,0 +1,26 @@
+"""Time per token against context length or stream position."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sinkbench.drawing import panels
+from sinkbench.growth import draw_growth
+from sinkbench.readings import pick
+
+TITLE = "Time per token along the stream"
+WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION = (
+    "Time per output token (TPOT) on {device}: dense attention by context length, caches of fixed size by stream "
+    "position, recompute by its budget (a horizontal line: it does not depend on the position). Medians of "
+    "{repetitions} repetitions of {steps} steps in steady state; bars are {confidence} % bootstrap intervals. Both axes "
+    "are logarithmic. Hollow and dashed: without attention sinks."
+)
+HEIGHT_INCHES = 4.2
+
+
+def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+    """See CAPTION."""
+    pick(measurements, "tpot_ms")
+    figure, (axes,) = panels([""], HEIGHT_INCHES)
+    draw_growth(axes, measurements, "tpot_ms", "TPOT [ms per token]")
+    return figure

@@ -1,0 +1,111 @@
+"""Text beside points and lines that does not overlap: placed greedily, the same way every time."""
+
+from itertools import product
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+SIZE = 8  # points
+LINE_SPACING = 1.25
+DISTANCES = (7, 15, 24, 34)  # points, from the marker to the text
+DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, -1))
+ALIGNMENT = {-1: "right", 0: "center", 1: "left"}
+VERTICAL = {-1: "top", 0: "center", 1: "bottom"}
+MARKER = 9  # points: the space that a marker takes
+
+
+def label_points(axes: Axes, points: list[tuple[float, float, str, str]], bars: list[tuple]) -> None:
+    """Write a text beside each point (x, y, text, colour) where it covers least of what is there already.
+
+    Args:
+        bars: lines along an axis that should not be covered either, (x, y) of both ends.
+    """
+    axes.figure.draw_without_rendering()
+    size = MARKER * axes.figure.dpi / 72
+    taken = [_around(axes.transData.transform([(x, y)] * 2), size / 2) for x, y, _, _ in points]
+    taken += [_around(axes.transData.transform(ends), 1) for ends in bars]
+    for x, y, text, colour in points:
+        taken.append(_label_point(axes, (x, y), text, colour, taken))
+
+
+def _label_point(axes: Axes, point: tuple, text: str, colour: str, taken: list[Bbox]) -> Bbox:
+    """Try every place, keep the best, and return the space that it takes."""
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    tried = [_place(axes, point, text, colour, *where) for where in product(DISTANCES, DIRECTIONS)]
+    boxes = [Text.get_window_extent(item, renderer).padded(1) for item in tried]
+    best = min(range(len(tried)), key=lambda index: _cost(axes, boxes[index], taken))
+    for item in tried[:best] + tried[best + 1 :]:
+        item.remove()
+    return boxes[best]
+
+
+def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Name lines at the right edge: (y, text, colour), spread so that no two texts overlap."""
+    axes.figure.draw_without_rendering()
+    box = axes.get_window_extent()
+    step = SIZE * LINE_SPACING * axes.figure.dpi / 72
+    ends = sorted(ends, key=lambda end: end[0])
+    heights = [axes.transData.transform((1, y))[1] for y, _, _ in ends]
+    for (_, text, colour), height, spread in zip(ends, heights, _spread(heights, step, box.y0, box.y1), strict=True):
+        start, end = ((height - box.y0) / box.height, (spread - box.y0) / box.height)
+        axes.annotate(
+            text,
+            (1, start),
+            (1.06, end),
+            *("axes fraction", "axes fraction"),
+            color=colour,
+            size=SIZE,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0},
+        )
+
+
+def _spread(heights: list[float], step: float, bottom: float, top: float) -> list[float]:
+    """Heights at least `step` apart and as near as can be to the given ones, which are sorted.
+
+    Least squares with a smallest gap is an isotonic regression of the heights less their slots: neighbours
+    that are too close are pooled.
+    """
+    pools: list[tuple[float, int]] = []
+    for index, height in enumerate(heights):
+        mean, count = height - index * step, 1
+        while pools and pools[-1][0] > mean:
+            other, others = pools.pop()
+            mean, count = (mean * count + other * others) / (count + others), count + others
+        pools.append((mean, count))
+    highest = max(bottom, top - (len(heights) - 1) * step)
+    levels = [min(max(mean, bottom), highest) for mean, count in pools for _ in range(count)]
+    return [level + index * step for index, level in enumerate(levels)]
+
+
+def _place(axes: Axes, point: tuple, text: str, colour: str, distance: float, direction: tuple):
+    across, up = direction
+    far = distance > DISTANCES[0]
+    return axes.annotate(
+        text,
+        point,
+        (across * distance, up * distance),
+        textcoords="offset points",
+        color=colour,
+        size=SIZE,
+        ha=ALIGNMENT[across],
+        va=VERTICAL[up],
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 3} if far else None,
+    )
+
+
+def _cost(axes: Axes, box: Bbox, others: list[Bbox]) -> float:
+    """Area that would be covered, in square pixels, or that would fall outside the axes."""
+    covered = (Bbox.intersection(box, other) for other in others)
+    area = sum(common.width * common.height + 1 for common in covered if common is not None)
+    inside = Bbox.intersection(box, axes.get_window_extent())
+    return area + (box.width * box.height - (inside.width * inside.height if inside else 0))
+
+
+def _around(ends, margin: float) -> Bbox:
+    """The space between two corners, in pixels, and a margin."""
+    (x0, y0), (x1, y1) = ends
+    return Bbox.from_extents(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)).padded(margin)

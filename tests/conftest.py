@@ -1,0 +1,36 @@
+"""Shared by all tests: the library on the path, one thread (several workers share few cores), fixtures."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "tests/fixtures"
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests marked cuda are skipped, with a word, where there is no CUDA device."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "cuda" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A random GPT-NeoX of 3 layers, and what the reference implementation makes of 400 tokens."""
+    from sinkbench.models import load_model
+
+    return load_model({"source": "folder", "path": str(FIXTURES / "neox-tiny"), "dtype": "float32"}, "cpu")
+
+
+@pytest.fixture(scope="session")
+def known():
+    """Arrays of tests/fixtures/neox-tiny/nll.npz: tokens, and NLLs by name of the rule that made them."""
+    with np.load(FIXTURES / "neox-tiny/nll.npz") as arrays:
+        return {name: arrays[name] for name in arrays}

@@ -1,0 +1,101 @@
+"""The three forms are one function: evaluator = ring = reference formulation on random shapes and rules."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sinkbench import engines
+from sinkbench.models import random_model
+from sinkbench.policies.streaming import Policy
+from sinkbench.scorer import Scorer
+from sinkbench.visibility import Visibility
+from test_known_answers import decode
+
+VOCABULARY = 61
+
+
+@st.composite
+def shapes(draw):
+    """GPT-NeoX shapes: parallel residual or not, tied or not, several rotary fractions and bases."""
+    head_dim = draw(st.sampled_from([8, 16]))
+    heads = draw(st.integers(1, 3))
+    return {
+        "vocab_size": VOCABULARY,
+        "hidden_size": head_dim * heads,
+        "num_attention_heads": heads,
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "intermediate_size": 32,
+        "use_parallel_residual": draw(st.booleans()),
+        "tie_word_embeddings": draw(st.booleans()),
+        "initializer_range": 0.4,  # large enough for attention to have opinions
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": draw(st.sampled_from([100.0, 10000.0])),
+            "partial_rotary_factor": draw(st.sampled_from([0.25, 0.5, 1.0])),
+        },
+    }
+
+
+def model_and_text(shape: dict, seed: int, length: int):
+    model = random_model(shape, seed, torch.float32, "cpu").eval().requires_grad_(False)
+    return model, torch.randint(VOCABULARY, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    shape=shapes(),
+    seed=st.integers(0, 1000),
+    sinks=st.integers(0, 5),
+    recent=st.integers(1, 12),
+    length=st.integers(2, 60),
+    chunk_tokens=st.integers(1, 25),
+    start=st.integers(1, 40),
+)
+def test_three_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start):
+    model, ids = model_and_text(shape, seed, length)
+    start = min(start, length - 1)
+    policy = Policy(budget=sinks + recent, sinks=sinks)
+    scorer = Scorer(model, chunk_tokens)
+    exact = scorer.stream(ids, policy.visibility(0))
+    assert len(exact) == length - 1
+    for name, first in (("eager", start), ("reference", 1)):
+        decoded = decode(engines.build(name, model, policy, scorer), ids, first)
+        torch.testing.assert_close(decoded, exact[first - 1 :], atol=2e-5, rtol=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(shape=shapes(), seed=st.integers(0, 1000), sinks=st.integers(0, 5), length=st.integers(2, 40))
+def test_a_window_as_long_as_the_text_is_dense(shape, seed, sinks, length):
+    model, ids = model_and_text(shape, seed, length)
+    exact = Scorer(model, 16).stream(ids, Visibility(sinks, length))
+    logits = model(ids[None]).logits[0, :-1]
+    stock = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none")
+    torch.testing.assert_close(exact, stock, atol=2e-5, rtol=0)
+
+
+def test_distances_survive_a_million_tokens(tiny, known):
+    """The same text far down the stream scores the same: only distances matter, and angles stay exact."""
+    from sinkbench.parallel import ChunkStream
+
+    ids = torch.from_numpy(known["tokens"][:200].astype("int64"))
+    scorer = Scorer(tiny, 50)
+    near = scorer.stream(ids, Visibility(0, 30))
+
+    class FarStream(ChunkStream):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.position = 1_000_000
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sinkbench.scorer.ChunkStream", FarStream)
+        far = scorer.stream(ids, Visibility(0, 30))
+    # The empty window before the text counts as keys of value zero, so compare where it has passed.
+    torch.testing.assert_close(far[150:], near[150:], atol=2e-4, rtol=0)
+
+
+def test_streaming_memory_is_flat(tiny):
+    """Carried keys do not grow with the text: budget tokens a layer."""
+    stream, _ = Scorer(tiny, 32).prefill(torch.arange(100) % 256, Visibility(4, 28))
+    held = [keys.shape[2] for keys, _ in stream.carried.values()]
+    longer, _ = Scorer(tiny, 32).prefill(torch.arange(1000) % 256, Visibility(4, 28))
+    assert held == [keys.shape[2] for keys, _ in longer.carried.values()] == [32] * 3

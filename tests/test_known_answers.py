@@ -1,0 +1,79 @@
+"""Every form reproduces the NLLs that the reference implementation gave for a tiny model."""
+
+import re
+
+import pytest
+import torch
+from sinkbench import engines
+from sinkbench.nll import token_nll_of_logits
+from sinkbench.policies.recompute import Policy as Recompute
+from sinkbench.policies.streaming import Policy as Streaming
+from sinkbench.scorer import Scorer
+from sinkbench.visibility import Visibility
+
+TOLERANCE = 1e-4  # nats; the forms agree to about 5e-6
+RULES = ["sinks4_window28", "sinks4_window60", "sinks1_window31", "sinks0_window32", "sinks8_window24"]
+
+
+def visibility_of(rule: str) -> Visibility:
+    return Visibility(*map(int, re.findall(r"\d+", rule)))
+
+
+def decode(engine, ids: torch.Tensor, start: int) -> torch.Tensor:
+    """NLLs of tokens start .. T-1, the first from the prefill of `start` tokens."""
+    scores = [engine.prefill(ids[:start])]
+    scores += [engine.step(token) for token in ids[start:-1].split(1)]
+    return token_nll_of_logits(torch.stack(scores), ids[start:])
+
+
+def largest_gap(nll: torch.Tensor, expected) -> float:
+    return float((nll.double() - torch.from_numpy(expected)).abs().max())
+
+
+@pytest.fixture(scope="module")
+def ids(known):
+    return torch.from_numpy(known["tokens"].astype("int64"))
+
+
+@pytest.mark.parametrize("chunk_tokens", [7, 64, 400])
+@pytest.mark.parametrize("rule", RULES)
+def test_evaluator(tiny, known, ids, rule, chunk_tokens):
+    nll = Scorer(tiny, chunk_tokens).stream(ids, visibility_of(rule))
+    assert largest_gap(nll, known[rule]) < TOLERANCE
+
+
+@pytest.mark.parametrize("chunk_tokens", [50, 400])
+def test_evaluator_dense(tiny, known, ids, chunk_tokens):
+    assert largest_gap(Scorer(tiny, chunk_tokens).dense(ids), known["dense"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("start", [1, 3, 30, 200])
+@pytest.mark.parametrize("rule", RULES)
+def test_ring(tiny, known, ids, rule, start):
+    """From the first token on, from within the sinks, from within the fill phase, and long after it."""
+    visibility = visibility_of(rule)
+    policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
+    engine = engines.build("eager", tiny, policy, Scorer(tiny, 16))
+    assert largest_gap(decode(engine, ids, start), known[rule][start - 1 :]) < TOLERANCE
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_reference_formulation(tiny, known, ids, rule):
+    visibility = visibility_of(rule)
+    policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
+    engine = engines.build("reference", tiny, policy, Scorer(tiny, 16))
+    assert largest_gap(decode(engine, ids, 1), known[rule]) < TOLERANCE
+
+
+def test_stock_dense(tiny, known, ids):
+    engine = engines.build("stock", tiny, None, Scorer(tiny, 64))
+    assert largest_gap(decode(engine, ids, 5), known["dense"][4:]) < TOLERANCE
+
+
+def test_recompute_decodes_what_it_scores(tiny, ids):
+    """The engine that is timed and the evaluator agree, before and after the budget is full."""
+    policy = Recompute(budget=32, sinks=4, samples=1, first_position=32)
+    scorer = Scorer(tiny, 128)
+    decoded = decode(engines.build("fresh", tiny, policy, scorer), ids[:100], 2)
+    exact = policy.nll_at(scorer, ids, range(1, 99))
+    assert float((decoded - exact).abs().max()) < TOLERANCE
