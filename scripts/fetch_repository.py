@@ -1,6 +1,6 @@
 """Download one repository of the hub at its pinned revision."""
 
-from sinkbench.hub import fetch
+from sinkbench.download import fetch
 from sinkbench.job import job
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The three forms are one function: evaluator = ring = reference formulation on random shapes and rules."""
+"""The three forms are one function: evaluator = ring = reference formulation on random shapes and rules.
+
+In float64, where a wrong mask or distance cannot hide behind rounding.
+"""
 
 import pytest
 import torch
@@ -37,7 +40,7 @@ def shapes(draw):
 
 
 def model_and_text(shape: dict, seed: int, length: int):
-    model = random_model(shape, seed, torch.float32, "cpu").eval().requires_grad_(False)
+    model = random_model(shape, seed, torch.float64, "cpu").eval().requires_grad_(False)
     return model, torch.randint(VOCABULARY, (length,), generator=torch.Generator().manual_seed(seed))
 
 
@@ -49,7 +52,7 @@ def model_and_text(shape: dict, seed: int, length: int):
     recent=st.integers(1, 12),
     length=st.integers(2, 60),
     chunk_tokens=st.integers(1, 25),
-    start=st.integers(1, 40),
+    start=st.integers(1, 6) | st.integers(1, 40),
 )
 def test_three_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start):
     model, ids = model_and_text(shape, seed, length)
@@ -60,7 +63,7 @@ def test_three_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, sta
     assert len(exact) == length - 1
     for name, first in (("eager", start), ("reference", 1)):
         decoded = decode(engines.build(name, model, policy, scorer), ids, first)
-        torch.testing.assert_close(decoded, exact[first - 1 :], atol=2e-5, rtol=0)
+        torch.testing.assert_close(decoded, exact[first - 1 :], atol=1e-7, rtol=0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -68,9 +71,9 @@ def test_three_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, sta
 def test_a_window_as_long_as_the_text_is_dense(shape, seed, sinks, length):
     model, ids = model_and_text(shape, seed, length)
     exact = Scorer(model, 16).stream(ids, Visibility(sinks, length))
-    logits = model(ids[None]).logits[0, :-1]
+    logits = model(ids[None]).logits[0, :-1]  # transformers rotates in float32
     stock = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none")
-    torch.testing.assert_close(exact, stock, atol=2e-5, rtol=0)
+    torch.testing.assert_close(exact, stock, atol=1e-4, rtol=0)
 
 
 def test_distances_survive_a_million_tokens(tiny, known):
@@ -96,6 +99,6 @@ def test_distances_survive_a_million_tokens(tiny, known):
 def test_streaming_memory_is_flat(tiny):
     """Carried keys do not grow with the text: budget tokens a layer."""
     stream, _ = Scorer(tiny, 32).prefill(torch.arange(100) % 256, Visibility(4, 28))
-    held = [keys.shape[2] for keys, _ in stream.carried.values()]
+    held = [keys.shape[1] for keys, _ in stream.carried.values()]
     longer, _ = Scorer(tiny, 32).prefill(torch.arange(1000) % 256, Visibility(4, 28))
-    assert held == [keys.shape[2] for keys, _ in longer.carried.values()] == [32] * 3
+    assert held == [keys.shape[1] for keys, _ in longer.carried.values()] == [32] * 3

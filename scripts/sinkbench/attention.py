@@ -1,17 +1,16 @@
 """The bridge to transformers: one attention function, registered through its public interface.
 
 transformers rotates queries and keys inside the model, in float32. Position ids of zero make that rotation
-the identity, so the caches here (`parallel.ChunkStream`, `ring.RingStream`) see unrotated keys and
-rotate them from float64 angles. No model code is patched.
+the identity, so that a cache (`ring.RingStream`, `engines.reference`) sees unrotated keys and rotates them
+from float64 angles. No model code is patched.
 """
-
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
 NAME = "sinkbench"
+STOCK = "sdpa"  # what transformers chooses for GPT-NeoX by itself
 
 
 def attend(module, query: Tensor, key: Tensor, value: Tensor, mask, scaling: float, *, stream, **_):
@@ -23,19 +22,22 @@ def attend(module, query: Tensor, key: Tensor, value: Tensor, mask, scaling: flo
 AttentionInterface.register(NAME, attend)
 
 
-@contextmanager
-def streaming_attention(model):
-    """Within the block the model attends through its stream; afterwards as it did before."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+def use_attention(model, name: str) -> None:
+    """Make `model` attend with `name` (NAME or STOCK). Asked before every pass, and free if nothing changes."""
+    if model.config._attn_implementation != name:
+        model.set_attn_implementation(name)
 
 
-def forward_hidden(model, token_ids: Tensor, stream) -> Tensor:
-    """Last hidden states [batch, tokens, hidden] of token ids [batch, tokens] through `stream`."""
+def stock_hidden(model, ids: Tensor, cache=None) -> Tensor:
+    """Last hidden states [batch, tokens, hidden] of ids [batch, tokens] as transformers computes them."""
+    use_attention(model, STOCK)
+    output = model.gpt_neox(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+    return output.last_hidden_state
+
+
+def decode_hidden(model, token_ids: Tensor, stream) -> Tensor:
+    """Last hidden states [1, tokens, hidden] of ids [1, tokens] through the cache `stream`."""
+    use_attention(model, NAME)
     return model.gpt_neox(
         input_ids=token_ids,
         position_ids=torch.zeros_like(token_ids),

@@ -4,7 +4,7 @@ from sinkbench.claims import NOT_MEASURED, Verdict, available
 
 # Beside each: what the brief says. It gives no number for any of them.
 CLAIMS = {
-    "attention_limited": "Attention and cache are no longer the bottleneck: improving them further gains little",
+    "attention_limited": "Attention and cache are no longer the bottleneck, so improving them gains little",
     "flash": "Flash attention conflicts with streaming's rotated keys and cache, and its benefit is limited",
     "speculation": "Speculative decoding is unreliable over long streams",
     "int8_slow": "Int8 weights slow single-token decoding substantially",
@@ -21,4 +21,6 @@ THRESHOLD = "none given"
 def unjudged() -> list[Verdict]:
     """A verdict "not measured" for every claim without a file."""
     judged = available()
-    return [Verdict(claim, THRESHOLD, "", NOT_MEASURED) for word, claim in CLAIMS.items() if word not in judged]
+    return [
+        Verdict(claim, THRESHOLD, "", NOT_MEASURED) for word, claim in CLAIMS.items() if word not in judged
+    ]

@@ -8,9 +8,11 @@ import ast
 from pathlib import Path
 
 from sinkbench.errors import UserError
+from sinkbench.fingerprint import fingerprint
 
 HERE = Path(__file__).parent
 KINDS = ("tables", "figures", "claims")
+SCRIPTS = {"tables": "render_table.py", "figures": "render_figure.py"}
 
 
 def available(kind: str) -> list[str]:
@@ -26,28 +28,26 @@ def check(config: dict) -> None:
                 raise UserError(f"{kind}: {word!r} is not one of {', '.join(available(kind))}")
 
 
+def title(kind: str, word: str) -> str:
+    """The title of a table or figure."""
+    return _literals(HERE / kind / f"{word}.py")["TITLE"]
+
+
 def describe(kind: str, word: str, config: dict) -> dict:
-    """What a table's or figure's job is told: word, title, caption, and the facts that it asks for.
+    """What a table's or figure's job is told: word, title, caption, the facts that it asks for, and its code.
 
-    Only those, so that an edit of another key of the config leaves it as it is.
+    Only those, so that an edit of another key of the config, or of another figure, leaves it as it is.
     """
-    source = _literals(HERE / kind / f"{word}.py")
-    known = facts(config)
+    source, known = _literals(HERE / kind / f"{word}.py"), facts(config)
     words = {name: known[name] for name in source["WORDS"]}
-    return {"word": word, "title": source["TITLE"], "caption": source["CAPTION"].format(**words), "words": words}
-
-
-def files(kind: str, word: str, config: dict) -> list[str]:
-    """Files (under scripts/) that the job loads by name."""
-    wanted = [f"sinkbench/{kind}/{word}.py"]
-    if "claims" in _literals(HERE / kind / f"{word}.py")["WORDS"]:
-        wanted += claim_files(config)
-    return wanted
-
-
-def claim_files(config: dict) -> list[str]:
-    """Files (under scripts/) of the claims that are judged."""
-    return [f"sinkbench/claims/{word}.py" for word in config["claims"]]
+    loaded = [f"sinkbench/{kind}/{word}.py", *(_claim_files(config) if "claims" in words else [])]
+    return {
+        "word": word,
+        "title": source["TITLE"],
+        "caption": source["CAPTION"].format(**words),
+        "words": words,
+        "code": fingerprint(HERE.parent, SCRIPTS[kind], *loaded),
+    }
 
 
 def facts(config: dict) -> dict:
@@ -62,6 +62,40 @@ def facts(config: dict) -> dict:
         "steps": speed["steps"],
         "device": config["device"],
     }
+
+
+def landing_facts(config: dict) -> dict:
+    """What the report's first page says of the study; `links` are titles and names of the files it shows."""
+    shown = [("tables", word, "html") for word in config["tables"]]
+    shown += [("figures", word, "svg") for word in config["figures"]]
+    return {
+        "study": config["study"],
+        "model": _model(config["model"]),
+        "corpora": [_corpus(entry) for entry in config["corpora"]],
+        "claims": config["claims"],
+        "links": {title(kind, word): f"{word}.{ending}" for kind, word, ending in shown},
+        "code": fingerprint(HERE.parent, "render_landing.py", *_claim_files(config)),
+    }
+
+
+def _model(model: dict) -> str:
+    origins = {
+        "hub": "{repo} at revision {revision}",
+        "folder": "the folder {path}",
+        "random": "random weights (seed {seed}), whose times mean something and whose perplexities would not",
+    }
+    return origins[model["source"]].format(**model) + f", as {model['dtype']}"
+
+
+def _corpus(corpus: dict) -> str:
+    origin = (
+        corpus.get("repo") or corpus.get("path") or corpus.get("glob") or ", ".join(corpus.get("modules", []))
+    )
+    return f"{corpus['name']} ({corpus['kind']}: {origin})"
+
+
+def _claim_files(config: dict) -> list[str]:
+    return [f"sinkbench/claims/{word}.py" for word in config["claims"]]
 
 
 def _literals(path: Path) -> dict:

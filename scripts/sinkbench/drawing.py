@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from sinkbench import policies
-from sinkbench.readings import matching, usable
+from sinkbench.readings import extreme_budgets, matching, usable
 from sinkbench.records import replacing
 
 # Okabe & Ito (2008): told apart under every common form of colour blindness.
@@ -30,19 +32,25 @@ STYLE = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "lines.linewidth": 1.2,
-    "lines.markersize": 5,
     "svg.hashsalt": "sinkbench",  # with no date in the file, the same numbers give the same bytes
     "pdf.fonttype": 42,
 }
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def save(figure: Figure, *paths: str | Path) -> None:
-    """Write the figure in the formats that the paths' extensions name."""
+def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
+    """The figure of a module of sinkbench.figures, in the shared style."""
+    with matplotlib.rc_context(STYLE):
+        return module.draw(measurements, words)
+
+
+def save(figure: Figure, title: str, *paths: str | Path) -> None:
+    """Write the figure in the formats that the paths' extensions name; the title goes into their metadata."""
     with matplotlib.rc_context(STYLE):
         for path in map(Path, paths):
             with replacing(path) as partial:
-                figure.savefig(partial, format=path.suffix[1:], metadata=UNDATED[path.suffix])
+                metadata = {"Title": title, **UNDATED[path.suffix]}
+                figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
 
 
 def panels(names: list[str], height_inches: float) -> tuple[Figure, list[Axes]]:
@@ -60,15 +68,25 @@ def colour(policy: str) -> str:
     return COLOURS.get(policy) or FURTHER_COLOURS[others.index(policy) % len(FURTHER_COLOURS)]
 
 
+def text_colour(policy: str) -> tuple[float, float, float]:
+    """The colour of a policy, darkened until small type in it can be read on white."""
+    return tuple(0.7 * part for part in to_rgb(colour(policy)))
+
+
 def look(measurements: pd.DataFrame, row: Mapping) -> dict:
-    """Colour by policy, marker by budget; hollow and dashed without sinks. Arguments of Axes.plot."""
+    """Colour by policy, marker by budget; hollow and dashed without sinks. Arguments of Axes.plot.
+
+    What is hollow lies on top and is larger, so that of two equal runs both are seen.
+    """
     ink = colour(row["policy"])
     hollow = row["sinks"] == 0 if not pd.isna(row["sinks"]) else False
     return {
         "color": ink,
         "marker": _marker(measurements, row["budget"]),
-        "markerfacecolor": "white" if hollow else ink,
+        "markerfacecolor": "none" if hollow else ink,
+        "markersize": 7.5 if hollow else 4.5,
         "linestyle": "--" if hollow else "-",
+        "zorder": 3 if hollow else 2,
     }
 
 
@@ -80,8 +98,8 @@ def label(row: Mapping, measurements: pd.DataFrame) -> str:
 
 
 def lines(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """(first row, rows by position) of every method and engine that has the metric."""
-    rows = matching(usable(measurements), metric=metric, **where)
+    """(first row, rows by position) of the runs that have the metric: of each policy the extreme budgets."""
+    rows = extreme_budgets(matching(usable(measurements), metric=metric, **where))
     for _, line in rows.groupby(["method", "engine"], sort=False, dropna=False):
         line = line.sort_values("position")
         yield line.iloc[0].to_dict(), line
@@ -95,7 +113,9 @@ def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
     if ticks is not None:
         axis.set_major_locator(FixedLocator(ticks))
     else:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high / low > 8 else MaxNLocator(6))
+        axis.set_major_locator(
+            LogLocator(subs=(1, 2, 5)) if high / low > 8 else MaxNLocator(6, steps=(1, 2, 5, 10))
+        )
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
     axis.set_minor_locator(NullLocator())
 

@@ -3,14 +3,14 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sinkbench.drawing import colour, label, lines, log_axis, look
+from sinkbench.drawing import label, lines, log_axis, look, text_colour
 from sinkbench.labels import label_ends
 
 XLABEL = "Context length (dense) or stream position [tokens]"
 
 
 def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: str, scale: float = 1) -> None:
-    """Draw `metric`, times `scale`, of every run that has it; both axes are logarithmic.
+    """Draw `metric`, times `scale`, of every run at its policy's extreme budgets; both axes are logarithmic.
 
     A run that was timed by budget does not depend on the position, and is a horizontal line.
     """
@@ -24,11 +24,11 @@ def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: st
         else:
             points |= set(line["position"])
             _draw_line(axes, line["position"], values, look(measurements, row))
-        ends.append((values["value"].iloc[-1], label(row, measurements), colour(row["policy"])))
+        ends.append((values["value"].iloc[-1], label(row, measurements), text_colour(row["policy"])))
     axes.set(xlabel=XLABEL, ylabel=heading)
     log_axis(axes, "x", sorted(points) or None)
     log_axis(axes, "y")
-    label_ends(axes, ends)
+    label_ends(axes, [(axes.get_xlim()[1], *end) for end in ends])
 
 
 def _draw_line(axes: Axes, positions: pd.Series, values: pd.DataFrame, style: dict) -> None:

@@ -56,8 +56,8 @@ class FlexKernel:
 
 @cache
 def _compiled(function):
-    """One compiled copy for the whole process, whoever asks."""
-    return torch.compile(function, dynamic=False)
+    """One compiled copy for the whole process, whoever asks; fullgraph: an error, never a silent fallback."""
+    return torch.compile(function, dynamic=False, fullgraph=True)
 
 
 def kernel_for(device: torch.device) -> MaskedKernel | FlexKernel:

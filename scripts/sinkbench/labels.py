@@ -13,6 +13,7 @@ DISTANCES = (7, 15, 24, 34)  # points, from the marker to the text
 DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, -1))
 ALIGNMENT = {-1: "right", 0: "center", 1: "left"}
 VERTICAL = {-1: "top", 0: "center", 1: "bottom"}
+EDGE = 0.9  # share of the width from which on a line counts as reaching the right edge
 MARKER = 9  # points: the space that a marker takes
 
 
@@ -34,6 +35,8 @@ def _label_point(axes: Axes, point: tuple, text: str, colour: str, taken: list[B
     """Try every place, keep the best, and return the space that it takes."""
     renderer = FigureCanvasAgg(axes.figure).get_renderer()
     tried = [_place(axes, point, text, colour, *where) for where in product(DISTANCES, DIRECTIONS)]
+    for item in tried:
+        item.update_positions(renderer)
     boxes = [Text.get_window_extent(item, renderer).padded(1) for item in tried]
     best = min(range(len(tried)), key=lambda index: _cost(axes, boxes[index], taken))
     for item in tried[:best] + tried[best + 1 :]:
@@ -41,30 +44,49 @@ def _label_point(axes: Axes, point: tuple, text: str, colour: str, taken: list[B
     return boxes[best]
 
 
-def label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Name lines at the right edge: (y, text, colour), spread so that no two texts overlap."""
+def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Name lines where they end (x, y, text, colour): at the right edge, spread so that no two texts overlap.
+
+    A line that ends well before the edge is named right there.
+    """
     axes.figure.draw_without_rendering()
-    box = axes.get_window_extent()
-    step = SIZE * LINE_SPACING * axes.figure.dpi / 72
-    ends = sorted(ends, key=lambda end: end[0])
-    heights = [axes.transData.transform((1, y))[1] for y, _, _ in ends]
-    for (_, text, colour), height, spread in zip(ends, heights, _spread(heights, step, box.y0, box.y1), strict=True):
-        start, end = ((height - box.y0) / box.height, (spread - box.y0) / box.height)
-        axes.annotate(
-            text,
-            (1, start),
-            (1.06, end),
-            *("axes fraction", "axes fraction"),
-            color=colour,
-            size=SIZE,
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 0},
-        )
+    to_axes = axes.transData + axes.transAxes.inverted()
+    placed = [(*to_axes.transform((x, y)), text, colour) for x, y, text, colour in ends]
+    step = SIZE * LINE_SPACING * axes.figure.dpi / 72 / axes.get_window_extent().height
+    edge = sorted((end for end in placed if end[0] >= EDGE), key=lambda end: end[1])
+    for end, height in zip(edge, _spread([end[1] for end in edge], step), strict=True):
+        _label_end(axes, end, (1.06, height))
+    for end in placed:
+        if end[0] < EDGE:
+            _label_end(axes, end, (end[0] + 0.01, end[1]))
 
 
-def _spread(heights: list[float], step: float, bottom: float, top: float) -> list[float]:
-    """Heights at least `step` apart and as near as can be to the given ones, which are sorted.
+def _label_end(axes: Axes, end: tuple, where: tuple[float, float]) -> None:
+    x, y, text, colour = end
+    arrow = {
+        "arrowstyle": "-",
+        "color": colour,
+        "linewidth": 0.5,
+        "relpos": (0, 0.5),
+        "shrinkA": 1,
+        "shrinkB": 0,
+    }
+    axes.annotate(
+        text,
+        (x, y),
+        where,
+        "axes fraction",
+        "axes fraction",
+        color=colour,
+        size=SIZE,
+        va="center",
+        annotation_clip=False,
+        arrowprops=arrow,
+    )
+
+
+def _spread(heights: list[float], step: float) -> list[float]:
+    """Heights from 0 to 1, at least `step` apart and as near as can be to the given ones (sorted).
 
     Least squares with a smallest gap is an isotonic regression of the heights less their slots: neighbours
     that are too close are pooled.
@@ -76,8 +98,8 @@ def _spread(heights: list[float], step: float, bottom: float, top: float) -> lis
             other, others = pools.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others
         pools.append((mean, count))
-    highest = max(bottom, top - (len(heights) - 1) * step)
-    levels = [min(max(mean, bottom), highest) for mean, count in pools for _ in range(count)]
+    highest = max(0, 1 - (len(heights) - 1) * step)
+    levels = [min(max(mean, 0), highest) for mean, count in pools for _ in range(count)]
     return [level + index * step for index, level in enumerate(levels)]
 
 

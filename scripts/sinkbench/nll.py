@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from sinkbench.rope import at_least_float32
+
 LOGIT_ROWS = 2048  # rows of logits alive at a time: 0.4 GB in float32 at a vocabulary of 50,304
 
 
@@ -12,9 +14,9 @@ def logits(model, hidden: Tensor) -> Tensor:
     Half-precision products accumulate in float32; on CUDA the sum is also returned unrounded.
     """
     weight = model.lm_head.weight
-    if hidden.is_cuda and hidden.dtype != torch.float32:
+    if hidden.is_cuda and hidden.dtype.itemsize < 4:
         return torch.mm(hidden, weight.T, out_dtype=torch.float32)
-    return (hidden @ weight.T).float()
+    return (hidden @ weight.T).to(at_least_float32(hidden.dtype))
 
 
 def token_nll(model, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -9,19 +9,19 @@ min(t, budget). Widening the rotary part of every head turns both into one ordin
 
 The mask is Visibility's rule and the scale stays that of the unwidened head. Between chunks each layer
 carries the widened keys and values of the S sinks and the last W tokens; memory is therefore bounded by
-budget + chunk tokens a layer, whatever the text's length.
+budget tokens a layer, and budget + chunk tokens once, whatever the text's length.
 """
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
 
+from sinkbench.forward import project
 from sinkbench.rope import Rotary, rotate, rotate_head
 from sinkbench.visibility import Visibility
 
 
-class ChunkStream(Cache):
-    """Carries sinks and recent keys from chunk to chunk; call `begin` before each chunk's forward.
+class ChunkStream:
+    """Carries sinks and recent keys from chunk to chunk; call `begin` before each chunk's forward pass.
 
     Args:
         model: a GPT-NeoX for causal language modelling.
@@ -33,26 +33,52 @@ class ChunkStream(Cache):
     """
 
     def __init__(self, model, visibility: Visibility, kernel):
-        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
         self.visibility, self.kernel = visibility, kernel
-        self.rotary = Rotary(model.config, model.device)
+        self.rotary = Rotary(model)
+        self.head_dim = model.gpt_neox.layers[0].attention.head_size
+        self.heads, self.dtype = model.config.num_attention_heads, model.dtype
         self.carried: dict[int, tuple[Tensor, Tensor]] = {}
         self.position = 0  # stream index of the next token
         self._masks = {}
 
     def begin(self, tokens: int, padding: int = 0) -> None:
-        """Prepare tables and mask for a chunk of `tokens` real tokens and `padding` ones after them."""
-        sinks, recent = self.visibility.sinks, self.visibility.recent
+        """Prepare tables, mask and room for a chunk of `tokens` real tokens and `padding` ones after them."""
         self.start, self.tokens = self.position, tokens
         self.position += tokens
         positions = self.start + torch.arange(tokens + padding, device=self.rotary.frequencies.device)
         self._own = self.rotary.at(positions)
         self._capped = self.rotary.at(positions.clamp(max=self.visibility.budget))
-        self._slots = self._used_slots(sinks, recent, len(positions))
+        self._slots = self._used_slots(len(positions))
         self._mask = self._mask_for(len(positions))
+        self._keys, self._values = self._room(self.visibility.budget + len(positions))
 
-    def _used_slots(self, sinks: int, recent: int, queries: int) -> Tensor | None:
+    def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
+        """Attended heads [heads, tokens, head_dim] of the layer's input [tokens, hidden]."""
+        budget = self.visibility.budget
+        new = self._keys[:, budget:], self._values[:, budget:]
+        widen = widen_heads if self.visibility.sinks else turn_heads
+        query, first_keys = self.kernel.prepare(widen)(layer, hidden, self._own, self._capped, *new)
+        if index in self.carried:
+            self._keys[:, :budget], self._values[:, :budget] = self.carried[index]
+        else:
+            self._fill_first(first_keys)
+        self.carried[index] = self._kept(self._keys), self._kept(self._values)
+        keys, values = self._keys, self._values
+        if self._slots is not None:
+            keys, values = keys[:, self._slots], values[:, self._slots]
+        scale = self.head_dim**-0.5
+        return self.kernel(query[None], keys[None], values[None], self._mask, scale)[0]
+
+    def _room(self, slots: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of one layer, reused by all: [heads, slots, dim]."""
+        key_dim = self.head_dim + (self.rotary.dim if self.visibility.sinks else 0)
+        shapes = ((self.heads, slots, dim) for dim in (key_dim, self.head_dim))
+        device = self.rotary.frequencies.device
+        return tuple(torch.empty(shape, dtype=self.dtype, device=device) for shape in shapes)
+
+    def _used_slots(self, queries: int) -> Tensor | None:
         """Indices of the slots that can be visible, or None for all of them."""
+        sinks, recent = self.visibility.sinks, self.visibility.recent
         empty = recent - min(recent, max(0, self.start - sinks))
         if self.kernel.fixed_shapes or empty == 0:
             return None
@@ -78,58 +104,40 @@ class ChunkStream(Cache):
             self._masks = {key: self.kernel.mask(sees, queries, keys, start.device)}
         return self._masks[key]
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Widened keys and values [batch, heads, slots, dim] that the chunk's queries may see."""
-        keys, values = self._with_carried(key_states, value_states, layer_idx)
-        self.carried[layer_idx] = self._kept(keys), self._kept(values)
-        if self._slots is not None:
-            keys, values = keys[:, :, self._slots], values[:, :, self._slots]
-        return keys, values
-
-    def _with_carried(self, key_states: Tensor, value_states: Tensor, layer_idx: int):
-        turn = widen_recent if self.visibility.sinks else rotate_head
-        keys = self.kernel.prepare(turn)(key_states, self._own)
-        if layer_idx not in self.carried:
-            self.carried[layer_idx] = self._first_carried(key_states, keys, value_states)
-        carried_keys, carried_values = self.carried[layer_idx]
-        return torch.cat((carried_keys, keys), 2), torch.cat((carried_values, value_states), 2)
+    def _fill_first(self, first_keys: Tensor) -> None:
+        """Before the first chunk: its own first tokens as sinks, and an empty window."""
+        sinks, budget = self.visibility.sinks, self.visibility.budget
+        self._keys[:, :budget] = 0
+        self._values[:, :budget] = 0
+        if sinks:
+            table = tuple(part[:sinks] for part in self._own)
+            self._keys[:, :sinks] = widen_sinks(first_keys[:, :sinks], table)
+            self._values[:, :sinks] = self._values[:, budget : budget + sinks]
 
     def _kept(self, slots: Tensor) -> Tensor:
-        """The sinks and the last W real tokens of [batch, heads, slots, dim]."""
+        """The sinks and the last W real tokens of [heads, slots, dim]."""
         sinks, recent = self.visibility.sinks, self.visibility.recent
-        last = slots[:, :, sinks + self.tokens : sinks + self.tokens + recent]
-        return torch.cat((slots[:, :, :sinks], last), 2)
-
-    def _first_carried(self, key_states: Tensor, keys: Tensor, values: Tensor):
-        """Slots before the first chunk: its own first tokens as sinks, and an empty window."""
-        sinks, recent = self.visibility.sinks, self.visibility.recent
-        table = tuple(part[:sinks] for part in self._own)
-        sink_keys = widen_sinks(key_states[:, :, :sinks], table) if sinks else keys[:, :, :0]
-        empty = keys.new_zeros(*keys.shape[:2], recent, keys.shape[3])
-        empty_values = values.new_zeros(*values.shape[:2], recent, values.shape[3])
-        return torch.cat((sink_keys, empty), 2), torch.cat((values[:, :, :sinks], empty_values), 2)
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [batch, heads, tokens, head_dim] of unrotated queries."""
-        if self.visibility.sinks:
-            query = self.kernel.prepare(widen_query)(query, self._own, self._capped)
-        else:
-            query = self.kernel.prepare(rotate_head)(query, self._own)
-        return self.kernel(query, keys, values, self._mask, scaling)
+        last = slots[:, sinks + self.tokens : sinks + self.tokens + recent]
+        return torch.cat((slots[:, :sinks], last), 1)
 
 
-def widen_query(x: Tensor, own, capped) -> Tensor:
-    """[rotated at t | rotated at min(t, budget) | rest]."""
+def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill `keys` and `values` with the chunk's; return its widened queries and its unrotated keys."""
+    query, key, value = project(layer, hidden)
     dim = own[0].shape[-1]
-    turned = rotate(x[..., :dim], *own), rotate(x[..., :dim], *capped)
-    return torch.cat((*turned, x[..., dim:]), dim=-1)
+    turned = rotate(key[..., :dim], *own)
+    keys.copy_(torch.cat((turned, torch.zeros_like(turned), key[..., dim:]), dim=-1))
+    values.copy_(value)
+    both = rotate(query[..., :dim], *own), rotate(query[..., :dim], *capped)
+    return torch.cat((*both, query[..., dim:]), dim=-1), key
 
 
-def widen_recent(x: Tensor, own) -> Tensor:
-    """[rotated at j | 0 | rest]."""
-    dim = own[0].shape[-1]
-    turned = rotate(x[..., :dim], *own)
-    return torch.cat((turned, torch.zeros_like(turned), x[..., dim:]), dim=-1)
+def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The same without sinks: plain rotation, nothing to widen."""
+    query, key, value = project(layer, hidden)
+    keys.copy_(rotate_head(key, own))
+    values.copy_(value)
+    return rotate_head(query, own), key
 
 
 def widen_sinks(x: Tensor, own) -> Tensor:

@@ -1,76 +1,81 @@
 """Checks before any job starts: what a study needs and this machine lacks, in one line, within seconds."""
 
 import subprocess
-import urllib.error
-import urllib.request
-from glob import glob
-from pathlib import Path
 
+from sinkbench import corpora
 from sinkbench.errors import UserError
-from sinkbench.hub import advice, local_folder, record_path
+from sinkbench.hub import check_fetched, is_fetched, local_folder, record_path
 from sinkbench.model_folder import check_model_folder
 from sinkbench.study import Study
 
 DEMO = "`make demo` runs the study in small on any machine"
-HUB_TIMEOUT_S = 5
+README = "see README, 'Which torch'"
 
 
-def check(study: Study) -> None:
-    """Raise UserError for the first thing that is missing."""
-    sources = [study.model, study.tokenizer, *study.corpora.values()]
-    if any(source.get("source") == "hub" and not record_path(source).is_file() for source in sources):
-        _check_hub()
-    if study.model["source"] == "folder":
-        check_model_folder(Path(study.model["path"]))
-    if study.tokenizer["source"] == "folder":
-        _check_tokenizer(local_folder(study.tokenizer))
-    for corpus in study.corpora.values():
-        _check_corpus(corpus)
-    if study.config["device"] == "cuda":
-        _check_cuda()
+def check(study: Study, tokenizes: bool = True, measures: bool = True) -> None:
+    """Raise UserError for the first thing that is missing; the cheapest checks come first.
+
+    Args:
+        tokenizes: tokenizer and texts are needed.
+        measures: the model and its device are needed.
+    """
+    if tokenizes:
+        _check_tokenizer(study.tokenizer)
+        for corpus in study.corpora.values():
+            if corpus.get("source") != "hub":
+                corpora.find(corpus)
+    for repository in study.repositories().values():
+        _check_repository(repository)
+    if measures:
+        _check_model(study.model)
+        if study.config["device"] == "cuda":
+            _check_cuda()
 
 
-def _check_hub() -> None:
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
-        urllib.request.urlopen(ENDPOINT, timeout=HUB_TIMEOUT_S).close()
-    except urllib.error.HTTPError:
-        return  # it answered, which is all that is asked of it here
-    except (OSError, ValueError) as error:
-        raise UserError(f"{ENDPOINT} does not answer ({error}): {advice()}") from None
+def _check_tokenizer(settings: dict) -> None:
+    if settings["source"] == "folder" and not (local_folder(settings) / "tokenizer.json").is_file():
+        raise UserError(f"tokenizer.path: no tokenizer.json in {settings['path']}")
 
 
-def _check_tokenizer(folder: Path) -> None:
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"tokenizer.path: no tokenizer.json in {folder}")
+def _check_repository(repository: dict) -> None:
+    """It is here whole, or the hub answers and has it."""
+    if is_fetched(repository):
+        check_fetched(repository)
+    else:
+        from sinkbench.download import listed  # imports the hub's client, which most runs do not need
+
+        listed(**repository)
 
 
-def _check_corpus(corpus: dict) -> None:
-    where = f"corpora.{corpus['name']}"
-    if corpus["kind"] == "files" and not glob(corpus["glob"], recursive=True):
-        raise UserError(f"{where}.glob: no file matches {corpus['glob']!r}")
-    if corpus["kind"] == "dataset" and corpus["source"] == "folder":
-        if not list(Path(corpus["path"]).glob(corpus["files"])):
-            raise UserError(f"{where}.path: no {corpus['files']!r} in {corpus['path']}")
+def _check_model(settings: dict) -> None:
+    """A GPT-NeoX in safetensors, if it is on this machine already."""
+    if settings["source"] == "folder" or (settings["source"] == "hub" and record_path(settings).is_file()):
+        check_model_folder(local_folder(settings))
 
 
 def _check_cuda() -> None:
-    """torch must see a GPU; a driver too old for torch's CUDA is the usual reason why it does not."""
-    import torch
+    import torch  # takes seconds, which a study on the CPU need not wait
 
     if torch.cuda.is_available():
         return
     driver = _driver()
     if driver is None:
-        raise UserError(f"device: cuda, but this machine has no NVIDIA GPU; {DEMO}")
-    built = torch.version.cuda
-    if built is None:
-        raise UserError(f"device: cuda, but torch {torch.__version__} is a CPU build; see README, 'Which torch'")
+        raise UserError(f"device: cuda, but this machine has no NVIDIA GPU (nvidia-smi finds none); {DEMO}")
+    if torch.version.cuda is None:
+        raise UserError(f"device: cuda, but torch {torch.__version__} is a CPU build; {README}")
     raise UserError(
-        f"device: cuda, but torch {torch.__version__} (built for CUDA {built}) cannot use driver {driver}; "
-        "install the build for an older CUDA: see README, 'Which torch'"
+        f"device: cuda, but torch {torch.__version__} (built for CUDA {torch.version.cuda}) cannot use "
+        f"driver {driver}: {_complaint(torch)}; for an older driver take a build for an older CUDA, {README}"
     )
+
+
+def _complaint(torch) -> str:
+    """Why torch sees no GPU, in its own words."""
+    try:
+        torch.cuda.init()
+    except RuntimeError as error:
+        return str(error).splitlines()[0].rstrip(".")
+    return "it finds no device"
 
 
 def _driver() -> str | None:

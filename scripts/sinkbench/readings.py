@@ -6,7 +6,7 @@ import pandas as pd
 
 
 class NotMeasured(Exception):
-    """The study has no such number. The message is the status of the run that should have given it, if any."""
+    """The study has no such number. The message is the status of the run that failed to give it, if any."""
 
 
 def usable(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def matching(rows: pd.DataFrame, **where) -> pd.DataFrame:
 
 
 def method_of(measurements: pd.DataFrame, policy: str, **where) -> str:
-    """The method of a policy, at a budget if given; of several number formats the plain one (the shortest name)."""
+    """The method of a policy and budget; of several number formats the plain one (the shortest name)."""
     names = matching(measurements, policy=policy, **where)["method"].unique()
     if not len(names):
         raise NotMeasured("")
@@ -61,6 +61,13 @@ def full_budget(measurements: pd.DataFrame) -> int:
 def at_largest_point(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each run, the row at its largest timed point (context, stream position or budget)."""
     return rows.sort_values("position", kind="stable").groupby(["method", "engine"], sort=False).tail(1)
+
+
+def extreme_budgets(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each policy the rows of its largest and of its smallest budget, and all rows without a budget."""
+    budgets = rows.groupby("policy")["budget"]
+    kept = (rows["budget"] == budgets.transform("max")) | (rows["budget"] == budgets.transform("min"))
+    return rows[kept.fillna(True).astype(bool)]
 
 
 def fastest(rows: pd.DataFrame) -> dict:

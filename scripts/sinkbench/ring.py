@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache, DynamicLayer
 
 from sinkbench.parallel import ChunkStream
-from sinkbench.rope import Rotary, rotate_head
+from sinkbench.rope import Rotary, rotate, rotate_head
 from sinkbench.visibility import Visibility
 
 
@@ -23,7 +23,7 @@ class RingStream(Cache):
         super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
         config = model.config
         self.visibility = visibility
-        self.rotary = Rotary(config, model.device)
+        self.rotary = Rotary(model)
         heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, 1, heads, visibility.budget + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
@@ -39,24 +39,32 @@ class RingStream(Cache):
         self._slot = t if t < sinks else sinks + (t - sinks) % ring
         self._visible = min(t, budget) + 1
         turn = t - min(t, budget)
-        positions = torch.tensor([t, *range(turn, turn + sinks)], device=self.keys.device)
-        cos, sin = self.rotary.at(positions)
-        self._own, self._sinks = (cos[:1], sin[:1]), (cos[1:], sin[1:])
+        positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.keys.device)
+        self._table = self.rotary.at(positions)
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Write one token's key and value [1, heads, 1, head_dim]; all visible keys and values."""
-        keys, values, sinks = self.keys[layer_idx], self.values[layer_idx], self.visibility.sinks
-        if self._slot < sinks:
-            self.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
-        keys[:, :, self._slot] = rotate_head(key_states, self._own)[:, :, 0]
+        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all visible ones."""
+        self._layer = layer_idx
+        keys, values = self.keys[layer_idx], self.values[layer_idx]
+        keys[:, :, self._slot] = key_states[:, :, 0]
         values[:, :, self._slot] = value_states[:, :, 0]
-        if sinks:
-            keys[:, :, :sinks] = rotate_head(self.sink_keys[layer_idx], self._sinks)
+        if self._slot < self.visibility.sinks:
+            self.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
         return keys[:, :, : self._visible], values[:, :, : self._visible]
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, 1, head_dim] of one unrotated query."""
-        return scaled_dot_product_attention(rotate_head(query, self._own), keys, values, scale=scaling)
+        """Attention output [1, heads, 1, head_dim] of one unrotated query.
+
+        Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
+        """
+        dim, new = self.rotary.dim, slice(self._slot, self._slot + 1)
+        slots = self.keys[self._layer]
+        parts = (query, slots[:, :, new], self.sink_keys[self._layer])
+        turned = rotate(torch.cat([part[..., :dim] for part in parts], dim=2), *self._table)
+        slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
+        slots[:, :, new, :dim] = turned[:, :, 1:2]
+        query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
+        return scaled_dot_product_attention(query, keys, values, scale=scaling)
 
     def nbytes(self) -> int:
         """Bytes of the cache: ring buffers and unrotated sink keys."""
@@ -73,12 +81,13 @@ class RingStream(Cache):
         stored = range(max(sinks, self.position + 1 - recent), self.position + 1)
         slots = [sinks + (t - sinks) % (recent + 1) for t in stored]
         source = slice(sinks + recent - len(slots), sinks + recent)
-        self.keys[layer][:, :, slots] = self._narrow(keys[:, :, source], 0)
-        self.values[layer][:, :, slots] = values[:, :, source]
+        self.keys[layer, 0][:, slots] = self._narrow(keys[:, source], 0)
+        self.values[layer, 0][:, slots] = values[:, source]
         if sinks:
             table = self.rotary.at(-torch.arange(sinks, device=keys.device))
-            self.sink_keys[layer] = rotate_head(self._narrow(keys[:, :, :sinks], 1), table)
-            self.values[layer][:, :, :sinks] = values[:, :, :sinks]
+            self.sink_keys[layer, 0] = rotate_head(self._narrow(keys[:, :sinks], 1), table)
+            self.keys[layer, 0, :, :sinks] = self.sink_keys[layer, 0]
+            self.values[layer, 0, :, :sinks] = values[:, :sinks]
 
     def _narrow(self, keys: Tensor, part: int) -> Tensor:
         """Drop the half of a widened key's rotary part that `part` does not name."""

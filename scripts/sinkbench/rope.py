@@ -16,30 +16,32 @@ def inverse_frequencies(config) -> Tensor:
     return config.rope_parameters["rope_theta"] ** -exponents
 
 
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """The type in which values of `dtype` are rotated and scored: float32, or float64 for a float64 model."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class Rotary:
-    """Tables of cosines and sines at any stream position.
+    """Tables of cosines and sines at any stream position, for one GPT-NeoX model."""
 
-    Args:
-        config: a GPT-NeoX config.
-        device: where positions live and tables are wanted.
-    """
-
-    def __init__(self, config, device: torch.device):
-        self.frequencies = inverse_frequencies(config).to(device)
+    def __init__(self, model):
+        self.frequencies = inverse_frequencies(model.config).to(model.device)
+        self.dtype = at_least_float32(model.dtype)
         self.dim = 2 * len(self.frequencies)
 
     def at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, float32, each [..., rotary_dim], for integer `positions` [...]."""
+        """Cosine and sine, each [..., rotary_dim], for integer `positions` [...]."""
         angles = positions[..., None].double() * self.frequencies
         angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos().float(), angles.sin().float()
+        return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate x [..., tokens, rotary_dim] by tables [tokens, rotary_dim]; float32 inside, x's dtype out."""
-    first, second = x.float().chunk(2, dim=-1)
+    """Rotate x [..., tokens, rotary_dim] by tables [tokens, rotary_dim], in the tables' precision."""
+    wide = x.to(cos.dtype)
+    first, second = wide.chunk(2, dim=-1)
     turned = torch.cat((-second, first), dim=-1)
-    return (x.float() * cos + turned * sin).to(x.dtype)
+    return torch.addcmul(wide * cos, turned, sin).to(x.dtype)
 
 
 def rotate_head(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sinkbench.attention import forward_hidden, streaming_attention
+from sinkbench.attention import stock_hidden
+from sinkbench.forward import forward_hidden
 from sinkbench.kernels import kernel_for
 from sinkbench.nll import token_nll
 from sinkbench.parallel import ChunkStream
@@ -33,8 +34,12 @@ class Scorer:
         return torch.cat([self._chunk(stream, *chunk) for chunk in chunks])
 
     def dense(self, document: Tensor) -> Tensor:
-        """The same with plain causal attention: keys of the whole document stay in memory."""
-        return self.stream(document, Visibility(sinks=0, recent=len(document)))
+        """The same with plain causal attention: keys of the whole document stay in memory.
+
+        Room for it is made in powers of two, since a compiled kernel is made anew for every size.
+        """
+        room = 1 << (len(document) - 1).bit_length()
+        return self.stream(document, Visibility(sinks=0, recent=room))
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, visibility: Visibility) -> tuple[ChunkStream, Tensor]:
@@ -49,14 +54,14 @@ class Scorer:
         """NLL of the token after each position, float32, from a fresh pass over what it may see.
 
         The pass reads [the first S tokens | the last W + 1] as one short text, at positions 0 .. budget;
-        before the budget is full that is the whole prefix, so those NLLs are dense ones.
+        before the budget is full that is the whole prefix, so those NLLs are dense ones. Positions ascend.
         """
-        full = [t for t in positions if t >= visibility.budget]
-        index = torch.tensor(full, dtype=torch.long, device=document.device)
-        parts = [self._fresh(document, batch, visibility) for batch in index.split(self._batch(visibility))]
         early = [t for t in positions if t < visibility.budget]
-        if early:
-            parts.insert(0, self.dense(document[: max(early) + 2])[early])
+        parts = [self.dense(document[: max(early) + 2])[early]] if early else []
+        full = torch.tensor(positions[len(early) :], dtype=torch.long, device=document.device)
+        for start in range(0, len(full), self._batch(visibility)):
+            batch = full[start : start + self._batch(visibility)]
+            parts.append(self._fresh(document, batch, visibility))
         return torch.cat(parts)
 
     def _chunk_size(self, visibility: Visibility) -> int:
@@ -75,8 +80,7 @@ class Scorer:
         padding = max(0, full - len(inputs))
         ids = torch.nn.functional.pad(inputs, (0, padding))
         stream.begin(len(inputs), padding)
-        with streaming_attention(self.model):
-            return forward_hidden(self.model, ids[None], stream)[0, : len(inputs)]
+        return forward_hidden(self.model, ids, stream, self.kernel.prepare)[: len(inputs)]
 
     def _batch(self, visibility: Visibility) -> int:
         return max(1, self.chunk_tokens // (visibility.budget + 1))
@@ -86,6 +90,6 @@ class Scorer:
         recent = torch.arange(-visibility.recent, 1, device=document.device)
         sinks = torch.arange(visibility.sinks, device=document.device)
         index = torch.cat((sinks.expand(len(positions), -1), positions[:, None] + recent), dim=1)
-        hidden = self.model.gpt_neox(document[index], use_cache=False).last_hidden_state[:, -1]
+        hidden = stock_hidden(self.model, document[index])[:, -1]
         self.progress(len(positions))
         return token_nll(self.model, hidden, document[positions + 1])

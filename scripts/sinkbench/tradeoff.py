@@ -69,7 +69,7 @@ def perplexity_factors(measurements: pd.DataFrame, corpus: str) -> tuple[str, di
 
 
 def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline: str) -> Estimate:
-    """Change of a method's perplexity against a baseline, in percent; NotMeasured if they are not compared."""
+    """Percent change of a method's perplexity against a baseline; NotMeasured if they are not compared."""
     _, factors = perplexity_factors(measurements, corpus)
     if method not in factors or baseline not in factors:
         raise NotMeasured("")

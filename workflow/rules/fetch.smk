@@ -1,9 +1,11 @@
-# Downloads, on a machine with a network: `snakemake --cores 1 fetch`. Elsewhere the folder is enough.
+# Downloads, on a machine with a network: `snakemake --cores 1 fetch`. Elsewhere a copy of the folder is enough.
+# On a cluster they run where Snakemake runs, since compute nodes often have no network.
 
 
 rule fetch:
     input:
         [f"resources/hub/{folder}.json" for folder in study.repositories()],
+    localrule: True
 
 
 rule fetch_repository:
@@ -11,9 +13,12 @@ rule fetch_repository:
         "resources/hub/{folder}.json",
     params:
         repository=lambda wildcards: study.repositories()[wildcards.folder],
+    wildcard_constraints:
+        folder=one_of(study.repositories()),
     log:
         "resources/hub/{folder}.log",
     conda:
         "../../envs/sinkbench.yaml"
+    localrule: True
     script:
         "../../scripts/fetch_repository.py"

@@ -10,7 +10,7 @@ from sinkbench.claims import Finding, at_least
 from sinkbench.readings import NotMeasured, full_budget, method_of, pick
 
 CLAIM = "Dense attention breaks down beyond the trained length"
-THRESHOLD = "perplexity beyond the full budget (the trained length) at least 2 times that before it"
+THRESHOLD = "perplexity beyond the full budget (in studies the trained length) at least 2 times that before"
 LIMIT = 2.0
 
 
@@ -28,7 +28,10 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _pooled(bins: pd.DataFrame) -> Estimate:
-    """Perplexity of several bins together; the interval pools all low and all high ends, so it is cautious."""
+    """Perplexity of several bins together; its interval pools all low or all high ends, which is cautious."""
     weights = bins["n"].astype(float)
-    ends = (np.exp(np.average(np.log(bins[name].astype(float)), weights=weights)) for name in ("value", "low", "high"))
+    ends = (
+        np.exp(np.average(np.log(bins[name].astype(float)), weights=weights))
+        for name in ("value", "low", "high")
+    )
     return Estimate(*ends, spec=",.1f")

@@ -9,7 +9,9 @@ from sinkbench.claims import Finding, at_least
 from sinkbench.readings import at_largest_point, fastest, full_budget, matching, method_of, pick, run_name
 
 CLAIM = "Streaming is much faster than dense attention at long contexts"
-THRESHOLD = "at the full budget at least 2 times dense decoding's speed, at the largest length both were timed at"
+THRESHOLD = (
+    "at the full budget at least 2 times dense decoding's speed, at the largest length both were timed at"
+)
 LIMIT = 2.0
 
 

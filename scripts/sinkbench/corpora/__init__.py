@@ -1,10 +1,14 @@
-"""Corpora: one file, one kind. `sinkbench/corpora/<kind>.py` defines `documents(settings)`.
+"""Corpora: one file, one kind. `sinkbench/corpora/<kind>.py` defines, for an entry of the config's `corpora`:
 
-It yields (name, text) pairs and raises UserError when the corpus is not there.
+    find(settings)        the files that hold the text, sorted
+    documents(settings)   (name, text) of each document
+
+Both raise UserError when the corpus is not there.
 """
 
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 from sinkbench.errors import UserError
@@ -15,9 +19,32 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
+def find(settings: dict) -> list[Path]:
+    """The files that hold the text of a corpus."""
+    return _kind(settings).find(settings)
+
+
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """(name, text) of each document of one entry of the config's `corpora`, none of them empty."""
-    for name, text in import_module(f"{__name__}.{settings['kind']}").documents(settings):
+    """(name, text) of each document of a corpus; none is empty, and no two have the same name."""
+    where, names = f"corpora.{settings['name']}", set()
+    for name, text in _kind(settings).documents(settings):
         if not text.strip():
-            raise UserError(f"corpora.{settings['name']}: document {name!r} is empty")
+            raise UserError(f"{where}: document {name!r} is empty")
+        if name in names:
+            raise UserError(f"{where}: two documents are called {name!r}")
+        names.add(name)
         yield name, text
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _kind(settings: dict):
+    return import_module(f"{__name__}.{settings['kind']}")

@@ -4,15 +4,21 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from sinkbench.corpora import read_text
 from sinkbench.errors import UserError
 
 
-def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """(module, source text) of settings["modules"]; a module that a distribution lacks is skipped."""
+def find(settings: dict) -> list[Path]:
+    """The sources of settings["modules"] that this Python has: a distribution may lack one."""
     folder = Path(sysconfig.get_path("stdlib"))
     paths = [folder / f"{name}.py" for name in settings["modules"]]
     present = [path for path in paths if path.is_file()]
     if not present:
-        raise UserError(f"corpora.{settings['name']}.modules: none of them is in {folder}")
-    for path in present:
-        yield path.stem, path.read_text(encoding="utf-8")
+        modules = ", ".join(settings["modules"])
+        raise UserError(f"corpora.{settings['name']}.modules: none of {modules} is in {folder}")
+    return present
+
+
+def documents(settings: dict) -> Iterator[tuple[str, str]]:
+    """(module, source text) of every module, in the order of the config."""
+    return ((path.stem, read_text(path)) for path in find(settings))

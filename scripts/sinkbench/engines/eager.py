@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sinkbench.attention import forward_hidden, streaming_attention
+from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
 from sinkbench.ring import RingStream
 
@@ -26,8 +26,7 @@ class Engine:
     @torch.inference_mode()
     def step(self, token: Tensor) -> Tensor:
         self.ring.begin()
-        with streaming_attention(self.model):
-            hidden = forward_hidden(self.model, token[None], self.ring)
+        hidden = decode_hidden(self.model, token[None], self.ring)
         return logits(self.model, hidden[0])[0]
 
     def cache_bytes(self) -> int:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sinkbench.attention import stock_hidden
 from sinkbench.nll import logits
 
 CACHE = "fresh"
@@ -33,5 +34,4 @@ class Engine:
     def _forward(self) -> Tensor:
         self.recent = self.recent[-(self.visibility.recent + 1) :]
         ids = torch.cat((self.sinks, self.recent))
-        hidden = self.model.gpt_neox(input_ids=ids[None], use_cache=False).last_hidden_state
-        return logits(self.model, hidden[0, -1:])[0]
+        return logits(self.model, stock_hidden(self.model, ids[None])[0, -1:])[0]

@@ -1,18 +1,17 @@
 """The reference StreamingLLM formulation, re-implemented as a baseline: rotate everything, concatenate.
 
-Keys are cached before rotation; every step concatenates the new key, rotates all of them at their positions
-inside the cache, attends, and evicts by concatenating again (Xiao et al. 2024, section 3.2 and its public
-code). Exact, and slow: it is what the ring (`eager`) avoids.
+Keys are cached before rotation; every step concatenates the new key, looks the rotations up and rotates all
+keys at their positions inside the cache, layer by layer, attends with plain matrix products, and evicts by
+concatenating again (Xiao et al. 2024, section 3.2 and its public code). Exact; the ring (`eager`) avoids it.
 """
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache, DynamicLayer
 
-from sinkbench.attention import forward_hidden, streaming_attention
+from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
-from sinkbench.rope import Rotary, rotate_head
+from sinkbench.rope import Rotary, at_least_float32, rotate_head
 
 CACHE = "ring"
 
@@ -23,15 +22,16 @@ class ConcatenatedStream(Cache):
     def __init__(self, model, visibility):
         super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
         self.visibility = visibility
-        self.rotary = Rotary(model.config, model.device)
+        positions = torch.arange(visibility.budget + 1, device=model.device)
+        self.cos, self.sin = Rotary(model).at(positions)
         self.held: dict[int, tuple[Tensor, Tensor]] = {}
         self.length = 0
 
-    def begin(self) -> None:
-        """Step to the next token; positions inside the cache are 0 .. length - 1."""
-        self.length = min(self.length, self.visibility.budget) + 1
-        positions = torch.arange(self.length, device=self.rotary.frequencies.device)
-        self._table = self.rotary.at(positions)
+    def begin(self, tokens: int) -> None:
+        """Step to the next token, or to a first block of them; positions in the cache are 0 .. length - 1."""
+        self.tokens = tokens
+        self.length = min(self.length, self.visibility.budget) + tokens
+        self.positions = torch.arange(self.length, device=self.cos.device)
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
         """All keys, rotated anew, and all values [1, heads, length, head_dim]."""
@@ -40,16 +40,22 @@ class ConcatenatedStream(Cache):
             held = self.held[layer_idx]
             keys, values = torch.cat((held[0], keys), 2), torch.cat((held[1], values), 2)
         self.held[layer_idx] = self._evict(keys), self._evict(values)
-        return rotate_head(keys, self._table), values
+        return rotate_head(keys, self._table(self.positions)), values
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, 1, head_dim] of one unrotated query, which stands last."""
-        last = tuple(part[-1:] for part in self._table)
-        return scaled_dot_product_attention(rotate_head(query, last), keys, values, scale=scaling)
+        """Attention output [1, heads, tokens, head_dim] of unrotated queries, which stand last."""
+        last = self.positions[-self.tokens :]
+        scores = rotate_head(query, self._table(last)) @ keys.mT * scaling
+        if self.tokens > 1:
+            scores = scores.masked_fill(last[:, None] < self.positions, float("-inf"))
+        return scores.softmax(dim=-1, dtype=at_least_float32(scores.dtype)).to(values.dtype) @ values
 
     def nbytes(self) -> int:
         """Bytes of keys and values held between steps."""
         return sum(part.nbytes for pair in self.held.values() for part in pair)
+
+    def _table(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        return self.cos[positions], self.sin[positions]
 
     def _evict(self, held: Tensor) -> Tensor:
         sinks, budget = self.visibility.sinks, self.visibility.budget
@@ -59,24 +65,26 @@ class ConcatenatedStream(Cache):
 
 
 class Engine:
-    """Token by token from the first one on: the reference has no parallel prefill beyond its budget."""
+    """A first block of at most `budget` tokens at once, as the reference prefills, then token by token."""
 
     def __init__(self, model, policy, scorer):
         self.model, self.visibility = model, policy.visibility(0)
 
-    @torch.inference_mode()
     def prefill(self, prompt: Tensor) -> Tensor:
         self.stream = ConcatenatedStream(self.model, self.visibility)
-        for token in prompt.split(1):
-            scores = self.step(token)
+        scores = self._forward(prompt[: self.visibility.budget])
+        for token in prompt[self.visibility.budget :]:
+            scores = self.step(token[None])
         return scores
 
-    @torch.inference_mode()
     def step(self, token: Tensor) -> Tensor:
-        self.stream.begin()
-        with streaming_attention(self.model):
-            hidden = forward_hidden(self.model, token[None], self.stream)
-        return logits(self.model, hidden[0])[0]
+        return self._forward(token)
 
     def cache_bytes(self) -> int:
         return self.stream.nbytes()
+
+    @torch.inference_mode()
+    def _forward(self, ids: Tensor) -> Tensor:
+        self.stream.begin(len(ids))
+        hidden = decode_hidden(self.model, ids[None], self.stream)
+        return logits(self.model, hidden[0, -1:])[0]

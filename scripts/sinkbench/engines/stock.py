@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from sinkbench.attention import stock_hidden
 from sinkbench.nll import logits
 
 CACHE = "growing"
@@ -31,5 +32,4 @@ class Engine:
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
     def _forward(self, ids: Tensor) -> Tensor:
-        output = self.model.gpt_neox(input_ids=ids[None], past_key_values=self.cache, use_cache=True)
-        return logits(self.model, output.last_hidden_state[0, -1:])[0]
+        return logits(self.model, stock_hidden(self.model, ids[None], self.cache)[0, -1:])[0]

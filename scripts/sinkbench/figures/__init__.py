@@ -9,6 +9,7 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 
 def available() -> list[str]:
@@ -16,6 +17,6 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
-def load(word: str):
+def load(word: str) -> ModuleType:
     """The module of a figure."""
     return import_module(f"{__name__}.{word}")

@@ -10,11 +10,12 @@ from sinkbench.readings import pick
 TITLE = "Memory along the stream"
 WORDS = ("device",)
 CAPTION = (
-    "Bytes of keys and values held at the end of the timed stretch, and peak memory while reading the prompt and "
-    "decoding (device memory on CUDA, resident memory of the process on a CPU; here: {device}), in MiB (2^20 bytes). "
-    "Dense attention by context length, caches of fixed size by stream position, recompute by its budget; a run "
-    "that holds no keys between steps is not on the logarithmic scale of the upper panel. Hollow and dashed: "
-    "without attention sinks."
+    "Bytes of keys and values held at the end of the timed stretch, and peak memory while reading the "
+    "prompt and decoding (device memory on CUDA, resident memory of the process on a CPU; here: {device}), "
+    "in MiB (2^20 bytes). Dense attention by context length, caches of fixed size by stream position, "
+    "recompute by its budget; a run that holds no keys between steps is not on the logarithmic scale of the "
+    "upper panel. Of each policy the largest and the smallest budget. Hollow and dashed: without attention "
+    "sinks."
 )
 HEIGHT_INCHES = 3.6
 PANELS = {"cache_bytes": "Keys and values [MiB]", "peak_memory_bytes": "Peak memory [MiB]"}
@@ -23,7 +24,7 @@ MEBI = 2**-20
 
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     """See CAPTION."""
-    figure, axes = panels(["Cache", "Everything"], HEIGHT_INCHES)
+    figure, axes = panels(["Cache", "Peak"], HEIGHT_INCHES)
     for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):
         pick(measurements, metric)
         draw_growth(axis, measurements, metric, heading, MEBI)

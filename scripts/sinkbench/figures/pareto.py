@@ -1,11 +1,13 @@
 """Perplexity against time per token, with the frontier of runs that no other run beats in both."""
 
+from itertools import pairwise
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.cells import Estimate, estimate
-from sinkbench.drawing import GREY, colour, label, log_axis, look, panels
+from sinkbench.cells import Estimate
+from sinkbench.drawing import GREY, colour, label, log_axis, look, panels, text_colour
 from sinkbench.labels import label_points
 from sinkbench.readings import at_largest_point, corpora, matching, pick, usable
 from sinkbench.tradeoff import Tradeoff, tradeoff
@@ -13,12 +15,12 @@ from sinkbench.tradeoff import Tradeoff, tradeoff
 TITLE = "Perplexity against time per token"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
-    "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps at "
-    "the largest point timed), one point per run; lower left is better, and the line joins the runs that no "
-    "other one beats in both. So that all points compare, a perplexity is that of the method which the others "
-    "are compared with, times the paired change against it: bars are {confidence} % bootstrap intervals of that "
-    "change, and of TPOT. Dense attention has no place on this scale, since it is scored only up to a length; "
-    "its time is marked. Hollow: without attention sinks."
+    "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of "
+    "{steps} steps at the largest point timed), one point per run; lower left is better, and the line joins "
+    "the runs that no other one beats in both. So that all points compare, a perplexity is that of the "
+    "method which the others are compared with, times the paired change against it: bars are {confidence} % "
+    "bootstrap intervals of that change, and of TPOT. Dense attention has no place on this scale, since it "
+    "is scored only up to a length; its time is marked. Hollow: without attention sinks."
 )
 HEIGHT_INCHES = 4.2
 
@@ -39,14 +41,14 @@ def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str) -> None:
         bars = {"xerr": _errors(tpot), "yerr": _errors(perplexity)}
         style = {**look(measurements, row), "linestyle": "none", "elinewidth": 0.8}
         axes.errorbar(tpot.value, perplexity.value, **bars, **style)
+    _note_unbounded(axes, measurements, corpus)
     axes.margins(0.12, 0.1)
     log_axis(axes, "x")
     axes.set_xlabel("TPOT [ms per token]")
     axes.set_ylabel(f"Perplexity, by change against {found.anchor}")
-    _note_unbounded(axes, measurements, corpus)
     steps = _draw_frontier(axes, found)
     texts = [
-        (tpot.value, perplexity.value, label(row, measurements), colour(row["policy"]))
+        (tpot.value, perplexity.value, label(row, measurements), text_colour(row["policy"]))
         for row, tpot, perplexity in found.points
     ]
     label_points(axes, texts, [*steps, *_bars(found)])
@@ -62,24 +64,21 @@ def _draw_frontier(axes: Axes, found: Tradeoff) -> list[tuple]:
     corners = [*corners[1:], (limits[0][1], corners[-1][1])]
     axes.plot(*zip(*corners, strict=True), color=GREY, linewidth=1, zorder=1)
     axes.set(xlim=limits[0], ylim=limits[1])
-    return list(zip(corners, corners[1:], strict=False))
+    return list(pairwise(corners))
 
 
 def _note_unbounded(axes: Axes, measurements: pd.DataFrame, corpus: str) -> None:
-    """Say what methods without a budget reach, since they have no point."""
-    times = matching(usable(measurements), metric="tpot_ms")
+    """Mark the time of methods without a budget, which have no point, and say what perplexity they reach."""
+    valid, notes = usable(measurements), []
+    times = matching(valid, metric="tpot_ms")
     for row in at_largest_point(times[times["budget"].isna()]).to_dict("records"):
-        own = matching(usable(measurements), metric="perplexity", corpus=corpus, method=row["method"])
-        tpot, pooled = estimate(row), own[own["document"].isna()]
-        text = f"{label(row, measurements)} at {row['position']:,} tokens: {tpot.number} ms"
-        if len(pooled):
-            first = pooled.iloc[0]
-            text += f", perplexity {first['value']:,.0f} over {first['n']:,} tokens"
         axes.axvline(row["value"], color=colour(row["policy"]), linestyle=":", linewidth=1)
-        axes.annotate(text, (row["value"], 1), xycoords=("data", "axes fraction"), **NOTE, color=colour(row["policy"]))
-
-
-NOTE = {"xytext": (3, 1), "textcoords": "offset points", "size": 8, "va": "bottom", "ha": "center"}
+        note = f"dotted: {label(row, measurements)} at {row['position']:,} tokens"
+        own = matching(valid, metric="perplexity", corpus=corpus, method=row["method"])
+        for pooled in own[own["document"].isna()].to_dict("records"):
+            note += f"; perplexity {pooled['value']:,.0f} over {pooled['n']:,} tokens"
+        notes.append(note)
+    axes.set_title("\n".join(notes), loc="right", size=8, color=GREY)
 
 
 def _bars(found: Tradeoff) -> list[tuple]:
@@ -87,7 +86,10 @@ def _bars(found: Tradeoff) -> list[tuple]:
     bars = []
     for _, tpot, perplexity in found.points:
         (left, right), (low, high) = tpot.bounds, perplexity.bounds
-        bars += [((left, perplexity.value), (right, perplexity.value)), ((tpot.value, low), (tpot.value, high))]
+        bars += [
+            ((left, perplexity.value), (right, perplexity.value)),
+            ((tpot.value, low), (tpot.value, high)),
+        ]
     return bars
 
 

@@ -4,17 +4,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, colour, label, lines, log_axis, look, panels
+from sinkbench.drawing import GREY, label, lines, log_axis, look, panels, text_colour
 from sinkbench.labels import label_ends
-from sinkbench.readings import corpora, full_budget, matching, pick
+from sinkbench.readings import corpora, full_budget, matching, method_of, pick
 
 TITLE = "Perplexity by position in the text"
 WORDS = ("confidence", "position_bin")
 CAPTION = (
-    "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of each bin; "
-    "both axes are logarithmic. Of each policy the largest and the smallest budget. Bands: {confidence} % bootstrap "
-    "intervals. The vertical line is streaming's full budget, which the study sets to the model's trained length. "
-    "Methods that score only a sample of the positions are left out. Dashed: without attention sinks."
+    "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "
+    "each bin; both axes are logarithmic. Of each policy the largest and the smallest budget. Bands, of "
+    "dense attention and of streaming at its full budget: {confidence} % bootstrap intervals. The vertical "
+    "line is that budget, which a study sets to the model's trained length. Methods that score only a "
+    "sample of the positions are left out. Dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.8
 
@@ -31,11 +32,16 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
 
 def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str, width: int) -> None:
     ends = []
-    for row, line in lines(_shown(matching(measurements, corpus=corpus)), "perplexity_bin"):
+    for row, line in lines(_complete(matching(measurements, corpus=corpus)), "perplexity_bin"):
         middle, style = line["position"] + width / 2, look(measurements, row)
         axes.plot(middle, line["value"], **{**style, "marker": None}, linewidth=1)
-        axes.fill_between(middle, line["low"], line["high"], color=style["color"], alpha=0.15, linewidth=0)
-        ends.append((line["value"].iloc[-1], label(row, measurements), colour(row["policy"])))
+        if row["method"] in _banded(measurements):
+            axes.fill_between(
+                middle, line["low"], line["high"], color=style["color"], alpha=0.15, linewidth=0
+            )
+        ends.append(
+            (middle.iloc[-1], line["value"].iloc[-1], label(row, measurements), text_colour(row["policy"]))
+        )
     axes.axvline(full_budget(measurements), color=GREY, linestyle=":", linewidth=1)
     axes.set(xlabel="Position in the text [tokens]", ylabel="Perplexity")
     log_axis(axes, "x")
@@ -43,10 +49,13 @@ def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str, width: int) -> N
     label_ends(axes, ends)
 
 
-def _shown(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Methods that score every position of a bin, and of each policy those of extreme budget."""
+def _banded(measurements: pd.DataFrame) -> set[str]:
+    """Dense, and streaming at the full budget: more bands than these would hide each other."""
+    full = method_of(measurements, "streaming", budget=full_budget(measurements))
+    return {full, *measurements[measurements["budget"].isna()]["method"]}
+
+
+def _complete(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Bins of the methods that score every position of them."""
     bins = matching(measurements, metric="perplexity_bin")
-    complete = bins[bins["n"] == bins.groupby("position")["n"].transform("max")]
-    budgets = complete.groupby("policy")["budget"]
-    extreme = (complete["budget"] == budgets.transform("max")) | (complete["budget"] == budgets.transform("min"))
-    return complete[extreme.fillna(True)]
+    return bins[bins["n"] == bins.groupby("position")["n"].transform("max")]

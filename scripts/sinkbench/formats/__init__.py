@@ -7,6 +7,8 @@ The table's cells are strings or cells.Estimate (see sinkbench.tables).
 
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pandas as pd
 
@@ -14,10 +16,19 @@ from sinkbench.cells import Estimate
 from sinkbench.records import write_text
 
 
+def available() -> list[str]:
+    """The formats that exist: one extension per file of this folder."""
+    return sorted(module.name for module in iter_modules(__path__))
+
+
+def load(extension: str) -> ModuleType:
+    """The module of a format."""
+    return import_module(f"{__name__}.{extension}")
+
+
 def write(path: str | Path, table: pd.DataFrame, title: str, caption: str) -> None:
     """Write the table in the format that the path's extension names."""
-    module = import_module(f"{__name__}.{Path(path).suffix[1:]}")
-    write_text(path, module.render(table, title, caption))
+    write_text(path, load(Path(path).suffix[1:]).render(table, title, caption))
 
 
 def is_numeric(column: pd.Series) -> bool:

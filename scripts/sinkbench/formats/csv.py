@@ -1,4 +1,4 @@
-"""Comma-separated values for programs: full precision, an interval's ends and a number's note in columns of their own."""
+"""Comma-separated values for programs: full precision, intervals and notes in columns of their own."""
 
 import pandas as pd
 

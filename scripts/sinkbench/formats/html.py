@@ -13,7 +13,8 @@ body { margin: 1rem; background: #fff; color: #1a1a1a; font: 14px/1.4 system-ui,
 h1 { margin: 0 0 .75rem; font-size: 1.2rem; }
 p { max-width: 80ch; margin: .75rem 0 0; color: #444; font-size: .87rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; border: solid #1a1a1a; border-width: 2px 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border: solid #1a1a1a; border-width: 2px 0; }
 th, td { padding: .4rem .5rem; text-align: left; vertical-align: top; }
 thead th { border-bottom: 1px solid #1a1a1a; vertical-align: bottom; font-size: .87rem; }
 tbody tr + tr > * { border-top: 1px solid #ddd; }
@@ -79,7 +80,12 @@ def _row(row: dict, kinds: dict[str, str]) -> str:
     """The cells of a row, the first one as its heading."""
     first, *others = row
     cells = (
-        _tag("td", kinds[heading] if row[heading] else "empty", _cell(row[heading]), f'data-heading="{escape(heading)}"')
+        _tag(
+            "td",
+            kinds[heading] if row[heading] else "empty",
+            _cell(row[heading]),
+            f'data-heading="{escape(heading)}"',
+        )
         for heading in others
     )
     return _tag("th", kinds[first], _cell(row[first]), 'scope="row"') + "".join(cells)

@@ -30,7 +30,7 @@ def render(table: pd.DataFrame, title: str, caption: str) -> str:
         "% Needs \\usepackage{booktabs,graphicx}",
         r"\begin{table}",
         rf"\caption{{{_escape(title)}. {_escape(caption)}}}",
-        r"\centering\small",
+        r"\centering\footnotesize",
         SHRINK,
         rf"\begin{{tabular}}{{@{{}}{layout}@{{}}}}",
         *(r"\toprule", _line(list(table)), r"\midrule", *body, r"\bottomrule"),

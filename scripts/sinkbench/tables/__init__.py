@@ -1,7 +1,7 @@
 """Tables: one file, one word. `sinkbench/tables/<word>.py` defines:
 
-    TITLE, CAPTION         what is shown, in which units, how intervals are made; {names} are filled from WORDS
-    WORDS                  facts of the config that caption and table need (catalogue.FACTS)
+    TITLE, CAPTION         what is shown, units, how intervals are made; {names} are filled from WORDS
+    WORDS                  facts of the config that caption and table need (catalogue.facts)
     build(measurements, words)   the table
 
 `build` gets the tidy table of measurements and the facts by name. It returns a DataFrame whose headings
@@ -10,6 +10,7 @@ carry the units and whose cells are strings or cells.Estimate; an empty string i
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
-def load(word: str):
+def load(word: str) -> ModuleType:
     """The module of a table."""
     return import_module(f"{__name__}.{word}")
 

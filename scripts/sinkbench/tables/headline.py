@@ -9,15 +9,14 @@ from sinkbench.tables import without_empty_columns
 TITLE = "Headline: quality, time and memory of every run"
 WORDS = ("confidence", "block_tokens", "repetitions", "steps")
 CAPTION = (
-    "Each method on each engine. Perplexity is exp(mean NLL in nats) over all positions that a method scores; "
-    "paired is over the positions that all methods score (those capped in length left out); change is the "
-    "perplexity over the positions that a method and its baseline both score, against that baseline. Compare "
-    "methods by the change: it is taken token by token, so its interval is far narrower than that of a perplexity. "
-    "TPOT is the time per output token at the largest point timed: median of {repetitions} repetitions of {steps} "
-    "steps. Speed-up is the baseline's TPOT over the run's, where both were timed at the same point, else at the "
-    "largest of each. MBU is the share of the measured memory bandwidth that a step needs at least; NLL gap is the "
-    "mean difference between engine and exact evaluator. Brackets: {confidence} % bootstrap intervals, over blocks "
-    "of {block_tokens} tokens or over repetitions. Budget counts cached tokens, sinks included."
+    "Each method on each engine. Perplexity, exp(mean NLL in nats), is over all positions that a method "
+    "scores, and paired over those that all methods score (dense left out); compare methods by the change "
+    "against the named baseline, which is taken token by token over the positions that both score. TPOT, "
+    "the time per output token, is the median of {repetitions} repetitions of {steps} steps at the largest "
+    "point timed; speed-up is the baseline's TPOT over the run's, at the same point if both have it, else "
+    "at the largest of each. MBU is the share of the measured memory bandwidth that a step needs at least, "
+    "NLL gap the mean difference between engine and exact evaluator. Brackets: {confidence} % bootstrap "
+    "intervals over blocks of {block_tokens} tokens or over repetitions."
 )
 
 MEBI = 2**-20
@@ -50,9 +49,11 @@ def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
 
 def _runs(measurements: pd.DataFrame) -> list[dict]:
     """Every run, and every method that no engine was timed on, in the study's order."""
-    timed = measurements.groupby("method", sort=False)["engine"].transform("count") > 0
-    rows = measurements[measurements["engine"].notna() | ~timed]
-    return rows.drop_duplicates(["method", "engine"]).to_dict("records")
+    runs = []
+    for _, rows in measurements.groupby("method", sort=False):
+        timed = rows[rows["engine"].notna()]
+        runs += (rows.iloc[:1] if timed.empty else timed.drop_duplicates("engine")).to_dict("records")
+    return runs
 
 
 def _row(measurements: pd.DataFrame, valid: pd.DataFrame, run: dict, corpus: str | None) -> dict:
@@ -64,10 +65,10 @@ def _row(measurements: pd.DataFrame, valid: pd.DataFrame, run: dict, corpus: str
     return {
         "Run": run_name(run),
         "Corpus": corpus or "",
+        "Status": status,
         "Budget [tokens]": "all" if pd.isna(run["budget"]) else Estimate(int(run["budget"]), spec=",d"),
         **{heading: _quality(quality, *how) for heading, *how in QUALITY},
         **{heading: _speed(speed, *how) for heading, *how in SPEED},
-        "Status": status,
     }
 
 
@@ -79,17 +80,19 @@ def _status(measurements: pd.DataFrame, run: dict, corpus: str | None) -> str:
 
 
 def _quality(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
-    pooled = matching(rows[rows["document"].isna()], metric=metric)
-    if pooled.empty:
-        return ""
-    row = pooled.iloc[0]
-    return estimate(row, spec, scale, f"against {row['against']}" if text(row["against"]) else "")
+    return _cell(matching(rows[rows["document"].isna()], metric=metric), spec, scale)
 
 
 def _speed(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
-    rows = matching(rows, metric=metric)
+    return _cell(at_largest_point(matching(rows, metric=metric)), spec, scale)
+
+
+def _cell(rows: pd.DataFrame, spec: str, scale: float) -> Estimate | str:
+    """The number of the only row, if there is one, with its baseline or the point where time was measured."""
     if rows.empty:
         return ""
-    row = at_largest_point(rows).iloc[0]
-    notes = {"speedup": f"against {text(row['against'])}", "tpot_ms": f"at {row['kind']} {row['position']:,}"}
-    return estimate(row, spec, scale, notes.get(metric, "")) if metric in notes else estimate(row, spec, scale)
+    row = rows.iloc[0]
+    note = f"against {row['against']}" if text(row["against"]) else ""
+    if row["metric"] == "tpot_ms":
+        note = f"at {row['kind']} {row['position']:,}"
+    return estimate(row, spec, scale, note)

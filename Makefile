@@ -1,0 +1,43 @@
+# make demo   the study in small, from nothing to an HTML report (no network beyond the package index, no GPU)
+# make test   the test suite
+# make lint   ruff, snakefmt, snakemake --lint
+# make pins   regenerate the pinned requirements from requirements*.in
+
+PYTHON ?= python3
+# The wheel index of the torch build that your driver allows (README, "Which torch"); empty: the default one.
+TORCH_INDEX ?=
+BIN := .venv/bin
+DEMO := --cores 1 --configfile workflow/studies/demo.yaml
+SMK := Snakefile $(wildcard workflow/rules/*.smk)
+
+.PHONY: demo test lint pins
+
+demo: .venv/.run
+	$(BIN)/snakemake $(DEMO)
+	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
+	@echo "Open results/demo/report.html; tables and figures lie beside it."
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check --quiet $(SMK)
+	$(BIN)/snakemake --lint --configfile workflow/studies/demo.yaml
+
+pins: .venv/.dev
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/python envs/pin.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.txt | .venv/bin/python
+	$(BIN)/pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.run
+	$(BIN)/pip install --requirement requirements-dev.txt
+	@touch $@

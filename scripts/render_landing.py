@@ -1,0 +1,17 @@
+"""The first page of the report."""
+
+from sinkbench.job import job
+from sinkbench.landing import page
+from sinkbench.records import write_text
+from sinkbench.store import read_table
+
+
+def render(measurements_path: str, facts: dict, output: str) -> None:
+    """Write the page from the measurements and catalogue.landing_facts."""
+    measurements, _ = read_table(measurements_path)
+    write_text(output, page(measurements, facts))
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        render(snakemake.input.measurements, snakemake.params.facts, snakemake.output.page)

@@ -1,0 +1,18 @@
+"""One table in every format."""
+
+from sinkbench import formats, tables
+from sinkbench.job import job
+from sinkbench.store import read_table
+
+
+def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
+    """Make the table that `about` (catalogue.describe) names, and write it in the formats of the outputs."""
+    measurements, _ = read_table(measurements_path)
+    table = tables.load(about["word"]).build(measurements, about["words"])
+    for path in outputs:
+        formats.write(path, table, about["title"], about["caption"])
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        render(snakemake.input.measurements, snakemake.params.about, snakemake.output)

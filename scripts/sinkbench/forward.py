@@ -1,0 +1,37 @@
+"""GPT-NeoX's forward pass around an attention that the caller supplies: two halves a layer, no model code patched.
+
+The modules of the model are called as they are, whatever their weights' number format.
+"""
+
+import torch
+from torch import Tensor
+
+
+def project(layer, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unrotated query, key and value, each [heads, tokens, head_dim], of hidden states [tokens, hidden]."""
+    fused = layer.attention.query_key_value(layer.input_layernorm(hidden))
+    heads = fused.view(len(hidden), -1, 3 * layer.attention.head_size)
+    return heads.transpose(0, 1).chunk(3, dim=-1)
+
+
+def combine(layer, hidden: Tensor, attended: Tensor) -> Tensor:
+    """The layer's output [tokens, hidden] from its input and its heads' outputs [heads, tokens, head_dim]."""
+    attention = layer.attention.dense(attended.transpose(0, 1).flatten(1))
+    if layer.use_parallel_residual:
+        return hidden + attention + layer.mlp(layer.post_attention_layernorm(hidden))
+    middle = hidden + attention
+    return middle + layer.mlp(layer.post_attention_layernorm(middle))
+
+
+@torch.inference_mode()
+def forward_hidden(model, ids: Tensor, stream, prepare) -> Tensor:
+    """Last hidden states [tokens, hidden] of ids [tokens].
+
+    Args:
+        stream: `stream.attend(index, layer, hidden)` gives a layer's attended heads.
+        prepare: turns a function into the form in which it shall run (see kernels).
+    """
+    hidden = model.gpt_neox.embed_in(ids)
+    for index, layer in enumerate(model.gpt_neox.layers):
+        hidden = prepare(combine)(layer, hidden, stream.attend(index, layer, hidden))
+    return model.gpt_neox.final_layer_norm(hidden)

@@ -1,0 +1,120 @@
+"""The run table of a config: which methods are scored, and which runs are timed.
+
+A *method* is what determines perplexity: policy, its settings, quantization, dtype. A *run* is a method
+on an engine: what determines time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from sinkbench import engines, policies, quantizations
+from sinkbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Method:
+    """What determines perplexity; `options` are the policy's own settings."""
+
+    family: str
+    policy: str
+    options: dict
+    quantization: str
+    dtype: str | None
+    perplexity_against: str | None
+
+    @property
+    def name(self) -> str:
+        """The word of the method's files and labels, such as streaming-4+2044."""
+        parts = (self.policy, self.build().label, _unless(self.quantization, "none"), self.dtype)
+        return "-".join(filter(None, parts))
+
+    def build(self):
+        """The policy object."""
+        return policies.build(self.policy, self.options)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A method on an engine."""
+
+    method: Method
+    engine: str
+    tpot_against: str | None
+
+    @property
+    def name(self) -> str:
+        """The word of the run's files and labels, such as streaming-4+2044.eager."""
+        return f"{self.method.name}.{self.engine}"
+
+
+class RunTable:
+    """All methods and runs by name.
+
+    Args:
+        entries: the config's `runs`.
+        model_dtype: what a run has that names no other.
+
+    Raises:
+        UserError: an entry makes no sense; names its key.
+    """
+
+    def __init__(self, entries: list[dict], model_dtype: str):
+        self.methods: dict[str, Method] = {}
+        self.runs: dict[str, Run] = {}
+        for index, entry in enumerate(entries):
+            try:
+                self._add(entry, model_dtype)
+            except UserError as error:
+                raise UserError(f"runs[{index}].{error}") from None
+        for index, entry in enumerate(entries):
+            for key, known in (("perplexity_against", self.methods), ("tpot_against", self.runs)):
+                if key in entry:
+                    check_name(entry[key], known, f"runs[{index}].{key}")
+
+    def _add(self, entry: dict, model_dtype: str) -> None:
+        for method in _expand(entry, model_dtype):
+            if self.methods.setdefault(method.name, method) != method:
+                raise UserError(f"with: {method.name} is listed before, with another family or comparison")
+            for engine in _as_list(entry.get("engine", [])):
+                _check_engine(engine, method)
+                run = Run(method, engine, entry.get("tpot_against"))
+                if run.name in self.runs:
+                    raise UserError(f"engine: {run.name} is listed twice")
+                self.runs[run.name] = run
+
+
+def check_name(name: str, known, where: str) -> None:
+    """Raise UserError unless `name` is one of the known ones."""
+    if name not in known:
+        raise UserError(f"{where}: {name!r} is not one of {', '.join(known)}")
+
+
+def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
+    """One method for every combination of the values that an entry lists."""
+    axes = {key: _as_list(value) for key, value in entry["with"].items()}
+    for key in (key for key, values in axes.items() if not values):
+        raise UserError(f"with.{key}: an empty list makes no run")
+    formats = product(_as_list(entry.get("quantization", "none")), _as_list(entry.get("dtype", model_dtype)))
+    for (quantization, dtype), values in product(formats, list(product(*axes.values()))):
+        check_name(quantization, quantizations.available(), "quantization")
+        options = dict(zip(axes, values, strict=True))
+        policies.build(entry["policy"], options)
+        against = entry.get("perplexity_against")
+        dtype = _unless(dtype, model_dtype)
+        yield Method(entry["family"], entry["policy"], options, quantization, dtype, against)
+
+
+def _check_engine(engine: str, method: Method) -> None:
+    form = method.build().cache
+    if engines.cache_form(engine) != form:
+        fitting = ", ".join(word for word in engines.available() if engines.cache_form(word) == form)
+        raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
+
+
+def _as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _unless(value, default):
+    return None if value == default else value

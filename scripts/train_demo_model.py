@@ -1,0 +1,8 @@
+"""Train the demonstration model and its draft."""
+
+from sinkbench.job import job
+from sinkbench.training import train
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        train(snakemake.params.settings, snakemake.output[0])

@@ -1,0 +1,130 @@
+"""Synthetic measurements with the shape and the effects of a real study."""
+
+from pathlib import Path
+
+import pandas as pd
+from sinkbench.measurements import Recorder, load_schema
+
+SCHEMA = Path(__file__).parent.parent / "workflow/schemas/measurements.schema.yaml"
+FULL = 512
+POSITIONS = [512, 1024, 2048, 4096, 8192]
+DOCUMENTS = {"_pydecimal": 0.8, "turtle": 1.4, "inspect": 1.0}
+DENSE_TOKENS, DOCUMENT_TOKENS, BIN = 4096, 16384, 256
+WORDS = {
+    "claims": ["perplexity", "speedup", "sinks", "explosion", "flatness", "sweep"],
+    "confidence": "95",
+    "block_tokens": 256,
+    "position_bin": BIN,
+    "repetitions": 5,
+    "steps": 32,
+    "device": "cpu",
+}
+# policy, sinks, budget: perplexity, percent of change, and what the change is against
+METHODS = {
+    ("recompute", 4, 512): (14.10, None, None),
+    ("recompute", 0, 512): (14.44, 2.4, "recompute-4+508"),
+    ("dense", None, None): (700.0, 4880.0, "streaming-4+508"),
+    ("window", 0, 512): (14.40, 2.5, "streaming-4+508"),
+    ("window", 0, 256): (15.60, 11.0, "streaming-4+508"),
+    ("window", 0, 128): (18.30, 30.2, "streaming-4+508"),
+    ("window", 0, 64): (22.00, 56.6, "streaming-4+508"),
+    ("streaming", 4, 512): (14.05, -0.1, "recompute-4+508"),
+    ("streaming", 4, 256): (14.48, 3.1, "streaming-4+508"),
+    ("streaming", 4, 128): (15.90, 13.2, "streaming-4+508"),
+    ("streaming", 4, 64): (18.00, 28.1, "streaming-4+508"),
+}
+ENGINES = {"recompute": "fresh", "dense": "stock", "window": "eager", "streaming": "eager"}
+
+
+def measurements(
+    quality: bool = True,
+    speed: bool = True,
+    failed: dict[str, str] | None = None,
+    corpora: tuple = ("stdlib",),
+) -> pd.DataFrame:
+    """A study of the demo's size.
+
+    Args:
+        failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
+    """
+    recorder, failed = Recorder(load_schema(SCHEMA)), failed or {}
+    for corpus in corpora if quality else ():
+        for key in METHODS:
+            _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
+    for key in METHODS if speed else ():
+        _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]]}, failed)
+    return recorder.frame()
+
+
+def edited(frame: pd.DataFrame, metric: str, value: float, width: float = 0.0, **where) -> pd.DataFrame:
+    """The measurements with some numbers replaced by `value` and an interval of `width` to both sides."""
+    chosen = frame["metric"] == metric
+    for column, wanted in where.items():
+        chosen &= (frame[column] == wanted).fillna(False).astype(bool)
+    assert chosen.any(), (metric, where)
+    frame = frame.copy()
+    frame.loc[chosen, ["value", "low", "high"]] = [value, value - width, value + width]
+    return frame
+
+
+def _about(policy: str, sinks: int | None, budget: int | None) -> dict:
+    method = policy if budget is None else f"{policy}-{sinks}+{budget - sinks}"
+    family = "streaming" if policy == "streaming" else "baseline"
+    columns = {"study": "demo", "family": family, "method": method, "policy": policy, "budget": budget}
+    return {**columns, "sinks": sinks, "dtype": "float32", "quantization": "none", "device": "cpu"}
+
+
+def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
+    if about["method"] in failed:
+        recorder.add({**about, "status": failed[about["method"]]}, "perplexity", None)
+        return
+    level, change, against = METHODS[key]
+    _add(recorder, about, "perplexity", level, 0.04)
+    for document, factor in DOCUMENTS.items():
+        _add(recorder, about, "perplexity", level * factor, 0.06, document=document)
+    if key[0] != "dense":
+        _add(recorder, about, "perplexity_paired", 0.93 * level, 0.25)
+    if against and against not in failed:
+        ends = {"low": change - 0.4, "high": change + 0.5}
+        recorder.add(about, "perplexity_change", change, **ends, n=9000, against=against)
+    _bins(recorder, key, about, level)
+
+
+def _bins(recorder: Recorder, key: tuple, about: dict, level: float) -> None:
+    length = DENSE_TOKENS if key[0] == "dense" else DOCUMENT_TOKENS
+    for position in range(0, length, BIN):
+        wave = 1 + 0.15 * ((position // BIN * 7919) % 13 - 6) / 6
+        base = 13.0 if key[0] == "dense" and position < FULL else level
+        growth = min(1.0, position / 3000) if key[0] == "dense" and position >= FULL else 1.0
+        count = 64 if key[0] == "recompute" else 3 * BIN
+        where = {"kind": "bin", "position": position, "n": count}
+        _add(recorder, about, "perplexity_bin", base * wave * growth, 0.12, **where)
+
+
+def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
+    run = f"{about['method']}.{about['engine']}"
+    if run in failed:
+        recorder.add({**about, "status": failed[run]}, "tpot_ms", None)
+        return
+    policy, _, budget = key
+    kind = {"recompute": "budget", "dense": "context"}.get(policy, "position")
+    for point in [FULL] if policy == "recompute" else POSITIONS:
+        here = {**about, "kind": kind, "position": point}
+        tpot = {"recompute": 90.0, "dense": 2.6 + 6.4 * point / 8192}.get(
+            policy, 2.9 + 0.1 * (budget or 0) / FULL
+        )
+        _add(recorder, here, "tpot_ms", tpot, 0.02, n=5)
+        keys = {"recompute": 0, "dense": point}.get(policy, budget)
+        recorder.add(here, "cache_bytes", keys * 12288, n=5)
+        recorder.add(here, "peak_memory_bytes", 4e8 + point * (6e4 if policy == "dense" else 1e3), n=5)
+        _add(recorder, here, "mbu", 0.002 / tpot, 0.02, n=5)
+        if policy in ("window", "streaming") and "dense.stock" not in failed:
+            _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")
+    recorder.add(about, "nll_gap", 3.1e-7, n=128)
+
+
+def _add(recorder: Recorder, about: dict, metric: str, value: float, relative: float, **where) -> None:
+    """A number with an interval of a relative width to both sides."""
+    recorder.add(
+        about, metric, value, value * (1 - relative), value * (1 + relative), **{"n": 16384, **where}
+    )

@@ -1,0 +1,87 @@
+"""Claims flip when the number that they rest on crosses its threshold, and are never guessed."""
+
+import pytest
+import synthetic
+from sinkbench import brief, claims, tradeoff
+from sinkbench.claims import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judge
+from synthetic import edited
+
+FULL = "streaming-4+508"
+# claim: the number it rests on, a value far on the good side, the threshold, a value far on the bad side
+EDITS = {
+    "perplexity": ({"metric": "perplexity_change", "method": FULL}, 1.0, 4.0, 6.0),
+    "sweep": ({"metric": "perplexity_change", "method": "streaming-4+252"}, 1.0, 4.0, 6.0),
+    "speedup": ({"metric": "speedup", "method": FULL, "position": 8192}, 3.0, 2.0, 1.5),
+    "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
+    "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL}, 10.0, 20.0, 30.0),
+    "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
+    "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
+}
+
+
+def test_every_claim_has_an_edit():
+    assert set(EDITS) == set(claims.available())
+
+
+@pytest.mark.parametrize("word", [word for word, edit in EDITS.items() if edit[1] is not None])
+def test_a_claim_flips_at_its_threshold(word):
+    where, good, threshold, bad = EDITS[word]
+    frame = synthetic.measurements()
+    for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
+        assert judge(word, edited(frame, value=value, width=width, **where)).verdict == verdict
+
+
+def test_explosion_needs_a_difference():
+    frame = synthetic.measurements()
+    assert judge("explosion", frame).verdict == HOLDS
+    assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
+
+
+@pytest.mark.parametrize("word", claims.available())
+def test_a_verdict_states_claim_threshold_and_measurement(word):
+    verdict = judge(word, synthetic.measurements())
+    assert verdict.claim and verdict.threshold and verdict.measured
+
+
+@pytest.mark.parametrize("word", claims.available())
+def test_what_is_not_measured_is_not_judged(word):
+    empty = synthetic.measurements(quality=False, speed=False)
+    assert judge(word, empty).verdict == NOT_MEASURED
+
+
+def test_a_claim_about_an_invalid_run_names_its_status():
+    frame = synthetic.measurements(failed={FULL: "invalid: NaN"})
+    for word in ("decode_under_20ms", "speedup", "flatness"):
+        verdict = judge(word, frame)
+        assert verdict.verdict == NOT_MEASURED and "invalid" in verdict.measured
+
+
+def test_a_claim_must_hold_on_every_corpus():
+    frame = synthetic.measurements(corpora=("stdlib", "books"))
+    frame = edited(frame, "perplexity_change", 9.0, 0.1, method=FULL, corpus="books")
+    verdict = judge("perplexity", frame)
+    assert verdict.verdict == FAILS
+    assert "stdlib" in verdict.measured and "books" in verdict.measured
+
+
+def test_no_claim_is_both_judged_and_listed_as_unjudged():
+    assert not set(brief.CLAIMS) & set(claims.available())
+
+
+def test_paired_changes_are_the_measured_ones_and_chain():
+    frame = synthetic.measurements()
+    direct = tradeoff.paired_change(frame, "stdlib", FULL, "recompute-4+508")
+    assert (direct.value, *direct.bounds) == pytest.approx((-0.1, -0.5, 0.4))
+    chained = tradeoff.paired_change(frame, "stdlib", "streaming-4+252", "recompute-4+508")
+    assert chained.value == pytest.approx(100 * (1.031 * 0.999 - 1))
+
+
+def test_the_frontier_is_what_no_other_run_beats():
+    found = tradeoff.tradeoff(synthetic.measurements(), "stdlib")
+    best = {row["method"] for row in found.frontier}
+    for row, tpot, perplexity in found.points:
+        beaten = any(
+            other.value <= tpot.value and quality.value <= perplexity.value and rival is not row
+            for rival, other, quality in found.points
+        )
+        assert (row["method"] in best) != beaten

@@ -1,0 +1,196 @@
+"""Every mistake in a config is one line that names file, key, value and what is allowed."""
+
+from copy import deepcopy
+
+import pytest
+import yaml
+from conftest import ROOT
+from sinkbench.configuration import TYPES, read_study
+from sinkbench.errors import UserError
+from snakemake.utils import update_config
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+BASE = ROOT / "config.yaml"
+OVERLAYS = [ROOT / f"workflow/studies/{name}.yaml" for name in ("demo", "latency")]
+ABSENT = object()
+HUB_MODEL = {"source": "hub", "repo": "a/b", "dtype": "float32"}
+FOLDER_CORPUS = {"name": "a", "kind": "dataset", "source": "folder", "files": "*.parquet", "column": "text"}
+UNTIMED = {"family": "baseline", "policy": "window", "with": {"budget": 8}}
+LATENCY_MODEL = yaml.safe_load(OVERLAYS[1].read_text())["model"]
+ENTRIES = yaml.safe_load(BASE.read_text())["runs"]
+FIRST = {entry["policy"][:3].upper(): str(index) for index, entry in reversed(list(enumerate(ENTRIES)))}
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    """Lines name files as seen from the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+def merged(*files) -> dict:
+    config = {}
+    for file in files:
+        update_config(config, yaml.safe_load(file.read_text()))
+    return config
+
+
+def mutated(source, folder, path: str, value):
+    """A copy in `folder` of a config file with `value` at a dotted path; ABSENT removes the key."""
+    content = yaml.safe_load(source.read_text())
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    target = content
+    for key in parents:
+        target = target[key]
+    if value is ABSENT:
+        del target[last]
+    else:
+        target[last] = deepcopy(value)
+    copy = folder / source.name
+    copy.write_text(yaml.safe_dump(content))
+    return copy
+
+
+def line(*files, **overrides) -> str:
+    """What reading the files prints; `overrides` stand for --config."""
+    with pytest.raises(UserError) as caught:
+        read_study(merged(*files) | overrides, SCHEMA, [str(file) for file in files])
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda path: path and path.stem)
+def test_studies_are_valid(overlay):
+    files = [BASE, *([overlay] if overlay else [])]
+    assert read_study(merged(*files), SCHEMA, files).runs
+
+
+MISTAKES = [
+    # unknown and missing keys
+    ("sead", 1, "top level: unknown key sead; allowed: study, device"),
+    ("speed.step", 1, "speed: unknown key step; allowed: corpus, contexts"),
+    ("model.revison", "0" * 40, "model: unknown key revison; allowed: source, repo, revision"),
+    ("runs.WIN.with.size", 2, "runs[WIN].with.size: unknown; window takes budget"),
+    ("model", ABSENT, "top level: missing model"),
+    ("evaluation", {}, "evaluation: missing chunk_tokens"),
+    ("runs.REC.with.sinks", ABSENT, "runs[REC].with: recompute needs budget, sinks"),
+    # wrong types
+    ("runs", {"a": 1}, "runs: {'a': 1} is not a list"),
+    ("runs", None, "runs: None is not a list"),
+    ("runs.0", "x", "runs[0]: 'x' is not a mapping"),
+    ("runs.1.with", [], "runs[1].with: [] is not a mapping"),
+    ("model", [HUB_MODEL], "model: [{'dtype': 'float32'"),
+    ("tables", "headline", "tables: 'headline' is not a list"),
+    ("speed.steps", 32.0, "speed.steps: 32.0 is not a whole number (Timed steps"),
+    ("speed.steps", True, "speed.steps: True is not a whole number"),
+    ("study", 5, "study: 5 is not text"),
+    ("runs.WIN.engine", 3, "runs[WIN].engine: 3 is not text or a list"),
+    ("runs.WIN.engine", [3], "runs[WIN].engine[0]: 3 is not text"),
+    # values
+    ("device", "gpu", "device: 'gpu' is not one of cuda, cpu"),
+    ("study", "Bad name", "study: 'Bad name' does not match ^[a-z0-9]"),
+    ("speed.steps", 0, "speed.steps: 0 is less than 2"),
+    ("speed.contexts", [2048, 1], "speed.contexts[1]: 1 is less than 2"),
+    ("statistics.confidence", 95, "statistics.confidence: 95 is not less than 1"),
+    ("statistics.confidence", 0, "statistics.confidence: 0 is not more than 0"),
+    ("measure", ["quality", "quality"], "measure: ['quality', 'quality'] lists a value twice"),
+    ("runs.WIN.dtype", "float8", "runs[WIN].dtype: 'float8' is not one of float32, bfloat16, float16"),
+    ("runs.WIN.dtype", ["float32", "float32"], "runs[WIN].dtype: ['float32', 'float32'] lists a value"),
+    # empty lists
+    ("runs", [], "runs: [] is empty"),
+    ("corpora", [], "corpora: [] is empty"),
+    ("speed.contexts", [], "speed.contexts: [] is empty"),
+    ("runs.WIN.with.budget", [], "runs[WIN].with.budget: an empty list makes no run"),
+    # cache sizes
+    ("runs.WIN.with.budget", -5, "runs[WIN].with.budget: -5 is not a whole number"),
+    ("runs.WIN.with.budget", [512, "64"], "runs[WIN].with.budget: '64' is not a whole number"),
+    ("runs.STR.with", {"budget": 4, "sinks": 4}, "runs[STR].with.budget: 4 must be larger than sinks"),
+    ("runs.STR.with.sinks", -1, "runs[STR].with.sinks: -1 is not a whole number"),
+    ("runs.REC.with.first_position", 10, "runs[REC].with.first_position: 10 must be at least the budget"),
+    ("runs.DEN.with.max_tokens", 1, "runs[DEN].with.max_tokens: 1 is not a whole number"),
+    # words that are files
+    ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, recompute"),
+    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of eager, fresh"),
+    ("runs.WIN.engine", "stock", "runs[WIN].engine: stock cannot decode window; eager"),
+    ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
+    ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
+    ("tables", ["nope"], "tables: 'nope' is not one of"),
+    ("figures", ["nope"], "figures: 'nope' is not one of"),
+    ("claims", ["nope"], "claims: 'nope' is not one of"),
+    # names that refer to each other
+    ("runs.WIN.perplexity_against", "none", "runs[WIN].perplexity_against: 'none' is not one of recompute"),
+    ("runs.WIN.tpot_against", "dense", "runs[WIN].tpot_against: 'dense' is not one of recompute"),
+    ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
+    ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
+    ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.eager is listed twice"),
+    # sources
+    ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
+    ("model.source", ABSENT, "model: missing source"),
+    ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, random"),
+    ("model", {"source": "folder", "dtype": "float32"}, "model: missing path (needed with source: folder)"),
+    ("model", {"source": "random", "dtype": "float32"}, "model: missing shape, seed (needed with"),
+    ("model.revision", "main", "model.revision: 'main' does not match ^[0-9a-f]"),
+    ("tokenizer", {"source": "random"}, "tokenizer.source: 'random' is not one of hub, folder"),
+    ("corpora.0.column", ABSENT, "corpora[0]: missing column (needed with kind: dataset)"),
+    ("corpora.0.kind", "files", "corpora[0]: missing glob (needed with kind: files)"),
+    ("corpora", [FOLDER_CORPUS], "corpora[0]: missing path (needed with source: folder)"),
+    ("corpora.0.revision", ABSENT, "corpora[0]: missing revision (needed with source: hub)"),
+    ("corpora.0", {"name": "a", "kind": "files", "glob": "*", "source": "folder"}, "corpora[0].source: only"),
+    # what cannot be measured
+    ("model", LATENCY_MODEL, "measure: quality means nothing with model.source random"),
+    ("runs", [UNTIMED], "measure: speed needs runs with an engine"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES)
+def test_mistake_is_one_line(path, value, expected, tmp_path):
+    for policy, index in FIRST.items():
+        path, expected = path.replace(policy, index), expected.replace(policy, index)
+    assert line(mutated(BASE, tmp_path, path, value)).startswith(f"config.yaml: {expected}")
+
+
+def test_one_name_for_two_methods(tmp_path):
+    again = {**ENTRIES[0], "family": "streaming"}
+    said = line(mutated(BASE, tmp_path, "runs", [*ENTRIES, again]))
+    assert f"runs[{len(ENTRIES)}].with: recompute-4+2044 is listed before, with another family" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("device", "gpu", "demo.yaml: device"),
+        ("model.path", ABSENT, "demo.yaml: model: missing path (needed with source: folder)"),
+        ("speed.wamup", 3, "demo.yaml: speed: unknown key wamup"),
+        ("speed.corpus", "pg19", "demo.yaml: speed.corpus: 'pg19' is not one of stdlib"),
+        ("runs.0.with.budget", 4, "demo.yaml: runs[0].with.budget: 4 must be larger than sinks (4)"),
+        ("corpora.0.modules", [], "demo.yaml: corpora[0].modules: [] is empty"),
+    ],
+)
+def test_mistake_in_an_overlay_names_the_overlay(path, value, expected, tmp_path):
+    assert line(BASE, mutated(OVERLAYS[0], tmp_path, path, value)).startswith(expected)
+
+
+def test_mistake_under_an_overlay_names_the_base(tmp_path):
+    base = mutated(BASE, tmp_path, "statistics.resamples", 1)
+    assert line(base, OVERLAYS[0]).startswith("config.yaml: statistics.resamples: 1 is less than 100")
+
+
+def test_mistake_on_the_command_line_is_not_blamed_on_a_file():
+    assert line(BASE, device="gpu").startswith("--config: device: 'gpu' is not one of cuda, cpu")
+
+
+def test_every_rule_of_the_schema_has_words():
+    """A validator that _problem does not know would be described as a pattern."""
+    known = {"additionalProperties", "required", "type", "enum", "const", "oneOf", "minItems", "uniqueItems"}
+    known |= {"minimum", "exclusiveMinimum", "exclusiveMaximum", "pattern"}
+    known |= {"description", "items", "properties", "$ref", "$schema", "$defs", "title"}
+    for node in schema_nodes(yaml.safe_load(SCHEMA.read_text())):
+        assert set(node) <= known
+        assert node.get("type", "string") in TYPES
+
+
+def schema_nodes(node: dict):
+    """A schema and all schemas inside it."""
+    yield node
+    inner = [*node.get("properties", {}).values(), *node.get("$defs", {}).values(), *node.get("oneOf", [])]
+    for child in [*inner, *([node["items"]] if "items" in node else [])]:
+        yield from schema_nodes(child)

@@ -1,0 +1,140 @@
+"""Tables and their formats, over synthetic measurements: what must and what must never be in them."""
+
+import re
+
+import pandas as pd
+import pytest
+import synthetic
+from sinkbench import catalogue, formats, landing, tables
+from sinkbench.cells import Estimate
+from sinkbench.errors import UserError
+from synthetic import WORDS
+
+INVALID = "invalid: 3 NLLs are NaN or infinite, the first in turtle at position 77"
+UNAVAILABLE = "unavailable: out of memory"
+FORMATS = formats.available()
+FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": WORDS["claims"], "links": {}}
+
+
+def build(word: str, **options) -> pd.DataFrame:
+    return tables.load(word).build(synthetic.measurements(**options), WORDS)
+
+
+def row_of(table: pd.DataFrame, run: str) -> dict:
+    return table[table["Run"] == run].iloc[0].to_dict()
+
+
+def numbers_in(row: dict) -> list:
+    return [
+        cell for heading, cell in row.items() if isinstance(cell, Estimate) and heading != "Budget [tokens]"
+    ]
+
+
+@pytest.mark.parametrize("word", tables.available())
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_table_in_every_format_twice_is_the_same(word, ending, tmp_path):
+    written = []
+    for name in ("first", "second"):
+        path = tmp_path / f"{name}.{ending}"
+        formats.write(path, build(word), "Title", "Caption")
+        written.append(path.read_bytes())
+    assert written[0] == written[1] and written[0]
+
+
+def test_headline_has_a_row_per_run_and_corpus():
+    assert len(build("headline", corpora=("stdlib", "books"))) == 2 * len(synthetic.METHODS)
+
+
+def test_changes_and_speedups_name_their_baselines():
+    row = row_of(build("headline"), "streaming-4+508.eager")
+    assert row["Change [%]"].note == "against recompute-4+508"
+    assert row["Speed-up [x]"].note == "against dense.stock"
+    assert row["TPOT [ms]"].note == "at position 8,192"
+
+
+def test_a_study_of_speed_has_no_perplexity():
+    headings = " ".join(build("headline", quality=False))
+    page = landing.page(synthetic.measurements(quality=False), {**FACTS, "claims": ["speedup", "flatness"]})
+    for text in (headings, page):
+        assert "TPOT" in text and "Perplexity" not in text and "Change" not in text
+
+
+def test_a_study_of_quality_has_no_times():
+    headings = " ".join(build("headline", speed=False))
+    assert "Perplexity" in headings
+    assert not re.search("TPOT|Speed-up|memory|Cache|MBU|gap", headings)
+
+
+def test_an_invalid_run_has_its_status_and_no_number():
+    row = row_of(build("headline", failed={"window-0+64": INVALID}), "window-0+64.eager")
+    assert row["Status"] == INVALID
+    assert not numbers_in(row)
+
+
+def test_an_invalid_method_has_its_status_and_no_number_among_documents():
+    column = build("documents", failed={"window-0+64": INVALID})["window-0+64"]
+    assert set(column) == {"", INVALID}
+
+
+def test_a_run_invalid_on_one_corpus_has_no_time_on_another():
+    frame = synthetic.measurements(corpora=("stdlib", "books"))
+    bad = (frame["method"] == "window-0+64") & (frame["corpus"] == "books")
+    kept = frame[~bad | (frame["metric"] == "perplexity") & frame["document"].isna()].copy()
+    failed = (kept["method"] == "window-0+64") & (kept["corpus"] == "books")
+    kept.loc[failed, ["value", "low", "high"]] = float("nan")
+    kept.loc[failed, "status"] = INVALID
+    table = tables.load("headline").build(kept, WORDS)
+    good, invalid = table[table["Run"] == "window-0+64.eager"].to_dict("records")
+    assert isinstance(good["Perplexity"], Estimate) and good["TPOT [ms]"] == ""
+    assert not numbers_in(invalid)
+
+
+def test_an_unavailable_run_keeps_only_its_perplexity():
+    row = row_of(build("headline", failed={"dense.stock": UNAVAILABLE}), "dense.stock")
+    assert row["Status"] == UNAVAILABLE
+    assert row["TPOT [ms]"] == "" and isinstance(row["Perplexity"], Estimate)
+
+
+def test_verdicts_come_first_as_configured_then_what_is_not_measured():
+    verdicts = build("verdict")["Verdict"].tolist()
+    count = len(WORDS["claims"])
+    assert "not measured in this study" not in verdicts[:count]
+    assert set(verdicts[count:]) == {"not measured in this study"}
+
+
+def test_csv_has_full_precision_in_columns_of_numbers(tmp_path):
+    formats.write(tmp_path / "t.csv", build("headline"), "Title", "Caption")
+    frame = pd.read_csv(tmp_path / "t.csv").set_index("Run")
+    row = frame.loc["streaming-4+508.eager"]
+    assert (row["Change [%]"], row["Change [%] low"], row["Change [%] high"]) == (-0.1, -0.5, 0.4)
+    assert row["Speed-up [x] note"] == "against dense.stock"
+
+
+def test_latex_escapes():
+    table = pd.DataFrame({"Change [%]": [Estimate(-1.5)], "Name": ["a_b & c#"]})
+    text = formats.load("tex").render(table, "100 %", "x^2")
+    body = text.split("\n", 1)[1]
+    assert r"Change [\%]" in body and r"$-$1.50" in body and r"a\_b \& c\#" in body and r"100 \%" in body
+    assert not re.search(r"(?<!\\)[%#_&](?!\n)", body.replace(" & ", " "))
+
+
+def test_html_is_one_safe_file():
+    table = pd.DataFrame({"Run": ["<script>"], "N [ms]": [Estimate(1, 0.5, 2)]})
+    text = formats.load("html").render(table, "A & B", "c")
+    assert "<script>" not in text and "&lt;script&gt;" in text and "A &amp; B" in text
+    assert not re.search(r"(src|href)=", text)
+
+
+def test_an_unknown_word_is_refused_by_name():
+    config = {"tables": ["headline", "nonsense"], "figures": [], "claims": []}
+    with pytest.raises(UserError, match=r"nonsense.*headline"):
+        catalogue.check(config)
+
+
+def test_no_number_below_zero_is_written_as_minus_nothing():
+    assert Estimate(-0.0001, spec="+z.1f").number == "+0.0"
+
+
+def test_the_landing_page_is_no_template():
+    page = landing.page(synthetic.measurements(), {**FACTS, "model": "{{ config }}"})
+    assert page.startswith("{% raw %}") and page.endswith("{% endraw %}\n")

@@ -1,0 +1,161 @@
+"""The workflow as a user runs it: to the end, again, and after edits. One toy study serves all tests."""
+
+import re
+import shutil
+
+import pytest
+from sinkbench.store import read_table
+from workflow_runner import Checkout
+
+AGGREGATED = {"aggregate", "landing"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout whose toy study has run to the end."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+    result = checkout.snakemake()
+    assert result.returncode == 0, result.stdout
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished):
+    """The finished checkout; config and scripts are put back afterwards."""
+    keep = finished.folder.parent / "keep"
+    shutil.copytree(finished.folder / "scripts", keep / "scripts")
+    shutil.copy(finished.toy, keep / "toy.yaml")
+    yield finished
+    shutil.rmtree(finished.folder / "scripts")
+    shutil.copytree(keep / "scripts", finished.folder / "scripts")
+    shutil.copy(keep / "toy.yaml", finished.toy)
+    shutil.rmtree(keep)
+
+
+def measured(planned: set[str]) -> set[str]:
+    """The jobs that measure something, and tokenization."""
+    return {job for job in planned if re.match(r"tokenize|\w+_quality|\w+_speed", job)}
+
+
+def test_a_second_run_has_nothing_to_do(checkout):
+    assert checkout.planned() == set()
+
+
+def test_rules_are_visible_by_name(checkout):
+    graph = checkout.snakemake("--rulegraph", "--forceall").stdout
+    for rule in (
+        "tokenize",
+        "baseline_quality",
+        "baseline_speed",
+        "streaming_quality",
+        "aggregate",
+        "figure",
+    ):
+        assert f'"{rule}"' in graph
+
+
+def test_comments_and_touches_are_free(checkout):
+    for path in (checkout.folder / "scripts").rglob("*.py"):
+        path.write_text(path.read_text() + "\n# a comment\n")
+    assert checkout.planned() == set()
+
+
+def test_timing_settings_do_not_redo_perplexity(checkout):
+    config = checkout.config()
+    config["speed"]["steps"] = 5
+    checkout.write_config(config)
+    assert measured(checkout.planned()) == {
+        "baseline_speed recompute-4+124.fresh",
+        "baseline_speed dense.stock",
+        "streaming_speed streaming-4+124.eager",
+    }
+
+
+def test_a_new_window_size_measures_itself_alone(checkout):
+    config = checkout.config()
+    config["runs"][-1]["with"]["budget"] = [64, 32, 16]
+    checkout.write_config(config)
+    planned = checkout.planned()
+    assert measured(planned) == {"streaming_quality streaming-4+12 stdlib"}
+    assert planned >= AGGREGATED
+
+
+def test_a_removed_window_size_measures_nothing(checkout):
+    config = checkout.config()
+    config["runs"][-1]["with"]["budget"] = [64]
+    checkout.write_config(config)
+    planned = checkout.planned()
+    assert measured(planned) == set()
+    assert planned >= AGGREGATED
+
+
+def test_statistics_redo_only_the_aggregation(checkout):
+    config = checkout.config()
+    config["statistics"]["confidence"] = 0.9
+    checkout.write_config(config)
+    planned = checkout.planned()
+    assert measured(planned) == set()
+    assert planned >= AGGREGATED
+
+
+def test_a_corpus_edit_redoes_what_reads_it(checkout):
+    config = checkout.config()
+    config["corpora"][0]["max_tokens"] = 1100
+    checkout.write_config(config)
+    planned = measured(checkout.planned())
+    assert "tokenize stdlib" in planned
+    assert len(planned) == 1 + 7 + 3
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        (
+            "policies/window.py",
+            {"baseline_quality window-0+128 stdlib", "baseline_quality window-0+32 stdlib"},
+        ),
+        ("engines/stock.py", {"baseline_speed dense.stock"}),
+        ("corpora/files.py", set()),
+    ],
+)
+def test_a_library_edit_redoes_what_imports_it(checkout, module, rules):
+    path = checkout.folder / "scripts/sinkbench" / module
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    assert measured(checkout.planned()) == rules
+
+
+def test_an_edit_of_the_evaluator_redoes_all_that_score(checkout):
+    path = checkout.folder / "scripts/sinkbench/parallel.py"
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    planned = measured(checkout.planned())
+    assert len(planned) == 7 + 3
+    assert not any(job.startswith("tokenize") for job in planned)
+
+
+def test_results_of_another_config_are_refused(checkout, tmp_path):
+    """A result without Snakemake's own record passes as current: the stamp inside it does not."""
+    config = checkout.config()
+    config["evaluation"]["chunk_tokens"] = 128
+    checkout.write_config(config)
+    copied = tmp_path / "copied"
+    shutil.copytree(checkout.folder, copied, ignore=shutil.ignore_patterns(".snakemake", "measurements.*"))
+    other = Checkout.__new__(Checkout)
+    other.folder, other.toy = copied, copied / "toy.yaml"
+    result = other.snakemake("results/toy/measurements.parquet")
+    assert result.returncode != 0
+    assert "made with another config or other code" in result.stdout
+
+
+def test_measurements_are_whole(finished):
+    frame, notes = read_table(finished.folder / "results/toy/measurements.parquet")
+    assert notes["study"] == "toy"
+    assert set(frame.status) == {"ok"}
+    pooled = frame[(frame.metric == "perplexity") & frame.document.isna()]
+    assert len(pooled) == 7
+    assert frame[frame.metric == "nll_gap"].value.max() < 1e-4
+
+
+def test_the_report_is_made(finished):
+    result = finished.snakemake("--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    assert (finished.folder / "report.html").stat().st_size > 100_000

@@ -1,0 +1,56 @@
+"""Run Snakemake on a copy of the checkout, and say which jobs it would run."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ["Snakefile", "config.yaml", "profiles", "workflow", "scripts", "envs", "resources/demo-model"]
+JOB = re.compile(r"^(?:local)?rule (\w+):$((?:\n    .+)*)", re.MULTILINE)
+WILDCARDS = re.compile(r"wildcards: (.+)")
+
+
+class Checkout:
+    """A copy of the workflow in `folder`, running the toy study with a config that tests may edit."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        ignore = shutil.ignore_patterns("__pycache__")
+        for name in COPIED:
+            source, target = ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
+        self.toy = folder / "toy.yaml"
+        shutil.copy(ROOT / "tests/toy.yaml", self.toy)
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run snakemake with the toy study; output is text, standard error included."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        command += ["--configfile", "workflow/studies/demo.yaml", "toy.yaml"]
+        return subprocess.run(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def planned(self) -> set[str]:
+        """Jobs that a run would start, such as "streaming_quality streaming-4+124 stdlib"."""
+        output = self.snakemake("--dry-run")
+        assert output.returncode == 0, output.stdout
+        return {_job(name, body) for name, body in JOB.findall(output.stdout)} - {"all"}
+
+    def config(self) -> dict:
+        """The toy overlay."""
+        return yaml.safe_load(self.toy.read_text())
+
+    def write_config(self, config: dict) -> None:
+        """Replace the toy overlay."""
+        self.toy.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def _job(name: str, body: str) -> str:
+    found = WILDCARDS.search(body)
+    values = [pair.split("=")[1] for pair in found[1].split(", ")] if found else []
+    return " ".join([name, *values])

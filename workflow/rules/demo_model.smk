@@ -1,0 +1,18 @@
+# The demonstration model, trained anew. No other rule reads it: the study uses resources/demo-model.
+# Ask for it by name: snakemake --configfile workflow/studies/train.yaml results/train/demo-model
+
+
+rule train_demo_model:
+    output:
+        directory(f"{RESULTS}/demo-model"),
+    params:
+        settings=config.get("training", {}) | {"device": config["device"]},
+        code=code("train_demo_model.py"),
+    resources:
+        gpu=1,
+    log:
+        f"{RESULTS}/logs/demo-model.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    script:
+        "../../scripts/train_demo_model.py"
