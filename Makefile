@@ -23,7 +23,7 @@ test: .venv/.dev
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check --quiet $(SMK)
+	$(BIN)/snakefmt --check $(SMK)
 	$(BIN)/snakemake --lint --configfile workflow/studies/demo.yaml
 
 pins: .venv/.dev

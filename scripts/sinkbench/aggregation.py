@@ -1,4 +1,4 @@
-"""From the files of all quality and speed jobs to one table of measurements, refusing files of another study."""
+"""From the files of all jobs to one table of measurements, refusing files made from another config."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def _read(paths: list[str], stamps: dict[str, str]) -> Iterator[tuple[str, tuple
         frame, notes = read_table(path)
         if notes["stamp"] != expected:
             raise UserError(
-                f"{path}: made with another config or other code (stamp {notes['stamp']}, expected {expected}); "
+                f"{path}: made with another config or other code ({notes['stamp']}, expected {expected}); "
                 f"make it again: snakemake --cores 1 --forcerun {path}"
             )
         yield job, (frame, notes)

@@ -23,7 +23,7 @@ AttentionInterface.register(NAME, attend)
 
 
 def use_attention(model, name: str) -> None:
-    """Make `model` attend with `name` (NAME or STOCK). Asked before every pass, and free if nothing changes."""
+    """Make `model` attend with `name` (NAME or STOCK); free if nothing changes."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
 

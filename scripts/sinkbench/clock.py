@@ -7,6 +7,7 @@ the greedy token back, without the host waiting for the device.
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def time_decode(engine, prompt: Tensor, warmup: int, steps: int) -> Timing:
         marks.append(_mark(prompt.device))
     synchronise(prompt.device)
     tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
-    return Timing(ttft_ms, tpot_ms, [_elapsed_ms(*pair) for pair in zip(marks, marks[1:], strict=False)])
+    return Timing(ttft_ms, tpot_ms, [_elapsed_ms(*pair) for pair in pairwise(marks)])
 
 
 def synchronise(device: torch.device) -> None:

@@ -61,10 +61,9 @@ def _canonical_source(path: Path) -> str:
 
 
 def _drop_docstring(node: ast.AST) -> None:
-    body = getattr(node, "body", None)
-    if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-        if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-            del body[0]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        del node.body[0]
 
 
 def _canonical(node) -> str:

@@ -1,4 +1,4 @@
-"""GPT-NeoX's forward pass around an attention that the caller supplies: two halves a layer, no model code patched.
+"""GPT-NeoX's forward pass around an attention that the caller supplies; no model code is patched.
 
 The modules of the model are called as they are, whatever their weights' number format.
 """

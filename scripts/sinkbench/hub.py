@@ -43,7 +43,7 @@ def check_fetched(settings: dict) -> None:
     """Raise UserError if a fetched folder no longer holds the files of its record, whole."""
     path = record_path(settings)
     for name, recorded in read_json(path)["files"].items():
-        file = local_folder(settings) / name
+        file = hub_folder(settings["repo"], settings["revision"]) / name
         if not file.is_file() or file.stat().st_size != recorded["bytes"]:
             raise UserError(f"{file}: missing or cut, {path.name} has it; delete {path} and fetch again")
 

@@ -11,9 +11,9 @@ from sinkbench.errors import UserError
 
 @contextmanager
 def job(log_path: str) -> Iterator[None]:
-    """Send standard output and error, child processes included, to the log; end on a UserError with its line.
+    """Send all output to the log, that of child processes too; end on a UserError with its line.
 
-    Snakemake's `log:` names the file but captures nothing for scripts, so the file descriptors are redirected.
+    Snakemake's `log:` names the file but captures nothing for scripts, so file descriptors are redirected.
     """
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with open(log_path, "w", buffering=1) as log:

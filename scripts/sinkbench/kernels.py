@@ -44,6 +44,7 @@ class FlexKernel:
 
     def mask(self, sees, queries: int, keys: int, device: torch.device):
         """Block mask over [queries, keys]."""
+
         def rule(batch, head, query_slot, key_slot):
             return sees(query_slot, key_slot)
 

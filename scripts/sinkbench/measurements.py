@@ -8,6 +8,7 @@ import yaml
 
 from sinkbench.errors import UserError
 
+
 class Recorder:
     """Collects rows; units come from the schema, so that a metric has one unit everywhere."""
 

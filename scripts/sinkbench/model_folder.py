@@ -1,9 +1,12 @@
 """What a local model folder must hold, checked without importing torch."""
 
+import json
 from pathlib import Path
 
 from sinkbench.errors import UserError
-from sinkbench.records import read_json
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"  # of a checkpoint in several files
 
 
 def check_model_folder(folder: Path) -> dict:
@@ -11,10 +14,31 @@ def check_model_folder(folder: Path) -> dict:
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder}: no config.json there; a model folder holds config.json and *.safetensors")
-    raw = read_json(path)
+    raw = _read(path)
     if raw.get("model_type") != "gpt_neox":
         found = raw.get("model_type")
         raise UserError(f"{path}: model_type {found!r}; only gpt_neox (Pythia, GPT-NeoX) is supported")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: no *.safetensors file; other checkpoint formats are refused")
+    if (folder / INDEX).is_file():
+        _check_parts(folder)
+    elif not (folder / SINGLE).is_file():
+        raise UserError(f"{folder}: neither {SINGLE} nor {INDEX}")
     return raw
+
+
+def _check_parts(folder: Path) -> None:
+    """Every file that the index names is there."""
+    for name in sorted(set(_read(folder / INDEX).get("weight_map", {}).values())):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: named by {INDEX}, but missing")
+
+
+def _read(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return content

@@ -36,4 +36,5 @@ class Progress:
         elapsed_s = max(self.printed - self.started, 1e-9)
         of = f" of {self.total:,}" if self.total else ""
         rate = f"{self.done / elapsed_s:,.0f} {self.unit}/s"
-        print(f"{self.label}: {self.done:,}{of} {self.unit}, {rate}, {elapsed_s:.0f} s", file=sys.stderr, flush=True)
+        line = f"{self.label}: {self.done:,}{of} {self.unit}, {rate}, {elapsed_s:.0f} s"
+        print(line, file=sys.stderr, flush=True)

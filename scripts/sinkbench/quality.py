@@ -25,7 +25,7 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     """
     policy = policies.build(settings["policy"], settings["with"])
     documents = load_documents(tokens_path)
-    positions = _positions(policy, documents)
+    positions = _positions(policy, documents, settings["label"])
     model = load_model(settings["model"], settings["device"])
     model = quantizations.apply(settings["quantization"], model)
     total = sum(map(len, positions.values()))
@@ -41,13 +41,13 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     write_table(output_path, frame, notes)
 
 
-def _positions(policy, documents: dict) -> dict:
+def _positions(policy, documents: dict, label: str) -> dict:
     """Scored positions of each document that has any; UserError if none has."""
     positions = {name: policy.positions(len(ids)) for name, ids in documents.items()}
     positions = {name: indices for name, indices in positions.items() if len(indices)}
     if not positions:
         longest = max(map(len, documents.values()))
-        raise UserError(f"{policy}: every document is too short to score (the longest has {longest} tokens)")
+        raise UserError(f"{label}: no document is long enough for {policy}; the longest has {longest} tokens")
     return positions
 
 
@@ -62,7 +62,10 @@ def check_vocabulary(model, document: torch.Tensor, name: str) -> None:
     """Raise UserError if the tokenizer speaks of tokens that the model does not have."""
     largest, size = int(document.max()), model.config.vocab_size
     if largest >= size:
-        raise UserError(f"document {name!r} has token id {largest}, the model's vocabulary ends at {size - 1}")
+        raise UserError(
+            f"document {name!r} has token id {largest}, but the model's vocabulary ends at {size - 1}: "
+            "model and tokenizer do not belong together"
+        )
 
 
 def _status(frame: pd.DataFrame) -> str:
@@ -70,5 +73,5 @@ def _status(frame: pd.DataFrame) -> str:
     if finite.all():
         return "ok"
     first = frame[~finite].iloc[0]
-    count = int((~finite).sum())
-    return f"invalid: {count} NLLs are NaN or infinite, the first in {first.document} at position {first.position}"
+    count, where = int((~finite).sum()), f"{first.document} at position {first.position}"
+    return f"invalid: {count} NLLs are NaN or infinite, the first in {where}"

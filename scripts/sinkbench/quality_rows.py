@@ -72,7 +72,8 @@ class _Corpus:
         if len(difference):
             interval = self.bootstrap.mean(difference.reset_index(), "difference")
             percent = 100 * np.expm1(interval)
-            self.recorder.add(about, "perplexity_change", *percent, n=len(difference), against=against, **where)
+            where |= {"against": against, "n": len(difference)}
+            self.recorder.add(about, "perplexity_change", *percent, **where)
 
     def _paired_index(self) -> pd.MultiIndex:
         """(document, position) that every valid method scores, but those capped in length."""
@@ -95,4 +96,5 @@ class _Corpus:
 def describe(plan: dict, method: str) -> dict:
     """The columns that a method fills in each of its rows."""
     columns = ("family", "policy", "budget", "sinks", "dtype", "quantization")
-    return {"study": plan["study"], "method": method, **{name: plan["methods"][method][name] for name in columns}}
+    own = {name: plan["methods"][method][name] for name in columns}
+    return {"study": plan["study"], "method": method, **own}

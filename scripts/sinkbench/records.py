@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sinkbench.errors import UserError
@@ -20,15 +20,16 @@ def stamp(settings: dict) -> str:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` only if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -39,12 +40,12 @@ def write_json(path: str | Path, content: dict) -> None:
 def write_text(path: str | Path, content: str) -> None:
     """A text file."""
     with replacing(path) as partial:
-        partial.write_text(content)
+        partial.write_text(content, encoding="utf-8")
 
 
 def read_json(path: str | Path) -> dict:
     """Parsed JSON; UserError if the file is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable record ({error}); delete it and run again") from error

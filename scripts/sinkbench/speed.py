@@ -13,8 +13,8 @@ from sinkbench.memory import peak_bytes, reset_peak
 from sinkbench.models import cache_bytes_per_key, load_model, weight_bytes_per_token
 from sinkbench.nll import token_nll_of_logits
 from sinkbench.progress import Progress
-from sinkbench.records import stamp
 from sinkbench.quality import check_vocabulary
+from sinkbench.records import stamp
 from sinkbench.scorer import Scorer
 from sinkbench.store import write_table
 from sinkbench.tokens import load_documents
@@ -96,7 +96,8 @@ class _Bench:
         ids = self.text[: start + count]
         exact = self.policy.nll_at(self.scorer, ids, range(start - 1, start + count - 1))
         gap = (self._decoded_nll(ids, start) - exact).abs()
-        return {"from": start - 1, "tokens": count, "mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
+        gaps = {"mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
+        return {"from": start - 1, "tokens": count, **gaps}
 
     def _decoded_nll(self, ids: torch.Tensor, start: int) -> torch.Tensor:
         scores = [self.engine.prefill(ids[:start])]

@@ -28,7 +28,9 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
             _record_speedups(recorder, bootstrap, about, tpots[run], tpots[against], against)
 
 
-def _record_run(recorder: Recorder, bootstrap: Bootstrap, about: dict, steps: pd.DataFrame, notes: dict) -> None:
+def _record_run(
+    recorder: Recorder, bootstrap: Bootstrap, about: dict, steps: pd.DataFrame, notes: dict
+) -> None:
     bandwidth = bootstrap.median(notes["bandwidth_bytes_per_s"])
     recorder.add(about, "bandwidth", *bandwidth, n=len(notes["bandwidth_bytes_per_s"]))
     recorder.add(about, "nll_gap", notes["score"]["mean_gap"], n=notes["score"]["tokens"])

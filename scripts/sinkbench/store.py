@@ -16,14 +16,18 @@ def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"sinkbench": json.dumps(notes).encode()}
     with replacing(path) as partial:
-        pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), partial)
+        pyarrow.parquet.write_table(
+            table.replace_schema_metadata(metadata), partial, write_page_checksum=True
+        )
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, dict]:
     """A table and its notes; UserError if the file is missing, damaged or not ours."""
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
         return table.to_pandas(), json.loads(table.schema.metadata[b"sinkbench"])
-    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable result ({reason}); delete it and run again") from error
+    except (KeyError, TypeError):
+        reason = "without the notes of this workflow"
+    except (OSError, pyarrow.ArrowException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+    raise UserError(f"{path}: not a readable result ({reason}); delete it and run again")

@@ -1,6 +1,7 @@
 """Token files: one parquet per corpus, one row per document, and a record of how they were made."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
     Args:
         settings: {"corpus": an entry of the config's `corpora`, "tokenizer": ..., "code": fingerprint}.
 
-    The file has the columns document, token_ids (list of int32) and sha256 (of the ids as little-endian int32).
+    The file has the columns document, token_ids (list of int32) and sha256 (of the ids, little-endian int32).
     """
     corpus = settings["corpus"]
     tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
@@ -37,11 +38,13 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
     write_json(record_path, _record(settings, frame, tokenizer_path))
 
 
-def load_tokenizer(path) -> Tokenizer:
+def load_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer.json; UserError if it is missing or damaged."""
     try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust library raises plain Exception
+        return Tokenizer.from_buffer(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
+    except ValueError as error:
         raise UserError(f"{path}: not a readable tokenizer ({error})") from None
 
 
@@ -50,7 +53,9 @@ def load_documents(path: str) -> dict[str, np.ndarray]:
     frame, _ = read_table(path)
     for row in frame.itertuples():
         if _digest(row.token_ids) != row.sha256:
-            raise UserError(f"{path}: document {row.document!r} does not match its recorded hash; delete the file")
+            raise UserError(
+                f"{path}: document {row.document!r} does not match its recorded hash; delete the file"
+            )
     return {row.document: row.token_ids.astype(np.int64) for row in frame.itertuples()}
 
 

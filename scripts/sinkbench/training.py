@@ -17,12 +17,11 @@ from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from sinkbench.environment import environment
 from sinkbench.models import random_model
-from sinkbench.nll import token_nll
 from sinkbench.records import write_json
-from sinkbench.training_data import END_OF_TEXT, TrainingData, prepare, sample, token_bytes
+from sinkbench.training_data import END_OF_TEXT, TrainingData, prepare, sample
+from sinkbench.training_scores import unseen_losses
 
 MONITOR_WINDOWS = 64  # unseen windows of each kind that are scored during training
-WINDOWS_PER_PASS = 64  # bounds the memory of scoring
 MAX_GRADIENT_NORM = 1.0
 ADAM_BETAS = (0.9, 0.95)
 
@@ -35,11 +34,7 @@ def train(settings: dict, output_dir: str | Path) -> None:
     torch.set_float32_matmul_precision("high")
     data = prepare(settings)
     print(f"text: {data.record}", flush=True)
-    record = {
-        "settings": settings,
-        "environment": environment(settings["device"]),
-        "text": data.record,
-    }
+    record = {"settings": settings, "environment": environment(settings["device"]), "text": data.record}
     for plan in settings["models"]:
         record[plan["name"]] = train_one(settings | plan, data, Path(output_dir) / plan["name"])
         write_json(Path(output_dir) / "training.json", record)
@@ -72,9 +67,7 @@ def fit(model: GPTNeoXForCausalLM, data: TrainingData, settings: dict) -> Iterat
     for step in range(1, settings["steps"] + 1):
         elapsed_s = time.monotonic() - started
         progress = training_progress(step, elapsed_s, settings)
-        loss = optimize(
-            loss_of, optimizers, batch(data, settings, generator), rate(step, progress, settings)
-        )
+        loss = optimize(loss_of, optimizers, batch(data, settings, generator), rate(step, progress, settings))
         if step % settings["log_every_steps"] == 0 or progress >= 1:
             yield {
                 "step": step,
@@ -106,10 +99,7 @@ def build_optimizers(model: GPTNeoXForCausalLM, settings: dict) -> list[Optimize
     vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     decay = settings["weight_decay"]
     groups = [
-        {
-            "params": list(dict.fromkeys(tables)),
-            "weight_decay": decay,
-        },  # tied tables are one parameter
+        {"params": list(dict.fromkeys(tables)), "weight_decay": decay},  # tied, they are one parameter
         {"params": vectors, "weight_decay": 0.0},
     ]
     return [
@@ -120,12 +110,11 @@ def build_optimizers(model: GPTNeoXForCausalLM, settings: dict) -> list[Optimize
 
 def batch(data: TrainingData, settings: dict, generator: torch.Generator) -> Tensor:
     """Samples of both kinds of text, int64 [batch_samples, context + 1]."""
-    prose = round(settings["batch_samples"] * settings["prose_share"])
-    counts = {"prose": prose, "code": settings["batch_samples"] - prose}
-    context = settings["context_tokens"]
-    return torch.cat(
-        [sample(data.streams[kind], count, context, generator) for kind, count in counts.items()]
-    )
+    size, context = settings["batch_samples"], settings["context_tokens"]
+    prose = round(size * settings["prose_share"])
+    counts = {"prose": prose, "code": size - prose}
+    samples = [sample(data.streams[kind], count, context, generator) for kind, count in counts.items()]
+    return torch.cat(samples)
 
 
 def compiled_loss(model: GPTNeoXForCausalLM) -> Callable[[Tensor], Tensor]:
@@ -157,15 +146,11 @@ def _loss_of_hidden(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(linear(hidden, head).flatten(0, 1).float(), targets.flatten())
 
 
-def optimize(
-    loss_of: Callable, optimizers: list[Optimizer], tokens: Tensor, learning_rate: float
-) -> Tensor:
+def optimize(loss_of: Callable, optimizers: list[Optimizer], tokens: Tensor, learning_rate: float) -> Tensor:
     """One step of every optimizer; the loss before it, a scalar left on the device."""
     loss = loss_of(tokens)
     loss.backward()
-    parameters = [
-        p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]
-    ]
+    parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -173,34 +158,6 @@ def optimize(
         optimizer.step()
         optimizer.zero_grad()
     return loss.detach()
-
-
-def unseen_losses(
-    model: GPTNeoXForCausalLM, data: TrainingData, count: int | None = None
-) -> dict[str, float]:
-    """Nats per byte of unseen text by kind, over all windows or `count` evenly spaced ones."""
-    sizes = token_bytes(data.tokenizer).to(model.device)
-    spaced = {
-        kind: rows[:: max(1, len(rows) // count) if count else 1]
-        for kind, rows in data.unseen.items()
-    }
-    return {kind: round(nats_per_byte(model, rows, sizes), 4) for kind, rows in spaced.items()}
-
-
-@torch.no_grad()
-def nats_per_byte(model: GPTNeoXForCausalLM, rows: Tensor, sizes: Tensor) -> float:
-    """Loss of windows [windows, context + 1] per byte of text; `sizes` [vocabulary] are bytes per token."""
-    was_training = model.training
-    model.eval()
-    nats = 0.0
-    with torch.compiler.set_stance(
-        "force_eager"
-    ):  # else every layer is compiled again for inference
-        for part in rows.split(WINDOWS_PER_PASS):
-            hidden = model.gpt_neox(part[:, :-1], use_cache=False).last_hidden_state
-            nats += token_nll(model, hidden.flatten(0, 1), part[:, 1:].flatten()).sum().item()
-    model.train(was_training)
-    return nats / sizes[rows[:, 1:]].sum().item()
 
 
 def save(model: GPTNeoXForCausalLM, tokenizer, folder: Path) -> None:

@@ -6,6 +6,7 @@ Every sample starts with the end-of-text token: without that no attention sink f
 import random
 import sysconfig
 from dataclasses import dataclass
+from glob import glob
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from sinkbench.corpora import documents
+from sinkbench.corpora import documents, read_text
 from sinkbench.errors import UserError
 from sinkbench.training_overlap import overlap_share, overlap_shares
 
@@ -51,29 +52,28 @@ def prepare(settings: dict) -> TrainingData:
     for kind, texts in seen.items():
         ids = encode(tokenizer, texts)
         kept, record[kind] = without_overlap(ids, unseen_ids[kind], settings)
-        streams[kind] = torch.from_numpy(np.concatenate(kept).astype(np.int32)).to(
-            settings["device"]
-        )
+        streams[kind] = torch.from_numpy(np.concatenate(kept).astype(np.int32)).to(settings["device"])
     context = settings["context_tokens"]
-    unseen_windows = {
-        kind: windows(ids, context).to(settings["device"]) for kind, ids in unseen_ids.items()
-    }
+    unseen_windows = {kind: windows(ids, context).to(settings["device"]) for kind, ids in unseen_ids.items()}
     return TrainingData(tokenizer, streams, unseen_windows, record)
 
 
 def read_texts(settings: dict) -> tuple[dict, dict]:
     """Training texts and unseen texts, each a list by kind."""
-    books, held_out = hold_out(_files(settings["prose"]), settings["holdout_every"])
-    more = [text for pattern in settings["prose_extra"] for text in _files(pattern)]
+    books, held_out = hold_out(_files("prose", settings["prose"]), settings["holdout_every"])
+    more = [text for pattern in settings["prose_extra"] for text in _files("prose_extra", pattern)]
     folder = Path(settings["code"] or sysconfig.get_path("purelib"))
     code = python_sources(folder, settings["code_bytes"], settings["seed"])
     unseen_code = [text for _, text in documents(settings["unseen_code"])]
     return {"prose": books + more, "code": code}, {"prose": held_out, "code": unseen_code}
 
 
-def _files(pattern: str) -> list[str]:
+def _files(key: str, pattern: str) -> list[str]:
     """The texts of the files that match a glob, sorted by name."""
-    return [text for _, text in documents({"name": "training", "kind": "files", "glob": pattern})]
+    paths = sorted(map(Path, glob(pattern)))
+    if not paths:
+        raise UserError(f"training.{key}: no file matches {pattern!r}")
+    return [read_text(path) for path in paths]
 
 
 def hold_out(texts: list, every: int) -> tuple[list, list]:
@@ -107,9 +107,7 @@ def without_overlap(files: list, unseen: list, settings: dict) -> tuple[list, di
     """
     length, device = settings["overlap_tokens"], settings["device"]
     shares = overlap_shares(files, unseen, length, device)
-    kept = [
-        ids for ids, share in zip(files, shares, strict=True) if share <= settings["overlap_share"]
-    ]
+    kept = [ids for ids, share in zip(files, shares, strict=True) if share <= settings["overlap_share"]]
     return kept, {
         "files": len(kept),
         "files_dropped": len(files) - len(kept),
@@ -137,9 +135,7 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, texts: list[str]) -> list[np.ndarray]:
     """Token ids, uint16 [tokens], of each text, end-of-text at its end."""
-    batches = (
-        texts[start : start + FILES_PER_CALL] for start in range(0, len(texts), FILES_PER_CALL)
-    )
+    batches = (texts[start : start + FILES_PER_CALL] for start in range(0, len(texts), FILES_PER_CALL))
     encoded = (item.ids for batch in batches for item in tokenizer.encode_batch_fast(batch))
     return [np.array([*ids, END_ID], dtype=np.uint16) for ids in encoded]
 
@@ -160,9 +156,7 @@ def windows(files: list[np.ndarray], context: int) -> Tensor:
 
 def sample(stream: Tensor, count: int, context: int, generator: torch.Generator) -> Tensor:
     """Samples from random places, int64 [count, context + 1], each starting with end-of-text."""
-    starts = torch.randint(
-        len(stream) - context, (count, 1), generator=generator, device=stream.device
-    )
+    starts = torch.randint(len(stream) - context, (count, 1), generator=generator, device=stream.device)
     tokens = stream[starts + torch.arange(context + 1, device=stream.device)].long()
     tokens[:, 0] = END_ID
     return tokens

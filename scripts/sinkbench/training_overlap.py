@@ -19,9 +19,7 @@ def overlap_shares(
     return _sums(found, bounds) / np.maximum(1, _sums(inside, bounds))
 
 
-def overlap_share(
-    files: list[np.ndarray], reference: list[np.ndarray], length: int, device: str
-) -> float:
+def overlap_share(files: list[np.ndarray], reference: list[np.ndarray], length: int, device: str) -> float:
     """The same share over all files together."""
     shares = overlap_shares(files, reference, length, device)
     return float(np.average(shares, weights=[max(0, len(file) - length + 1) for file in files]))
@@ -46,9 +44,7 @@ def _inside(bounds: np.ndarray, length: int, device: str) -> Tensor:
     """Which sequences lie within one file, bool [tokens - length + 1]."""
     inside = torch.ones(max(0, int(bounds[-1]) - length + 1), dtype=torch.bool, device=device)
     crossing = bounds[1:-1, None] - np.arange(1, length)
-    inside[torch.from_numpy(crossing[(crossing >= 0) & (crossing < len(inside))]).to(device)] = (
-        False
-    )
+    inside[torch.from_numpy(crossing[(crossing >= 0) & (crossing < len(inside))]).to(device)] = False
     return inside
 
 

@@ -1,17 +1,21 @@
 rule aggregate:
     input:
-        quality=[f"{RESULTS}/nll/{job}.parquet" for job in study.plan()["stamps"]["quality"]],
-        speed=[f"{RESULTS}/speed/{run}.parquet" for run in study.plan()["stamps"]["speed"]],
+        quality=[
+            f"{RESULTS}/nll/{job}.parquet" for job in study.plan()["stamps"]["quality"]
+        ],
+        speed=[
+            f"{RESULTS}/speed/{run}.parquet" for run in study.plan()["stamps"]["speed"]
+        ],
         schema="workflow/schemas/measurements.schema.yaml",
     output:
         table=f"{RESULTS}/measurements.parquet",
         csv=f"{RESULTS}/measurements.csv",
-    params:
-        plan=study.plan(),
-        code=code("aggregate.py"),
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:
         "../../envs/sinkbench.yaml"
+    params:
+        plan=study.plan(),
+        code=code("aggregate.py"),
     script:
         "../../scripts/aggregate.py"

@@ -7,16 +7,18 @@ rule baseline_quality:
         tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
     output:
         nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
-    params:
-        settings=lambda wildcards: study.quality_settings(wildcards.method, wildcards.corpus),
-    wildcard_constraints:
-        method=one_of(study.methods_of("baseline")),
-    resources:
-        gpu=1,
     log:
         f"{RESULTS}/logs/nll/{{method}}/{{corpus}}.log",
+    wildcard_constraints:
+        method=one_of(study.methods_of("baseline")),
     conda:
         "../../envs/sinkbench.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: study.quality_settings(
+            wildcards.method, wildcards.corpus
+        ),
     script:
         "../../scripts/measure_quality.py"
 
@@ -27,15 +29,15 @@ rule baseline_speed:
         tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",
-    params:
-        settings=lambda wildcards: study.speed_settings(wildcards.run),
-    wildcard_constraints:
-        run=one_of(study.runs_of("baseline")),
-    resources:
-        gpu=1,
     log:
         f"{RESULTS}/logs/speed/{{run}}.log",
+    wildcard_constraints:
+        run=one_of(study.runs_of("baseline")),
     conda:
         "../../envs/sinkbench.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: study.speed_settings(wildcards.run),
     script:
         "../../scripts/measure_speed.py"

@@ -14,7 +14,9 @@ from sinkbench.study import Study
 CONFIG_FILES = [str(path) for path in workflow.configfiles]
 
 try:
-    validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", CONFIG_FILES)
+    validate(
+        config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", CONFIG_FILES
+    )
     study = Study(config)
 except UserError as error:
     raise WorkflowError(f"{CONFIG_FILES[-1]}: {error}")
@@ -35,7 +37,9 @@ def one_of(words):
 def results_of(study):
     """Every file that a complete study has."""
     tables = expand(f"{RESULTS}/tables/{{table}}.html", table=study.config["tables"])
-    figures = expand(f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"])
+    figures = expand(
+        f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
+    )
     return [*tables, *figures, f"{RESULTS}/report/landing.rst"]
 
 

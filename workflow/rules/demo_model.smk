@@ -5,14 +5,14 @@
 rule train_demo_model:
     output:
         directory(f"{RESULTS}/demo-model"),
-    params:
-        settings=config.get("training", {}) | {"device": config["device"]},
-        code=code("train_demo_model.py"),
-    resources:
-        gpu=1,
     log:
         f"{RESULTS}/logs/demo-model.log",
     conda:
         "../../envs/sinkbench.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=config.get("training", {}) | {"device": config["device"]},
+        code=code("train_demo_model.py"),
     script:
         "../../scripts/train_demo_model.py"

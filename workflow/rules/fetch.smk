@@ -11,14 +11,14 @@ rule fetch:
 rule fetch_repository:
     output:
         "resources/hub/{folder}.json",
-    params:
-        repository=lambda wildcards: study.repositories()[wildcards.folder],
-    wildcard_constraints:
-        folder=one_of(study.repositories()),
     log:
         "resources/hub/{folder}.log",
+    wildcard_constraints:
+        folder=one_of(study.repositories()),
+    localrule: True
     conda:
         "../../envs/sinkbench.yaml"
-    localrule: True
+    params:
+        repository=lambda wildcards: study.repositories()[wildcards.folder],
     script:
         "../../scripts/fetch_repository.py"

@@ -4,11 +4,11 @@ rule tokenize:
     output:
         tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
         record=f"{RESULTS}/tokens/{{corpus}}.json",
-    params:
-        settings=lambda wildcards: study.tokens_settings(wildcards.corpus),
     log:
         f"{RESULTS}/logs/tokenize/{{corpus}}.log",
     conda:
         "../../envs/sinkbench.yaml"
+    params:
+        settings=lambda wildcards: study.tokens_settings(wildcards.corpus),
     script:
         "../../scripts/tokenize_corpus.py"

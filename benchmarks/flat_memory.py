@@ -1,0 +1,43 @@
+"""Memory of the exact evaluator over texts of 10,000 to 1,000,000 tokens: it must stay flat.
+
+    python benchmarks/flat_memory.py [--device cuda]
+
+Uses the embedded demonstration model at 4+508 on the standard library's modules, repeated as one text.
+"""
+
+import argparse
+import time
+
+from evaluator import DEMO, stdlib_tokens  # puts the library on the path
+from sinkbench.memory import peak_bytes, reset_peak
+from sinkbench.models import load_model
+from sinkbench.scorer import Scorer
+from sinkbench.visibility import Visibility
+
+LENGTHS = (10_000, 100_000, 1_000_000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--chunk", type=int, default=512)
+    options = parser.parse_args()
+    model = load_model({"source": "folder", "path": str(DEMO), "dtype": "float32"}, options.device)
+    scorer = Scorer(model, options.chunk)
+    text = stdlib_tokens(max(LENGTHS) + 1).to(options.device)
+    scorer.stream(text[:2000], Visibility(4, 508))  # what is allocated once is allocated now
+    for length in LENGTHS:
+        reset_peak(model.device)
+        begun = time.perf_counter()
+        nll = scorer.stream(text[: length + 1], Visibility(4, 508))
+        elapsed_s = time.perf_counter() - begun
+        peak_mib = peak_bytes(model.device) / 2**20
+        print(
+            f"{length:9,d} tokens  peak {peak_mib:8.1f} MiB  {length / elapsed_s:10,.0f} tokens/s  "
+            f"perplexity {nll.mean().exp():.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""`snakemake fetch` as a user runs it, and what the next command says on a machine that lacks something."""
+
+import pytest
+import torch
+from conftest import FIXTURES
+from fake_hub import REVISION, FakeHub
+from tiny_texts import bytes_tokenizer
+from workflow_runner import Checkout
+
+
+@pytest.fixture(scope="module")
+def hub():
+    files = {
+        name: (FIXTURES / "neox-tiny" / name).read_bytes() for name in ("config.json", "model.safetensors")
+    }
+    with FakeHub(
+        "org/neox", "model", {**files, "tokenizer.json": bytes_tokenizer().to_str().encode()}
+    ) as hub:
+        yield hub
+
+
+@pytest.fixture
+def checkout(hub, tmp_path, monkeypatch):
+    """A checkout whose study needs a hub and a GPU."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    checkout = Checkout(tmp_path / "checkout")
+    source = {"source": "hub", "repo": "org/neox", "revision": REVISION}
+    own = {"device": "cuda", "model": {**source, "dtype": "float32"}, "tokenizer": source}
+    checkout.write_config(checkout.config() | own)
+    return checkout
+
+
+def test_fetch_needs_no_gpu_and_the_study_then_no_hub(checkout, monkeypatch):
+    fetched = checkout.snakemake("fetch")
+    assert fetched.returncode == 0, fetched.stdout
+    folder = checkout.folder / "resources/hub" / f"org--neox@{REVISION[:12]}"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    planned = checkout.planned()  # a dry run asks neither for a hub nor for a GPU
+    assert planned
+    assert not any(job.startswith("fetch") for job in planned)
+    if not torch.cuda.is_available():
+        refused = checkout.snakemake()
+        assert refused.returncode == 1
+        assert "device: cuda, but " in refused.stdout
+
+
+def test_study_without_a_hub_stops_before_any_job(checkout, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    refused = checkout.snakemake()
+    assert refused.returncode == 1
+    assert "org/neox@0123456789ab: cannot be fetched from http://127.0.0.1:9" in refused.stdout
+    assert not (checkout.folder / "results").exists()
