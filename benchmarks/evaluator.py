@@ -42,7 +42,7 @@ def main() -> None:
     print(f"{'evaluator':12s} {rate:12,.1f} tokens/s  chunk {options.chunk}{peak}", flush=True)
     for name, count in (("eager", options.decode), ("reference", options.decode)):
         engine = engines.build(name, model, policy, scorer)
-        start = options.budget if name == "eager" else options.tokens - count
+        start = options.budget
         decoded, decode_rate = decode(engine, text, policy, start, count)
         gap = (decoded - exact[start : start + count]).abs()
         print(

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
-from conftest import FIXTURES
+import yaml
+from conftest import FIXTURES, ROOT
 from fake_hub import REVISION, FakeHub
+from sinkbench.study import Study
+from snakemake.utils import update_config
 from tiny_texts import bytes_tokenizer
 from workflow_runner import Checkout
 
@@ -56,3 +59,19 @@ def test_study_without_a_hub_stops_before_any_job(checkout, monkeypatch):
     assert refused.returncode == 1
     assert "org/neox@0123456789ab: cannot be fetched from http://127.0.0.1:9" in refused.stdout
     assert not (checkout.folder / "results").exists()
+
+
+def test_what_is_wanted_of_one_repository_is_fetched_together():
+    config: dict = {}
+    for file in ("config.yaml", "workflow/studies/latency.yaml"):
+        update_config(config, yaml.safe_load((ROOT / file).read_text()))
+    source = {"source": "hub", "repo": "org/texts", "revision": REVISION}
+    rows = {"kind": "dataset", "column": "text", **source}
+    texts = [{"name": name, "files": f"{name}/*.parquet", **rows} for name in ("test", "train")]
+    config |= {"corpora": texts, "speed": config["speed"] | {"corpus": "test"}}
+    config["tokenizer"] = {"source": "hub", "repo": "org/neox", "revision": REVISION}
+    wanted = {about["repo"]: about["patterns"] for about in Study(config).repositories().values()}
+    assert wanted == {
+        "org/texts": ["test/*.parquet", "train/*.parquet"],
+        "org/neox": ["tokenizer.json"],  # the model has random weights: no checkpoint of 6 GB for a tokenizer
+    }

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from sinkbench import engines, policies, quantizations
-from sinkbench.bandwidth import BandwidthProbe
+from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.clock import time_decode
 from sinkbench.environment import environment
 from sinkbench.errors import Unavailable
@@ -52,12 +52,11 @@ class _Bench:
 
     def measure(self) -> tuple[pd.DataFrame, dict]:
         """Points are interleaved: each repetition visits all of them, beside a bandwidth measurement."""
-        probe = BandwidthProbe(self.model.device)
         frames, points, bandwidths = [], [], []
         rounds = self.speed["repetitions"]
         with Progress(self.settings["label"], "points", rounds * len(self.points)) as progress:
             for repetition in range(rounds):
-                bandwidths.append(probe())
+                bandwidths.append(measure_bandwidth(self.model.device))
                 for point in self.points:
                     frame, summary = self._repetition(point, repetition)
                     frames.append(frame)
