@@ -51,7 +51,7 @@ class _Bench:
         self.text = self._text(load_documents(tokens_path))
 
     def measure(self) -> tuple[pd.DataFrame, dict]:
-        """Repetitions visit all points in turn, beside a bandwidth measurement; the first round is warm-up."""
+        """Rounds visit all points in turn, beside a bandwidth measurement; the first is warm-up."""
         frames, points, bandwidths = [], [], []
         rounds = self.speed["repetitions"] + 1
         with Progress(self.settings["label"], "points", rounds * len(self.points)) as progress:
