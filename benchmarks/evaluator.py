@@ -28,6 +28,7 @@ from sinkbench.scorer import Scorer  # noqa: E402
 from sinkbench.tokens import load_tokenizer  # noqa: E402
 
 DEMO = ROOT / "resources/demo-model"
+WARMUP = 8  # untimed steps: the first ones load kernels
 MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
 
 
@@ -95,6 +96,9 @@ def evaluate(scorer: Scorer, policy, text: torch.Tensor, repetitions: int) -> tu
 
 def decode(engine, text: torch.Tensor, policy, start: int, count: int) -> tuple[torch.Tensor, float]:
     """NLLs of `count` tokens decoded from position `start` on, and tokens/s in the steady state."""
+    engine.prefill(text[: start + 1])
+    for token in text[start + 1 : start + 1 + WARMUP].split(1):
+        engine.step(token)
     scores = [engine.prefill(text[: start + 1])]
     synchronise(text.device)
     begun = time.perf_counter()

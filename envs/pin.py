@@ -4,6 +4,7 @@ Pins carry no URL and no local version: which build of torch is installed is the
 """
 
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,7 +15,11 @@ PYTHON = "3.12"
 def pin(name: str) -> list[str]:
     """Resolve `name`.in; returns the pins that `name`.txt now holds."""
     target = ROOT / f"{name}.txt"
-    subprocess.run(["pip-compile", *FLAGS.split(), f"{name}.in", "-o", f"{name}.txt"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "piptools", "compile", *FLAGS.split(), f"{name}.in", "-o", f"{name}.txt"],
+        cwd=ROOT,
+        check=True,
+    )
     lines = [line.split("+")[0] for line in target.read_text().splitlines() if "==" in line]
     target.write_text("\n".join(lines) + "\n")
     return lines

@@ -120,6 +120,7 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
         _add(recorder, here, "mbu", 0.002 / tpot, 0.02, n=5)
         if policy in ("window", "streaming") and "dense.stock" not in failed:
             _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")
+            _add(recorder, here, "speedup", 90.0 / tpot, 0.03, against="recompute-0+512.fresh")
     recorder.add(about, "nll_gap", 3.1e-7, n=128)
 
 

@@ -166,8 +166,9 @@ def test_everything_works_without_a_network_after_a_fetch(model_hub, texts_hub, 
     fetch(texts_hub, TEXTS)
     monkeypatch.setattr(socket.socket, "connect", no_connection)
     source = {"source": "hub", **MODEL}
-    tokenize({"corpus": CORPUS, "tokenizer": source}, "tokens.parquet", "tokens.json")
-    ids = load_documents("tokens.parquet")["t-0"]
+    settings = {"corpus": CORPUS, "tokenizer": source}
+    tokenize(settings, "tokens.parquet", "tokens.json")
+    ids = load_documents("tokens.parquet", settings)["t-0"]
     assert load_model({**source, "dtype": "float32"}, "cpu").config.vocab_size > max(ids)
 
 

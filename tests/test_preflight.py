@@ -1,6 +1,7 @@
 """What a machine lacks is said in one line before any job."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -113,8 +114,6 @@ def test_hub_that_does_not_answer():
     program = (
         "import pickle, sys; from sinkbench.preflight import check; check(pickle.load(sys.stdin.buffer))"
     )
-    import pickle
-
     waiting = study(model={**HUB, "dtype": "float32"}, device="cuda")
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -126,6 +125,11 @@ def test_hub_that_does_not_answer():
     said = done.stderr.decode().strip().splitlines()[-1]
     assert "org/neox@000000000000: cannot be fetched from http://127.0.0.1:9 ([Errno 111]" in said
     assert "`make demo` needs no network" in said
+
+
+def test_job_that_fetches_nothing_asks_no_hub(monkeypatch):
+    monkeypatch.setattr(preflight, "_check_hub", lambda _: pytest.fail("asks the hub"))
+    preflight.check(study(model={**HUB, "dtype": "float32"}), fetches=False)
 
 
 def test_fetched_repository_needs_no_hub_but_must_be_whole():

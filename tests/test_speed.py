@@ -5,7 +5,7 @@ import pytest
 import torch
 from sinkbench import engines, speed
 from sinkbench.clock import time_decode
-from sinkbench.errors import Unavailable
+from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
 from sinkbench.store import read_table, write_table
 from sinkbench.tokens import _row
@@ -20,9 +20,10 @@ SETTINGS = {
     "quantization": "none",
     "engine": "eager",
     "chunk_tokens": 64,
+    "tokens": {"corpus": "text"},
     "speed": {
-        "contexts": [40, 80],
-        "positions": [40, 80],
+        "kind": "position",
+        "points": [40, 80],
         "warmup": 1,
         "steps": 3,
         "repetitions": 2,
@@ -49,7 +50,11 @@ class CountingEngine:
 @pytest.fixture
 def tokens_path(tmp_path, known):
     path = tmp_path / "tokens.parquet"
-    write_table(path, pd.DataFrame([_row("text", known["tokens"].astype(int).tolist())]), {})
+    write_table(
+        path,
+        pd.DataFrame([_row("text", known["tokens"].astype(int).tolist())]),
+        {"stamp": stamp(SETTINGS["tokens"])},
+    )
     return path
 
 
@@ -59,7 +64,43 @@ def test_the_clock_takes_the_steps_it_times_and_feeds_greedy_tokens_back():
     assert engine.prompts == [5]
     assert engine.steps == [[7]] * 6
     assert len(timing.steps_ms) == 4
-    assert sum(timing.steps_ms) == pytest.approx(4 * timing.tpot_ms, rel=0.2)
+    assert sum(timing.steps_ms) <= 4 * timing.tpot_ms
+
+
+class RecordingEngine(CountingEngine):
+    """Says which points were visited and that nothing of the point before was still held."""
+
+    held = 0
+
+    def reset(self):
+        self.held = 0
+
+    def prefill(self, prompt):
+        assert self.held == 0
+        self.held = len(prompt)
+        return super().prefill(prompt)
+
+    def cache_bytes(self):
+        return self.held
+
+
+@pytest.mark.parametrize(("form", "distinct"), [("ring", {40, 80}), ("growing", None)])
+def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
+    tokens_path, monkeypatch, form, distinct
+):
+    engine = RecordingEngine()
+    monkeypatch.setattr(engines, "build", lambda *_: engine)
+    monkeypatch.setattr(engines, "cache_form", lambda _: form)
+    bench = speed._Bench(SETTINGS, tokens_path)
+    monkeypatch.setattr(bench, "_score", dict)
+    bench.measure()
+    assert len(engine.prompts) == (2 + 1) * 2
+    if distinct:
+        assert set(engine.prompts) == distinct
+    else:
+        assert len(set(engine.prompts)) == len(engine.prompts)
+        for point in (40, 80):
+            assert sum(abs(length - point) <= 8 for length in engine.prompts) == 3
 
 
 @pytest.mark.parametrize(
@@ -73,7 +114,9 @@ def test_the_clock_takes_the_steps_it_times_and_feeds_greedy_tokens_back():
     ],
 )
 def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine):
-    settings = SETTINGS | {"policy": policy, "with": options, "engine": engine}
+    kind = {"dense": "context", "recompute": "budget"}.get(policy, "position")
+    speed_settings = SETTINGS["speed"] | {"kind": kind}
+    settings = SETTINGS | {"policy": policy, "with": options, "engine": engine, "speed": speed_settings}
     speed.measure_speed(settings, tokens_path, tmp_path / "steps.parquet")
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert notes["status"] == "ok"
@@ -99,3 +142,29 @@ def test_an_engine_that_cannot_run_leaves_its_reason_and_no_number(tokens_path, 
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert len(steps) == 0
     assert notes["status"] == "unavailable: this engine needs a CUDA device"
+
+
+def test_an_engine_that_computes_nan_is_invalid(tokens_path, tmp_path, monkeypatch):
+    class Broken(CountingEngine):
+        def reset(self):
+            pass
+
+        def cache_bytes(self):
+            return 0
+
+        def step(self, token):
+            return torch.full((256,), float("nan"))
+
+        def prefill(self, prompt):
+            return torch.zeros(256)
+
+    monkeypatch.setattr(engines, "build", lambda *_: Broken())
+    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
+    assert read_table(tmp_path / "steps.parquet")[1]["status"].startswith("invalid")
+
+
+def test_tokens_of_another_config_are_refused(tokens_path, tmp_path):
+    with pytest.raises(UserError, match="made with another config"):
+        speed.measure_speed(
+            SETTINGS | {"tokens": {"corpus": "other"}}, tokens_path, tmp_path / "steps.parquet"
+        )

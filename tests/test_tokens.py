@@ -29,8 +29,9 @@ def _inside(tmp_path, monkeypatch):
 
 def run(texts: dict[str, str | bytes], **corpus) -> dict[str, np.ndarray]:
     """Tokenize and read back."""
-    tokenize(token_settings(Path("in"), texts, **corpus), "tokens.parquet", "tokens.json")
-    return load_documents("tokens.parquet")
+    settings = token_settings(Path("in"), texts, **corpus)
+    tokenize(settings, "tokens.parquet", "tokens.json")
+    return load_documents("tokens.parquet", settings)
 
 
 def refusal(texts: dict[str, str | bytes], **corpus) -> str:
@@ -131,7 +132,7 @@ def test_edited_token_file_is_refused():
     frame.at[1, "token_ids"] = frame.at[1, "token_ids"][::-1]
     write_table("tokens.parquet", frame, notes)
     with pytest.raises(UserError, match=r"tokens.parquet: document 'b' does not match its recorded hash"):
-        load_documents("tokens.parquet")
+        load_documents("tokens.parquet", token_settings(Path("in"), {}))
 
 
 def test_truncated_token_file_is_refused():
@@ -140,7 +141,13 @@ def test_truncated_token_file_is_refused():
     with pytest.raises(
         UserError, match=r"tokens.parquet: not a readable result \(.*\); delete it and run again"
     ):
-        load_documents("tokens.parquet")
+        load_documents("tokens.parquet", token_settings(Path("in"), {}))
+
+
+def test_token_file_of_other_settings_is_refused():
+    run({"a": "text"})
+    with pytest.raises(UserError, match=r"tokens.parquet: made with another config or other code; delete it"):
+        load_documents("tokens.parquet", token_settings(Path("in"), {}, max_tokens=2))
 
 
 def dataset(columns: dict, **settings) -> list[tuple[str, str]]:

@@ -41,6 +41,8 @@ def describe(kind: str, word: str, config: dict) -> dict:
     source, known = _literals(HERE / kind / f"{word}.py"), facts(config)
     words = {name: known[name] for name in source["WORDS"]}
     loaded = [f"sinkbench/{kind}/{word}.py", *(_claim_files(config) if "claims" in words else [])]
+    if kind == "tables":
+        loaded += [f"sinkbench/formats/{path.name}" for path in sorted((HERE / "formats").glob("*.py"))]
     return {
         "word": word,
         "title": source["TITLE"],

@@ -19,6 +19,7 @@ TYPES = {
     "array": "a list",
     "boolean": "true or false",
     "integer": "a whole number",
+    "null": "null",
     "number": "a number",
     "object": "a mapping",
     "string": "text",
@@ -97,21 +98,25 @@ def _problem(error: ValidationError) -> str:
             missing = ", ".join(key for key in wanted if key not in error.instance)
             return f"missing {missing}{_condition(error)}"
         case "type":
-            return f"is not {TYPES[wanted]}"
+            return f"is not {_types([wanted] if isinstance(wanted, str) else wanted)}"
         case "enum":
             return f"is not one of {', '.join(map(str, wanted))}"
         case "oneOf":
-            return f"is not {' or '.join(TYPES[branch['type']] for branch in wanted)}"
+            return f"is not {_types([branch['type'] for branch in wanted])}"
         case "minItems":
             return "is empty"
         case "uniqueItems":
             return "lists a value twice"
-        case "minimum":
-            return f"is less than {wanted}"
+        case "minimum" | "maximum":
+            return f"is {'less' if error.validator == 'minimum' else 'more'} than {wanted}"
         case "exclusiveMinimum" | "exclusiveMaximum":
             return f"is not {'more' if error.validator == 'exclusiveMinimum' else 'less'} than {wanted}"
         case _:
             return f"does not match {wanted}"
+
+
+def _types(names: list[str]) -> str:
+    return " or ".join(TYPES[name] for name in names)
 
 
 def _unknown(error: ValidationError) -> list[str]:

@@ -2,6 +2,8 @@
 
 import torch
 
+from sinkbench.errors import Unavailable
+
 RESET_PEAK = "5"  # man 5 proc, /proc/pid/clear_refs: reset the peak resident set size
 
 
@@ -10,8 +12,13 @@ def reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write(RESET_PEAK)
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write(RESET_PEAK)
+    except OSError as error:
+        raise Unavailable(
+            f"peak memory on a CPU is read from Linux's /proc, which refuses: {error}"
+        ) from None
 
 
 def peak_bytes(device: torch.device) -> int:

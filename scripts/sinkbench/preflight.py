@@ -12,10 +12,11 @@ DEMO = "`make demo` runs the study in small on any machine"
 README = "see README, 'Which torch'"
 
 
-def check(study: Study, tokenizes: bool = True, measures: bool = True) -> None:
+def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: bool = True) -> None:
     """Raise UserError for the first thing that is missing; the cheapest checks come first.
 
     Args:
+        fetches: the hub must have what is not here yet.
         tokenizes: tokenizer and texts are needed.
         measures: the model and its device are needed.
     """
@@ -25,7 +26,10 @@ def check(study: Study, tokenizes: bool = True, measures: bool = True) -> None:
             if corpus.get("source") != "hub":
                 corpora.find(corpus)
     for repository in study.repositories().values():
-        _check_repository(repository)
+        if is_fetched(repository):
+            check_fetched(repository)
+        elif fetches:
+            _check_hub(repository)
     if measures:
         _check_model(study.model)
         if study.config["device"] == "cuda":
@@ -37,14 +41,10 @@ def _check_tokenizer(settings: dict) -> None:
         raise UserError(f"tokenizer.path: no tokenizer.json in {settings['path']}")
 
 
-def _check_repository(repository: dict) -> None:
-    """It is here whole, or the hub answers and has it."""
-    if is_fetched(repository):
-        check_fetched(repository)
-    else:
-        from sinkbench.download import listed  # imports the hub's client, which most runs do not need
+def _check_hub(repository: dict) -> None:
+    from sinkbench.download import listed  # imports the hub's client, which most runs do not need
 
-        listed(**repository)
+    listed(**repository)
 
 
 def _check_model(settings: dict) -> None:

@@ -24,7 +24,7 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
         settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
     """
     policy = policies.build(settings["policy"], settings["with"])
-    documents = load_documents(tokens_path)
+    documents = load_documents(tokens_path, settings["tokens"])
     positions = _positions(policy, documents, settings["label"])
     model = load_model(settings["model"], settings["device"])
     model = quantizations.apply(settings["quantization"], model)

@@ -40,7 +40,7 @@ class Run:
 
     method: Method
     engine: str
-    tpot_against: str | None
+    tpot_against: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -69,16 +69,16 @@ class RunTable:
                 raise UserError(f"runs[{index}].{error}") from None
         for index, entry in enumerate(entries):
             for key, known in (("perplexity_against", self.methods), ("tpot_against", self.runs)):
-                if key in entry:
-                    check_name(entry[key], known, f"runs[{index}].{key}")
+                for name in _as_list(entry.get(key, [])):
+                    check_name(name, known, f"runs[{index}].{key}")
 
     def _add(self, entry: dict, model_dtype: str) -> None:
         for method in _expand(entry, model_dtype):
             if self.methods.setdefault(method.name, method) != method:
-                raise UserError(f"with: {method.name} is listed before, with another family or comparison")
+                raise UserError(f"with: {method.name} is listed before, with other settings")
             for engine in _as_list(entry.get("engine", [])):
                 _check_engine(engine, method)
-                run = Run(method, engine, entry.get("tpot_against"))
+                run = Run(method, engine, tuple(_as_list(entry.get("tpot_against", []))))
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
                 self.runs[run.name] = run

@@ -1,5 +1,7 @@
 """One speed job: time and memory of one run (method and engine), and the NLLs of what was timed."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import torch
@@ -31,7 +33,7 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str) -> None:
     notes = {"stamp": stamp(settings), "environment": environment(settings["device"])}
     try:
         steps, measured = _Bench(settings, tokens_path).measure()
-        notes |= {"status": "ok", **measured}
+        notes |= {"status": _status(measured["score"]), **measured}
     except (Unavailable, torch.OutOfMemoryError) as error:
         notes |= {"status": f"unavailable: {str(error).splitlines()[0]}"}
         steps = pd.DataFrame(columns=["kind", "point", "repetition", "step", "ms"])
@@ -39,16 +41,23 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str) -> None:
     write_table(output_path, steps, notes)
 
 
+def _status(score: dict) -> str:
+    """Times of an engine that computes NaN are no result."""
+    if math.isfinite(score["max_gap"]):
+        return "ok"
+    return "invalid: the engine's NLLs are NaN or infinite on the tokens where it is scored"
+
+
 class _Bench:
     def __init__(self, settings: dict, tokens_path: str):
         self.settings, self.speed = settings, settings["speed"]
         self.policy = policies.build(settings["policy"], settings["with"])
-        self.kind, self.points = self.policy.timed_at(self.speed)
+        self.kind, self.points = self.speed["kind"], self.speed["points"]
         model = load_model(settings["model"], settings["device"])
         self.model = quantizations.apply(settings["quantization"], model)
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
-        self.text = self._text(load_documents(tokens_path))
+        self.text = self._text(load_documents(tokens_path, settings["tokens"]))
 
     def measure(self) -> tuple[pd.DataFrame, dict]:
         """Rounds visit all points in turn, beside a bandwidth measurement; the first is warm-up."""
@@ -66,13 +75,9 @@ class _Bench:
         return pd.concat(frames, ignore_index=True), notes
 
     def _repetition(self, point: int, repetition: int) -> tuple[pd.DataFrame, dict]:
-        """Each repetition starts where the one before ended: a stream meets every context length once.
-
-        A kernel that plans anew for every length (transformers' default on CUDA does) pays for it here as
-        it would there, instead of finding the plans of the repetition before.
-        """
+        self.engine.reset()  # or the peak would count the cache of the point before
         reset_peak(self.model.device)
-        prompt = self.text[: point + repetition * self._stretch]
+        prompt = self.text[: self._prompt_tokens(point, repetition)]
         timing = time_decode(self.engine, prompt, self.speed["warmup"], self.speed["steps"])
         step = np.arange(len(timing.steps_ms))
         where = {"kind": self.kind, "point": point, "repetition": repetition}
@@ -86,9 +91,17 @@ class _Bench:
         }
         return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms}), summary
 
-    @property
-    def _stretch(self) -> int:
-        return self.speed["warmup"] + self.speed["steps"]
+    def _prompt_tokens(self, point: int, repetition: int) -> int:
+        """The point itself; for a growing cache, lengths around it that no two repetitions share.
+
+        A stream meets every context length once. A kernel that plans anew for each length (transformers'
+        default on CUDA does) must pay for it here too, and not find the plans of the repetition before.
+        """
+        if engines.cache_form(self.settings["engine"]) != "growing":
+            return point
+        middle = (self.speed["repetitions"] + 1) // 2
+        stretch = self.speed["warmup"] + self.speed["steps"]
+        return max(1, point + (repetition - middle) * stretch - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
         """Bytes that a step must read: the weights, and the keys and values that it sees."""
@@ -100,13 +113,16 @@ class _Bench:
     def _score(self) -> dict:
         """Mean and largest |NLL difference| to the exact evaluator, around the point where a cache fills."""
         count = self.speed["score_tokens"]
-        budget = self.policy.visibility(min(self.points)).budget
-        start = max(1, budget - count // 2)
+        start = self._scored_from()
         ids = self.text[: start + count]
         exact = self.policy.nll_at(self.scorer, ids, range(start - 1, start + count - 1))
         gap = (self._decoded_nll(ids, start) - exact).abs()
         gaps = {"mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
         return {"from": start - 1, "tokens": count, **gaps}
+
+    def _scored_from(self) -> int:
+        budget = self.policy.visibility(min(self.points)).budget
+        return max(1, budget - self.speed["score_tokens"] // 2)
 
     def _decoded_nll(self, ids: torch.Tensor, start: int) -> torch.Tensor:
         scores = [self.engine.prefill(ids[:start])]
@@ -116,8 +132,9 @@ class _Bench:
     def _text(self, documents: dict) -> torch.Tensor:
         """The corpus as one stream, repeated until it is long enough for every point."""
         ids = np.concatenate(list(documents.values()))
-        timed = self.speed["repetitions"] * self._stretch
-        needed = max(self.points) + max(timed, self.speed["score_tokens"]) + 1
+        rounds = self.speed["repetitions"] + 1
+        timed = max(self.points) + rounds * (self.speed["warmup"] + self.speed["steps"])
+        needed = max(timed, self._scored_from() + self.speed["score_tokens"] + 1)
         text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
         return text

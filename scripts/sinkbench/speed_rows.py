@@ -23,9 +23,9 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
             continue
         _record_run(recorder, bootstrap, about, steps, notes)
-        against = plan["runs"][run]["tpot_against"]
-        if against in tpots:
-            _record_speedups(recorder, bootstrap, about, tpots[run], tpots[against], against)
+        for against in plan["runs"][run]["tpot_against"]:
+            if against in tpots:
+                _record_speedups(recorder, bootstrap, about, tpots[run], tpots[against], against)
 
 
 def _record_run(
@@ -60,12 +60,13 @@ def _record_times(
 
 
 def _record_speedups(recorder, bootstrap, about: dict, own: dict, baseline: dict, against: str) -> None:
-    """One speed-up per point; the baseline's own largest point stands in where it has no such point."""
+    """One speed-up per point that both were timed at; a baseline timed by budget serves every point."""
     for (kind, point), times in own.items():
-        matching = [key for key in baseline if key[1] == point] or [max(baseline, key=lambda key: key[1])]
-        ratio = bootstrap.ratio(baseline[matching[0]], times)
-        here = {"kind": kind, "position": point, "against": against}
-        recorder.add(about, "speedup", *ratio, n=len(times), **here)
+        for (other, where), theirs in baseline.items():
+            if where == point or other == "budget":
+                ratio = bootstrap.ratio(theirs, times)
+                here = {"kind": kind, "position": point, "against": against}
+                recorder.add(about, "speedup", *ratio, n=len(times), **here)
 
 
 def _tpots(notes: dict) -> dict:

@@ -1,6 +1,7 @@
 """Intervals: block bootstrap of means over tokens, plain bootstrap of medians over repetitions.
 
-NLLs of neighbouring tokens are correlated, so blocks of tokens are resampled (Künsch 1989), within documents.
+NLLs of neighbouring tokens are correlated, so blocks of tokens are resampled (Künsch 1989). No block crosses
+documents; blocks are drawn from all documents together.
 """
 
 import numpy as np

@@ -72,12 +72,14 @@ class Study:
         chosen = self.runs[run]
         speed = dict(self.config["speed"])
         corpus = speed.pop("corpus")
+        kind, points = chosen.method.build().timed_at(speed)
+        del speed["contexts"], speed["positions"]
         files = (*_method_files(chosen.method), f"sinkbench/engines/{chosen.engine}.py")
         return {
             "label": f"speed {run}",
             **self._method_settings(chosen.method),
             "engine": chosen.engine,
-            "speed": speed,
+            "speed": speed | {"kind": kind, "points": points},
             "tokens": self.tokens_settings(corpus),
             "code": fingerprint(CODE, "measure_speed.py", *files),
         }
@@ -105,7 +107,8 @@ class Study:
         """Files whose change makes every measurement stale."""
         if self.model["source"] == "folder":
             folder = Path(self.model["path"])
-            return sorted([*folder.glob("config.json"), *folder.glob("*.safetensors")])
+            patterns = ("config.json", "*.safetensors", "*.safetensors.index.json")
+            return sorted(path for pattern in patterns for path in folder.glob(pattern))
         return [record_path(self.model)] if self.model["source"] == "hub" else []
 
     def text_files(self, corpus: str) -> list[Path]:
@@ -139,6 +142,18 @@ class Study:
             raise UserError("measure: quality means nothing with model.source random; only speed is allowed")
         if self.measures("speed") and not self.runs:
             raise UserError("measure: speed needs runs with an engine, and none has one")
+        if self.measures("speed"):
+            self._check_steady_state()
+
+    def _check_steady_state(self) -> None:
+        """A ring must be full wherever it is timed."""
+        earliest = min(self.config["speed"]["positions"])
+        for run in self.runs.values():
+            policy = run.method.build()
+            if policy.cache == "ring" and policy.budget > earliest:
+                raise UserError(
+                    f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
+                )
 
     def _method_settings(self, method: Method) -> dict:
         return {

@@ -48,9 +48,15 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise UserError(f"{path}: not a readable tokenizer ({error})") from None
 
 
-def load_documents(path: str) -> dict[str, np.ndarray]:
-    """Token ids, int64 [tokens], of each document of a token file; UserError if one was altered."""
-    frame, _ = read_table(path)
+def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
+    """Token ids, int64 [tokens], of each document of a token file.
+
+    Raises:
+        UserError: the file was made with other settings than these (see tokenize), or was altered.
+    """
+    frame, notes = read_table(path)
+    if notes["stamp"] != stamp(settings):
+        raise UserError(f"{path}: made with another config or other code; delete it and run again")
     for row in frame.itertuples():
         if _digest(row.token_ids) != row.sha256:
             raise UserError(

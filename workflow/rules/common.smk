@@ -46,7 +46,13 @@ def results_of(study):
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
+        planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        needs = {
+            "fetches": "fetch_repository" in planned,
+            "tokenizes": "tokenize" in planned,
+            "measures": any(re.search("_(quality|speed)$", name) for name in planned),
+        }
         try:
-            check(study)
+            check(study, **needs)
         except UserError as error:
             raise WorkflowError(str(error))

@@ -13,6 +13,6 @@ rule train_demo_model:
         gpu=1,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
-        code=code("train_demo_model.py"),
+        code=code("train_demo_model.py", "sinkbench/corpora/stdlib.py"),
     script:
         "../../scripts/train_demo_model.py"

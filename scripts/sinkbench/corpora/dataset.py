@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sinkbench.errors import UserError
 from sinkbench.hub import check_fetched, local_folder
@@ -31,22 +32,24 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
 
 
 def _texts(settings: dict, paths: list[Path]) -> list[str]:
-    """The column's rows. Streamed, since otherwise a copy would be cached in the user's home."""
+    """The column's rows. Streamed, with a cache of its own, so that nothing is left in the user's home."""
     import pyarrow  # here, since the workflow is planned with `find`, which needs neither
     from datasets import load_dataset
 
+    files = list(map(str, paths))
     try:
-        rows = load_dataset("parquet", data_files=list(map(str, paths)), split="train", streaming=True)
-        schema = rows.features.arrow_schema
-        _check_column(settings, [field.name for field in schema if field.type in TEXT_TYPES])
-        wanted = rows.take(settings["max_documents"]) if "max_documents" in settings else rows
-        return [row[settings["column"]] or "" for row in wanted]
+        with TemporaryDirectory() as cache:
+            rows = load_dataset("parquet", data_files=files, split="train", streaming=True, cache_dir=cache)
+            _check_column(settings, rows.features.arrow_schema)
+            wanted = rows.take(settings["max_documents"]) if "max_documents" in settings else rows
+            return [row[settings["column"]] or "" for row in wanted]
     except (OSError, pyarrow.ArrowException, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{_where(settings)}: cannot read {paths[0].parent}/*.parquet: {reason}") from error
 
 
-def _check_column(settings: dict, texts: list[str]) -> None:
+def _check_column(settings: dict, schema) -> None:
+    texts = [field.name for field in schema if field.type in TEXT_TYPES]
     if settings["column"] not in texts:
         held = ", ".join(texts) or "there is none"
         raise UserError(f"{_where(settings)}.column: {settings['column']!r} is not a column of text ({held})")

@@ -3,7 +3,8 @@
 CACHE names the cache form that the engine decodes (growing, ring or fresh; a policy names the one it
 needs). `Engine(model, policy, scorer)` offers:
 
-    prefill(prompt)   forget everything, read ids [T], return float32 logits [vocabulary] of the last token
+    reset()           forget everything and free the cache
+    prefill(prompt)   reset, read ids [T], return float32 logits [vocabulary] of the last token
     step(token)       read one id [1], return float32 logits [vocabulary]
     cache_bytes()     bytes of keys and values held now
 """

@@ -29,5 +29,8 @@ class Engine:
         hidden = decode_hidden(self.model, token[None], self.ring)
         return logits(self.model, hidden[0])[0]
 
+    def reset(self) -> None:
+        self.ring = None
+
     def cache_bytes(self) -> int:
         return self.ring.nbytes()

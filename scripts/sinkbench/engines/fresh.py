@@ -27,6 +27,9 @@ class Engine:
             self.recent = torch.cat((self.recent, token))
         return self._forward()
 
+    def reset(self) -> None:
+        self.sinks = self.recent = None
+
     def cache_bytes(self) -> int:
         return 0
 

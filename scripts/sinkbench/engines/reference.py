@@ -80,6 +80,9 @@ class Engine:
     def step(self, token: Tensor) -> Tensor:
         return self._forward(token)
 
+    def reset(self) -> None:
+        self.stream = None
+
     def cache_bytes(self) -> int:
         return self.stream.nbytes()
 

@@ -28,6 +28,9 @@ class Engine:
     def step(self, token: Tensor) -> Tensor:
         return self._forward(token)
 
+    def reset(self) -> None:
+        self.cache = None
+
     def cache_bytes(self) -> int:
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
