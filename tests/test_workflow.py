@@ -138,7 +138,8 @@ def test_results_of_another_config_are_refused(checkout, tmp_path):
     config["evaluation"]["chunk_tokens"] = 128
     checkout.write_config(config)
     copied = tmp_path / "copied"
-    shutil.copytree(checkout.folder, copied, ignore=shutil.ignore_patterns(".snakemake", "measurements.*"))
+    shutil.copytree(checkout.folder, copied, ignore=shutil.ignore_patterns(".snakemake"))
+    (copied / "results/toy/measurements.parquet").unlink()
     other = Checkout.__new__(Checkout)
     other.folder, other.toy = copied, copied / "toy.yaml"
     result = other.snakemake("results/toy/measurements.parquet")

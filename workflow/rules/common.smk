@@ -5,21 +5,21 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from sinkbench.configuration import validate
+from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
 from sinkbench.preflight import check
-from sinkbench.study import Study
 
-CONFIG_FILES = [str(path) for path in workflow.configfiles]
+# In the order in which they are merged: Snakemake lists those of the command line first.
+OVERLAYS = workflow.overwrite_configfiles
+CONFIG_FILES = [*workflow.configfiles[len(OVERLAYS) :], *OVERLAYS]
 
 try:
-    validate(
+    study = read_study(
         config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml", CONFIG_FILES
     )
-    study = Study(config)
 except UserError as error:
-    raise WorkflowError(f"{CONFIG_FILES[-1]}: {error}")
+    raise WorkflowError(str(error))
 
 RESULTS = f"results/{study.name}"
 
@@ -50,7 +50,9 @@ onstart:
         needs = {
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize" in planned,
-            "measures": any(re.search("_(quality|speed)$", name) for name in planned),
+            "measures": any(
+                re.search("_(quality|speed)$", name) for name in planned
+            ),
         }
         try:
             check(study, **needs)

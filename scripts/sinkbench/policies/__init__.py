@@ -11,7 +11,7 @@ sense together. It stays free of torch, since the workflow reads it while planni
     timed_at(speed)             (kind, points): what its time depends on and where to measure it
 """
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -28,14 +28,16 @@ def build(word: str, settings: dict):
     if word not in available():
         raise UserError(f"policy: {word!r} is not one of {', '.join(available())}")
     policy = import_module(f"{__name__}.{word}").Policy
-    allowed = [field.name for field in fields(policy) if field.init]
-    unknown = sorted(set(settings) - set(allowed))
-    if unknown:
-        raise UserError(f"with.{unknown[0]}: unknown; {word} takes {', '.join(allowed)}")
-    try:
-        return policy(**settings)
-    except TypeError as error:
-        raise UserError(f"with: {word} needs {', '.join(allowed)} ({error})") from None
+    taken = {field.name: field for field in fields(policy) if field.init}
+    for name in sorted(set(settings) - set(taken)):
+        raise UserError(f"with.{name}: unknown; {word} takes {', '.join(taken)}")
+    missing = [name for name, field in taken.items() if field.default is MISSING and name not in settings]
+    if missing:
+        raise UserError(f"with: {word} needs {', '.join(missing)}")
+    for name, value in settings.items():
+        if taken[name].type is int and type(value) is not int:
+            raise UserError(f"with.{name}: {value!r} is not a whole number")
+    return policy(**settings)
 
 
 def require_budget(budget: int, sinks: int) -> None:
