@@ -35,6 +35,7 @@ pins: .venv/.dev
 	$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.txt | .venv/bin/python
+	@$(BIN)/python envs/which_torch.py
 	$(BIN)/pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement requirements.txt
 	@touch $@
 

@@ -1,7 +1,9 @@
 """The pins are one list: requirements.txt and the conda environment agree, and name no host."""
 
+import importlib.util
 import re
 
+import pytest
 import yaml
 from conftest import ROOT
 
@@ -16,3 +18,13 @@ def test_every_requirement_is_pinned_without_a_url():
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert re.fullmatch(r"[a-z0-9._-]+==[0-9][0-9a-z.]*", line), line
+
+
+@pytest.mark.parametrize(
+    ("driver", "words"), [(None, "CPU build"), (580, "default"), (535, "cu126"), (470, "too old")]
+)
+def test_the_driver_decides_which_torch(driver, words):
+    spec = importlib.util.spec_from_file_location("which_torch", ROOT / "envs/which_torch.py")
+    which_torch = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(which_torch)
+    assert words in which_torch.advice(driver)

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 
 class MaskedKernel:
@@ -28,8 +28,13 @@ class MaskedKernel:
         return sees(*slots)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
-        """Attention output [batch, heads, queries, value_dim]."""
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+        """Attention output [batch, heads, queries, value_dim].
+
+        Widened keys are longer than values; torch's fused kernels want one length, so values get zeros.
+        """
+        width = value.shape[-1]
+        value = pad(value, (0, key.shape[-1] - width))
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)[..., :width]
 
 
 class FlexKernel:
