@@ -1,4 +1,4 @@
-"""Say which build of torch the NVIDIA driver here allows. Run by make before it installs; needs no package."""
+"""Say which build of torch the NVIDIA driver here allows. Run by make before it installs."""
 
 import subprocess
 
@@ -18,16 +18,12 @@ def driver_major() -> int | None:
 def advice(major: int | None) -> str:
     """One line for a driver's major version."""
     if major is None:
-        return (
-            "No NVIDIA GPU here: any build of torch will do; the CPU build is the smallest (TORCH_INDEX=...)."
-        )
+        return "No NVIDIA GPU here: any build of torch will do, the CPU build is the smallest (TORCH_INDEX)."
     if major >= CUDA_13_DRIVER:
         return f"NVIDIA driver {major}: the default build of torch (CUDA 13) fits."
     if major >= CUDA_12_DRIVER:
         return f"NVIDIA driver {major} needs a CUDA 12 build of torch: TORCH_INDEX=<index of cu126 or cu128>."
-    return (
-        f"NVIDIA driver {major} is too old for torch's CUDA builds: update it to {CUDA_12_DRIVER} or newer."
-    )
+    return f"NVIDIA driver {major} is too old for torch's CUDA builds: take {CUDA_12_DRIVER} or newer."
 
 
 if __name__ == "__main__":

@@ -1,0 +1,14 @@
+"""CPU threads of a measuring job."""
+
+import os
+
+import torch
+
+
+def use_all_cores() -> None:
+    """Compute on every core that this process may use.
+
+    Snakemake tells a job to use as many threads as its rule reserves: one under `--cores 1`, which here means
+    one job at a time. Measuring jobs never run side by side, so the cores are free.
+    """
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
