@@ -1,11 +1,10 @@
+PLAN = study.plan()
+
+
 rule aggregate:
     input:
-        quality=[
-            f"{RESULTS}/nll/{job}.parquet" for job in study.plan()["stamps"]["quality"]
-        ],
-        speed=[
-            f"{RESULTS}/speed/{run}.parquet" for run in study.plan()["stamps"]["speed"]
-        ],
+        quality=[f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]],
+        speed=[f"{RESULTS}/speed/{run}.parquet" for run in PLAN["stamps"]["speed"]],
         schema="workflow/schemas/measurements.schema.yaml",
     output:
         table=f"{RESULTS}/measurements.parquet",
@@ -15,7 +14,7 @@ rule aggregate:
     conda:
         "../../envs/sinkbench.yaml"
     params:
-        plan=study.plan(),
+        plan=PLAN,
         code=code("aggregate.py"),
     script:
         "../../scripts/aggregate.py"
