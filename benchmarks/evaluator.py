@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from sinkbench import engines, policies  # noqa: E402
-from sinkbench.clock import synchronise  # noqa: E402
+from sinkbench.clock import synchronise, time_decode  # noqa: E402
 from sinkbench.corpora import documents  # noqa: E402
+from sinkbench.decoding import decode_nll  # noqa: E402
 from sinkbench.models import load_model  # noqa: E402
-from sinkbench.nll import token_nll_of_logits  # noqa: E402
 from sinkbench.scorer import Scorer  # noqa: E402
 from sinkbench.tokens import load_tokenizer  # noqa: E402
 
@@ -44,7 +44,7 @@ def main() -> None:
     for name, count in (("eager", options.decode), ("reference", options.decode)):
         engine = engines.build(name, model, policy, scorer)
         start = options.budget
-        decoded, decode_rate = decode(engine, text, policy, start, count)
+        decoded, decode_rate = decode(engine, text, start, count)
         gap = (decoded - exact[start : start + count]).abs()
         print(
             f"{name:12s} {decode_rate:12,.1f} tokens/s  evaluator is {rate / decode_rate:,.0f} x faster; "
@@ -94,18 +94,11 @@ def evaluate(scorer: Scorer, policy, text: torch.Tensor, repetitions: int) -> tu
     return exact, len(exact) / float(np.median(times[1:]))
 
 
-def decode(engine, text: torch.Tensor, policy, start: int, count: int) -> tuple[torch.Tensor, float]:
+def decode(engine, text: torch.Tensor, start: int, count: int) -> tuple[torch.Tensor, float]:
     """NLLs of `count` tokens decoded from position `start` on, and tokens/s in the steady state."""
-    engine.prefill(text[: start + 1])
-    for token in text[start + 1 : start + 1 + WARMUP].split(1):
-        engine.step(token)
-    scores = [engine.prefill(text[: start + 1])]
-    synchronise(text.device)
-    begun = time.perf_counter()
-    scores += [engine.step(token) for token in text[start + 1 : start + count].split(1)]
-    synchronise(text.device)
-    rate = (count - 1) / (time.perf_counter() - begun)
-    return token_nll_of_logits(torch.stack(scores), text[start + 1 : start + count + 1]), rate
+    texts = text[None, : start + 1 + count]
+    rate = 1e3 / time_decode(engine, texts[:, : start + 1], WARMUP, count).tpot_ms
+    return decode_nll(engine, texts, start + 1)[0], rate
 
 
 if __name__ == "__main__":

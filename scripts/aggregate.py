@@ -1,4 +1,4 @@
-"""One tidy table of measurements from all quality and speed jobs."""
+"""One tidy table of measurements from all quality, speed and profile jobs."""
 
 from sinkbench.aggregation import aggregate
 from sinkbench.job import job
@@ -9,6 +9,7 @@ if __name__ == "__main__":
             snakemake.params.plan,
             snakemake.input.quality,
             snakemake.input.speed,
+            snakemake.input.profile,
             snakemake.input.schema,
             snakemake.output.table,
             snakemake.output.csv,

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from sinkbench.measurements import Recorder, load_schema
+from sinkbench.measurements import DISTURBED, Recorder, load_schema
+from sinkbench.readings import run_name
 
 SCHEMA = Path(__file__).parent.parent / "workflow/schemas/measurements.schema.yaml"
 FULL = 512
@@ -33,7 +35,29 @@ METHODS = {
     ("streaming", 4, 128): (15.90, 13.2, "streaming-4+508"),
     ("streaming", 4, 64): (18.00, 28.1, "streaming-4+508"),
 }
+PARTS = {
+    "mlp": 0.1,
+    "attention": 0.2,
+    "projections": 0.05,
+    "norms": 0.08,
+    "head": 0.02,
+    "other": 0.01,
+    "idle": 0.54,
+}
 ENGINES = {"recompute": "fresh", "dense": "stock", "window": "eager", "streaming": "eager"}
+# policy, sinks, budget, quantization, engine, batch: TPOT in ms, and the floor below it
+LADDER = {
+    ("streaming", 4, 512, "none", "reference", 1): (5.2, 0.5),
+    ("streaming", 4, 512, "none", "compiled", 1): (2.1, 0.5),
+    ("streaming", 4, 512, "none", "graph", 1): (1.1, 0.5),
+    ("streaming", 4, 512, "none", "fused", 1): (0.6, 0.5),
+    ("streaming", 4, 512, "none", "fused", 16): (2.4, 1.4),
+    ("streaming", 4, 512, "int8_mlp", "fused", 1): (0.45, 0.36),
+    ("streaming", 4, 512, "int4", "fused", 1): (0.3, 0.2),
+    ("dense", None, None, "none", "stock_eager", 1): (2.4, 0.9),
+    ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
+}
+BUSY = DISTURBED + "another process on the GPU"
 
 
 def measurements(
@@ -41,19 +65,32 @@ def measurements(
     speed: bool = True,
     failed: dict[str, str] | None = None,
     corpora: tuple = ("stdlib",),
+    ladder: bool = False,
+    busy: tuple = (),
 ) -> pd.DataFrame:
     """A study of the demo's size.
 
     Args:
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
+        ladder: with the further engines, number formats and batches of LADDER.
+        busy: names of runs whose times were disturbed.
     """
     recorder, failed = Recorder(load_schema(SCHEMA)), failed or {}
     for corpus in corpora if quality else ():
         for key in METHODS:
             _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
     for key in METHODS if speed else ():
-        _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]]}, failed)
-    return recorder.frame()
+        _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]], "batch": 1}, failed)
+    for key in LADDER if ladder else ():
+        _rung(recorder, key, failed)
+    return _disturbed(recorder.frame(), busy)
+
+
+def _disturbed(frame: pd.DataFrame, busy: tuple) -> pd.DataFrame:
+    times = frame["metric"].isin(["tpot_ms", "step_p50_ms", "tokens_per_s", "mbu", "speedup"])
+    runs = np.array([run_name(row) in busy for row in frame.to_dict("records")], dtype=bool)
+    frame.loc[times & runs, "status"] = BUSY
+    return frame
 
 
 def edited(frame: pd.DataFrame, metric: str, value: float, width: float = 0.0, **where) -> pd.DataFrame:
@@ -67,11 +104,12 @@ def edited(frame: pd.DataFrame, metric: str, value: float, width: float = 0.0, *
     return frame
 
 
-def _about(policy: str, sinks: int | None, budget: int | None) -> dict:
+def _about(policy: str, sinks: int | None, budget: int | None, quantization: str = "none") -> dict:
     method = policy if budget is None else f"{policy}-{sinks}+{budget - sinks}"
+    method += "" if quantization == "none" else f"-{quantization}"
     family = "streaming" if policy == "streaming" else "baseline"
     columns = {"study": "demo", "family": family, "method": method, "policy": policy, "budget": budget}
-    return {**columns, "sinks": sinks, "dtype": "float32", "quantization": "none", "device": "cpu"}
+    return {**columns, "sinks": sinks, "dtype": "float32", "quantization": quantization, "device": "cpu"}
 
 
 def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
@@ -113,15 +151,54 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
         tpot = {"recompute": 90.0, "dense": 2.6 + 6.4 * point / 8192}.get(
             policy, 2.9 + 0.1 * (budget or 0) / FULL
         )
-        _add(recorder, here, "tpot_ms", tpot, 0.02, n=5)
+        _times(recorder, here, tpot, 0.5)
         keys = {"recompute": 0, "dense": point}.get(policy, budget)
         recorder.add(here, "cache_bytes", keys * 12288, n=5)
         recorder.add(here, "peak_memory_bytes", 4e8 + point * (6e4 if policy == "dense" else 1e3), n=5)
-        _add(recorder, here, "mbu", 0.002 / tpot, 0.02, n=5)
         if policy in ("window", "streaming") and "dense.stock" not in failed:
             _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")
             _add(recorder, here, "speedup", 90.0 / tpot, 0.03, against="recompute-0+512.fresh")
+    _gaps(recorder, about)
+    _profile(recorder, {**about, "kind": kind, "position": FULL}, tpot)
+
+
+def _rung(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
+    """A run of the ladder: no slower anywhere along the stream."""
+    *method, engine, batch = key
+    about = {**_about(*method), "engine": engine, "batch": batch}
+    if run_name(about) in failed:
+        recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
+        return
+    kind, (tpot, floor) = "context" if method[0] == "dense" else "position", LADDER[key]
+    for point in POSITIONS:
+        here = {**about, "kind": kind, "position": point}
+        _times(recorder, here, tpot, floor)
+        recorder.add(here, "peak_memory_bytes", 3e8, n=5)
+        recorder.add(here, "cache_bytes", batch * 12288 * (point if method[0] == "dense" else FULL), n=5)
+        _add(
+            recorder, here, "speedup", batch * (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock"
+        )
+    _gaps(recorder, about)
+
+
+def _times(recorder: Recorder, here: dict, tpot: float, floor: float) -> None:
+    _add(recorder, here, "tpot_ms", tpot, 0.02, n=5)
+    for percentile, factor in {10: 0.95, 50: 0.98, 90: 1.05, 99: 1.3}.items():
+        recorder.add(here, f"step_p{percentile}_ms", factor * tpot, n=160)
+    _add(recorder, here, "tokens_per_s", here["batch"] * 1e3 / tpot, 0.02, n=5)
+    _add(recorder, here, "floor_ms", floor, 0.01, n=5)
+    _add(recorder, here, "mbu", floor / tpot, 0.02, n=5)
+
+
+def _gaps(recorder: Recorder, about: dict) -> None:
     recorder.add(about, "nll_gap", 3.1e-7, n=128)
+    recorder.add(about, "nll_gap_max", 2.9e-6, n=128)
+
+
+def _profile(recorder: Recorder, here: dict, step_ms: float) -> None:
+    for part, share in PARTS.items():
+        _add(recorder, here, "part_ms", share * step_ms, 0.02, n=8, part=part)
+    recorder.add(here, "launches_per_step", 300, n=8)
 
 
 def _add(recorder: Recorder, about: dict, metric: str, value: float, relative: float, **where) -> None:

@@ -35,11 +35,115 @@ def files(tmp_path):
 
 def run(files) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
-    stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}}
+    stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
     paths = [str(files / f"{name}.parquet") for name in methods]
-    aggregate(plan, paths, [], SCHEMA, files / "out.parquet", files / "out.csv")
+    aggregate(plan, paths, [], [], SCHEMA, files / "out.parquet", files / "out.csv")
     return read_table(files / "out.parquet")[0]
+
+
+MODEL = 40e9  # bytes per step
+RUNS = {"fast": ("full", "fused", 1), "slow": ("full", "eager", 1), "many": ("full", "fused", 16)}
+
+
+def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
+    sizes = {"peak_memory_bytes": 100 + number, "cache_bytes": 7, "bytes_per_step": MODEL}
+    times = {"ttft_ms": 10 * ms, "tpot_ms": ms, "state": {}, "disturbed": disturbed}
+    return {"kind": "position", "point": 64, "repetition": number, **times, **sizes}
+
+
+def run_speed(
+    tmp_path, device: str = "NVIDIA H200", **repetitions: list[tuple[float, list[str]]]
+) -> pd.DataFrame:
+    """Aggregates runs, each given by (ms, reasons) of its repetitions; every step takes that time."""
+    paths = []
+    for name, timed in repetitions.items():
+        points = [repetition(number, *pair) for number, pair in enumerate(timed, start=1)]
+        steps = pd.DataFrame([{**point, "step": 0, "ms": point["tpot_ms"]} for point in points])
+        bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
+        score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
+        notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
+        paths.append(str(tmp_path / f"{name}.parquet"))
+        columns = ["kind", "point", "repetition", "step", "ms"]
+        write_table(
+            paths[-1], steps[columns], {**notes, "points": points, "bandwidth_bytes_per_s": bandwidths}
+        )
+    runs = {
+        name: {**dict(zip(("method", "engine", "batch"), RUNS[name], strict=True)), "tpot_against": ["slow"]}
+        for name in repetitions
+    }
+    plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
+    plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
+    aggregate(plan, [], paths, [], SCHEMA, tmp_path / "out.parquet", tmp_path / "out.csv")
+    return read_table(tmp_path / "out.parquet")[0]
+
+
+def only(frame: pd.DataFrame, metric: str, run: str = "fast", **where) -> dict:
+    """The one row of a metric."""
+    rows = frame[(frame.metric == metric) & (frame.engine == RUNS[run][1]) & (frame.batch == RUNS[run][2])]
+    for name, wanted in where.items():
+        rows = rows[rows[name] == wanted]
+    assert len(rows) == 1
+    return rows.iloc[0].to_dict()
+
+
+CLEAN = [(20.0, []), (20.0, []), (20.0, [])]
+
+
+def test_floor_and_utilisation_are_against_the_faster_bandwidth_and_the_datasheet(tmp_path):
+    frame = run_speed(tmp_path, fast=CLEAN)
+    assert (only(frame, "bandwidth_read")["value"], only(frame, "bandwidth_copy")["value"]) == (4e12, 3.25e12)
+    assert only(frame, "floor_ms")["value"] == pytest.approx(10.0)
+    assert only(frame, "mbu")["value"] == pytest.approx(0.5)
+    assert only(frame, "mbu_datasheet")["value"] == pytest.approx(40e9 / (20e-3 * 4.8e12))
+    assert (only(frame, "nll_gap")["value"], only(frame, "nll_gap_max")["value"]) == (0.1, 0.5)
+
+
+def test_an_unknown_device_has_no_datasheet_row(tmp_path):
+    assert "mbu_datasheet" not in set(run_speed(tmp_path, device="GPU 3000", fast=CLEAN).metric)
+
+
+def test_rates_and_speedups_count_every_stream_of_a_batch(tmp_path):
+    frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, fast=CLEAN, many=[(40.0, [])] * 3)
+    assert only(frame, "tokens_per_s", "many")["value"] == pytest.approx(16 * 25)
+    assert only(frame, "speedup", "fast", against="slow")["value"] == pytest.approx(3.0)
+    assert only(frame, "speedup", "many", against="slow")["value"] == pytest.approx(16 * 60 / 40)
+
+
+def test_disturbed_repetitions_are_left_out_while_enough_are_clean(tmp_path):
+    frame = run_speed(tmp_path, fast=[*CLEAN, (90.0, ["shared"]), (90.0, ["hot"])])
+    row = only(frame, "tpot_ms")
+    assert (row["value"], row["high"], row["n"], row["status"]) == (20.0, 20.0, 3, "ok")
+    assert only(frame, "step_p99_ms")["value"] == 20.0
+    assert only(frame, "peak_memory_bytes")["n"] == 3
+
+
+@pytest.mark.parametrize(
+    "timed",
+    [
+        [(20.0, []), (20.0, []), (90.0, ["shared"])],  # fewer than 3 clean
+        [*CLEAN, *[(90.0, ["shared"])] * 4],  # fewer than half clean
+    ],
+)
+def test_a_point_with_too_few_clean_repetitions_keeps_all_and_says_so(tmp_path, timed):
+    frame = run_speed(tmp_path, slow=CLEAN, fast=timed)
+    for metric in ("tpot_ms", "tokens_per_s", "mbu", "step_p50_ms", "speedup"):
+        row = only(frame, metric)
+        assert row["status"] == "disturbed: shared" and np.isfinite(row["value"])
+    assert only(frame, "tpot_ms")["n"] == len(timed)
+    assert only(frame, "tpot_ms")["value"] == np.median([ms for ms, _ in timed])
+    assert only(frame, "floor_ms")["status"] == only(frame, "nll_gap")["status"] == "ok"
+    assert set(frame[frame.engine == "eager"].status) == {"ok"}
+
+
+def test_two_clean_repetitions_of_two_are_undisturbed(tmp_path):
+    assert only(run_speed(tmp_path, fast=CLEAN[:2]), "tpot_ms")["status"] == "ok"
+
+
+def test_a_disturbed_baseline_marks_the_speedup_alone(tmp_path):
+    frame = run_speed(tmp_path, slow=[(60.0, ["shared"])] * 3, fast=CLEAN)
+    assert only(frame, "speedup")["status"] == "disturbed: shared"
+    assert only(frame, "tpot_ms")["status"] == "ok"
 
 
 def value(frame: pd.DataFrame, method: str, metric: str) -> float:

@@ -16,6 +16,7 @@ EDITS = {
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL}, 10.0, 20.0, 30.0),
     "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
+    "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
 }
 

@@ -106,8 +106,12 @@ MISTAKES = [
     ("runs.DEN.with.max_tokens", 1, "runs[DEN].with.max_tokens: 1 is not a whole number"),
     # words that are files
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, recompute"),
-    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of eager, fresh"),
-    ("runs.WIN.engine", "stock", "runs[WIN].engine: stock cannot decode window; eager"),
+    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_graph, eager"),
+    (
+        "runs.WIN.engine",
+        "stock",
+        "runs[WIN].engine: stock cannot decode window; compiled, ",
+    ),
     ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
     ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
     ("tables", ["nope"], "tables: 'nope' is not one of"),

@@ -1,4 +1,4 @@
-"""The three forms are one function: evaluator = ring = reference formulation on random shapes and rules.
+"""All forms are one function: evaluator = ring = static ring = reference, on random shapes and rules.
 
 In float64, where a wrong mask or distance cannot hide behind rounding.
 """
@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines
 from sinkbench.models import random_model
+from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy
 from sinkbench.scorer import Scorer
+from sinkbench.static_engine import StaticEngine
 from sinkbench.visibility import Visibility
 from test_known_answers import decode
 
@@ -54,16 +56,26 @@ def model_and_text(shape: dict, seed: int, length: int):
     chunk_tokens=st.integers(1, 25),
     start=st.integers(1, 6) | st.integers(1, 40),
 )
-def test_three_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start):
+def test_all_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start):
     model, ids = model_and_text(shape, seed, length)
     start = min(start, length - 1)
     policy = Policy(budget=sinks + recent, sinks=sinks)
     scorer = Scorer(model, chunk_tokens)
     exact = scorer.stream(ids, policy.visibility(0))
     assert len(exact) == length - 1
-    for name, first in (("eager", start), ("reference", 1)):
-        decoded = decode(engines.build(name, model, policy, scorer), ids, first)
-        torch.testing.assert_close(decoded, exact[first - 1 :], atol=1e-7, rtol=0)
+    built = [engines.build(name, model, policy, scorer) for name in ("eager", "reference")]
+    for engine, first in zip([*built, StaticEngine(model, policy, scorer)], (start, 1, start), strict=True):
+        torch.testing.assert_close(decode(engine, ids, first), exact[first - 1 :], atol=1e-7, rtol=0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(shape=shapes(), seed=st.integers(0, 1000), length=st.integers(2, 40), start=st.integers(1, 39))
+def test_a_growing_cache_is_dense(shape, seed, length, start):
+    model, ids = model_and_text(shape, seed, length)
+    start, policy, scorer = min(start, length - 1), Dense(max_tokens=length), Scorer(model, 16)
+    exact = scorer.dense(ids)[start - 1 :]
+    for engine in (engines.build("eager", model, policy, scorer), StaticEngine(model, policy, scorer)):
+        torch.testing.assert_close(decode(engine, ids, start), exact, atol=1e-7, rtol=0)
 
 
 @settings(max_examples=15, deadline=None)

@@ -10,11 +10,13 @@ from render_figure import render
 from sinkbench import catalogue, drawing, figures, policies
 from sinkbench.errors import UserError
 from sinkbench.labels import _spread
+from sinkbench.readings import NotMeasured
 from sinkbench.store import write_table
 from synthetic import SCHEMA, WORDS
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
-NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed"}
+NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
+NEEDS |= {"roofline": "speed", "stream": "speed"}
 
 
 def draw(word: str, tmp_path, **options) -> list[bytes]:
@@ -25,9 +27,14 @@ def draw(word: str, tmp_path, **options) -> list[bytes]:
     return [path.read_bytes() for path in outputs]
 
 
-@pytest.mark.parametrize("word", CONFIG["figures"])
-def test_every_figure_of_the_config_draws_and_twice_the_same(word, tmp_path):
-    assert draw(word, tmp_path) == draw(word, tmp_path)
+def texts_in(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+@pytest.mark.parametrize("ladder", [False, True])
+@pytest.mark.parametrize("word", figures.available())
+def test_every_figure_draws_and_twice_the_same(word, ladder, tmp_path):
+    assert draw(word, tmp_path, ladder=ladder) == draw(word, tmp_path, ladder=ladder)
 
 
 @pytest.mark.parametrize("word", figures.available())
@@ -41,8 +48,8 @@ def test_a_figure_without_its_numbers_is_refused_in_one_line(word, tmp_path):
 def test_a_failed_run_is_left_out(word):
     frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"})
     figure = drawing.draw(figures.load(word), frame, WORDS)
-    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert "window 0+64" not in texts and any("streaming" in text for text in texts)
+    texts = texts_in(figure)
+    assert not any("window 0+64" in text for text in texts) and any("streaming" in text for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["tables", "figures"])
@@ -74,3 +81,41 @@ def test_labels_of_points_do_not_overlap():
     figure.draw_without_rendering()
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_the_roofline_needs_no_perplexity_and_has_every_run_of_one_stream_with_its_dagger():
+    frame = synthetic.measurements(quality=False, ladder=True, busy=("streaming-4+508.fused",))
+    streaming, dense = drawing.draw(figures.load("roofline"), frame, WORDS).axes
+    names = [label.get_text() for label in streaming.get_yticklabels()]
+    assert names == ["fused int4", "fused int8_mlp", "fused", "graph", "compiled", "eager", "reference"]
+    assert [label.get_text() for label in dense.get_yticklabels()] == ["fused", "stock_eager", "stock"]
+    numbers = [text.get_text() for text in streaming.texts]
+    assert numbers[0] == "0.30 ms, MBU 67 %" and numbers[2] == "0.60\N{DAGGER} ms, MBU 83 %"
+
+
+def test_the_roofline_does_without_dense_attention():
+    frame = synthetic.measurements(failed={"dense.stock": "unavailable: out of memory"})
+    assert len(drawing.draw(figures.load("roofline"), frame, WORDS).axes) == 1
+
+
+def test_the_stream_shows_flat_as_flat_and_needs_long_streams():
+    frame = synthetic.measurements(ladder=True)
+    for axes in drawing.draw(figures.load("stream"), frame, WORDS).axes:
+        low, high = axes.get_ylim()
+        assert high / low >= 10 * (1 - 1e-9)
+    short = frame[(frame["position"] <= 2048) | frame["position"].isna()]
+    with pytest.raises(NotMeasured, match="factor of 10"):
+        figures.load("stream").draw(short, WORDS)
+
+
+@pytest.mark.parametrize("word", ["tpot", "memory", "pareto"])
+def test_other_figures_show_each_method_on_its_fastest_engine_only(word):
+    frame = synthetic.measurements(ladder=True)
+    names = [text for text in texts_in(drawing.draw(figures.load(word), frame, WORDS)) if "4+508" in text]
+    assert {"streaming 4+508 fused"} <= set(names)
+    assert not any(word in name for name in names for word in ("eager", "graph", "reference"))
+
+
+def test_ticks_keep_their_distance_on_a_logarithmic_axis():
+    assert drawing._apart([2048, 4096, 8192, 10000, 1000000]) == [2048, 8192, 1000000]
+    assert drawing._apart([512]) == [512]

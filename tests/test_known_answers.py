@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.nll import token_nll_of_logits
+from sinkbench.decoding import decode_nll
 from sinkbench.policies.recompute import Policy as Recompute
 from sinkbench.policies.streaming import Policy as Streaming
 from sinkbench.scorer import Scorer
@@ -22,10 +22,8 @@ def visibility_of(rule: str) -> Visibility:
 
 
 def decode(engine, ids: torch.Tensor, start: int) -> torch.Tensor:
-    """NLLs of tokens start .. T-1, the first from the prefill of `start` tokens."""
-    scores = [engine.prefill(ids[:start])]
-    scores += [engine.step(ids[t : t + 1]) for t in range(start, len(ids) - 1)]
-    return token_nll_of_logits(torch.stack(scores), ids[start:])
+    """NLLs of tokens start .. T-1 of one text [T]."""
+    return decode_nll(engine, ids[None], start)[0]
 
 
 def largest_gap(nll: torch.Tensor, expected) -> float:
@@ -68,8 +66,9 @@ def test_reference_formulation(tiny, known, ids, rule, start):
     assert largest_gap(decode(engine, ids, start), known[rule][start - 1 :]) < TOLERANCE
 
 
-def test_stock_dense(tiny, known, ids):
-    engine = engines.build("stock", tiny, None, Scorer(tiny, 64))
+@pytest.mark.parametrize("word", ["stock", "stock_eager", "stock_flash", "stock_math"])
+def test_stock_dense(tiny, known, ids, word):
+    engine = engines.build(word, tiny, None, Scorer(tiny, 64))
     assert largest_gap(decode(engine, ids, 5), known["dense"][4:]) < TOLERANCE
 
 

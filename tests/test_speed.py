@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from sinkbench import engines, speed
+from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.clock import time_decode
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
@@ -19,6 +20,7 @@ SETTINGS = {
     "with": {"budget": 32, "sinks": 4},
     "quantization": "none",
     "engine": "eager",
+    "batch": 1,
     "chunk_tokens": 64,
     "tokens": {"corpus": "text"},
     "speed": {
@@ -38,13 +40,14 @@ class CountingEngine:
     def __init__(self):
         self.prompts, self.steps = [], []
 
-    def prefill(self, prompt):
-        self.prompts.append(len(prompt))
-        return torch.eye(8)[7]
+    def prefill(self, prompts, room):
+        self.prompts.append(prompts.shape[1])
+        self.room = room
+        return torch.eye(8)[7:]
 
-    def step(self, token):
-        self.steps.append(token.tolist())
-        return torch.eye(8)[7]
+    def step(self, tokens):
+        self.steps.append(tokens.tolist())
+        return torch.eye(8)[7:]
 
 
 @pytest.fixture
@@ -60,9 +63,10 @@ def tokens_path(tmp_path, known):
 
 def test_the_clock_takes_the_steps_it_times_and_feeds_greedy_tokens_back():
     engine = CountingEngine()
-    timing = time_decode(engine, torch.zeros(5, dtype=torch.long), warmup=2, steps=4)
+    timing = time_decode(engine, torch.zeros(1, 5, dtype=torch.long), warmup=2, steps=4)
     assert engine.prompts == [5]
-    assert engine.steps == [[7]] * 6
+    assert engine.steps == [[7]] * engine.room
+    assert engine.room == 6
     assert len(timing.steps_ms) == 4
     assert sum(timing.steps_ms) <= 4 * timing.tpot_ms
 
@@ -75,23 +79,25 @@ class RecordingEngine(CountingEngine):
     def reset(self):
         self.held = 0
 
-    def prefill(self, prompt):
+    def prefill(self, prompts, room):
         assert self.held == 0
-        self.held = len(prompt)
-        return super().prefill(prompt)
+        self.held = prompts.shape[1]
+        return super().prefill(prompts, room)
 
     def cache_bytes(self):
         return self.held
 
 
-@pytest.mark.parametrize(("form", "distinct"), [("ring", {40, 80}), ("growing", None)])
+@pytest.mark.parametrize(
+    ("policy", "options", "distinct"),
+    [("streaming", {"budget": 32, "sinks": 4}, {40, 80}), ("dense", {"max_tokens": 300}, None)],
+)
 def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
-    tokens_path, monkeypatch, form, distinct
+    tokens_path, monkeypatch, policy, options, distinct
 ):
     engine = RecordingEngine()
     monkeypatch.setattr(engines, "build", lambda *_: engine)
-    monkeypatch.setattr(engines, "cache_form", lambda _: form)
-    bench = speed._Bench(SETTINGS, tokens_path)
+    bench = speed._Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path)
     monkeypatch.setattr(bench, "_score", dict)
     bench.measure()
     assert len(engine.prompts) == (2 + 1) * 2
@@ -110,6 +116,7 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
         ("window", {"budget": 32}, "eager"),
         ("streaming", {"budget": 32, "sinks": 4}, "reference"),
         ("dense", {"max_tokens": 300}, "stock"),
+        ("dense", {"max_tokens": 300}, "eager"),
         ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}, "fresh"),
     ],
 )
@@ -144,6 +151,86 @@ def test_an_engine_that_cannot_run_leaves_its_reason_and_no_number(tokens_path, 
     assert notes["status"] == "unavailable: this engine needs a CUDA device"
 
 
+class CompilationError(Exception):
+    """Stands for Triton's, which a CPU build of torch does not bring."""
+
+
+CompilationError.__module__ = "triton.compiler.errors"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+            "unavailable: CUDA out of",
+        ),
+        (
+            torch.AcceleratorError("CUDA error: misaligned address\nand advice"),
+            "failed: CUDA error: misaligned",
+        ),
+        (RuntimeError("Triton Error [CUDA]: an illegal memory access"), "failed: Triton Error [CUDA]"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "failed: CUDA error: CUBLAS"),
+        (CompilationError("at 3:4: unsupported"), "failed: at 3:4"),
+    ],
+)
+def test_what_the_device_or_a_compiler_ends_is_recorded_in_one_line(
+    tokens_path, tmp_path, monkeypatch, error, status
+):
+    monkeypatch.setattr(speed._Bench, "measure", raising(error))
+    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
+    steps, notes = read_table(tmp_path / "steps.parquet")
+    assert len(steps) == 0 and "points" not in notes
+    assert notes["status"].startswith(status) and "\n" not in notes["status"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TypeError("missing argument"),
+        KeyError("batch"),
+        AssertionError("CUDA error"),
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        RuntimeError("Expected all tensors to be on the same device, but found cuda:0 and cpu!"),
+    ],
+)
+def test_an_error_of_the_program_is_no_result(tokens_path, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(speed._Bench, "measure", raising(error))
+    with pytest.raises(type(error)):
+        speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
+    assert not (tmp_path / "steps.parquet").exists()
+
+
+def raising(error: Exception):
+    def method(*_):
+        raise error
+
+    return method
+
+
+def test_every_repetition_has_its_state_and_what_disturbed_it(tokens_path, tmp_path, monkeypatch):
+    states = iter([{"load_average": 1e9}] + 100 * [{"load_average": 0.0}])
+    monkeypatch.setattr(speed, "read_state", lambda _: next(states))
+    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
+    _, notes = read_table(tmp_path / "steps.parquet")
+    assert len(notes["points"]) == 2 * 2
+    for repetition in notes["points"]:
+        assert set(repetition["state"]) == {"before", "after"}
+        assert any("load average" in reason for reason in repetition["disturbed"])
+
+
+def test_bandwidth_is_that_of_reading_and_of_copying():
+    bandwidth = measure_bandwidth(torch.device("cpu"))
+    assert set(bandwidth) == {"read", "copy"}
+    assert all(1e8 < speed < 1e13 for speed in bandwidth.values())
+
+
+def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
+    single, four = (speed._Bench(SETTINGS | {"batch": batch}, tokens_path) for batch in (1, 4))
+    keys = 33 * 2 * 3 * 64 * 4
+    assert four._bytes_per_step(80) - single._bytes_per_step(80) == 3 * keys
+
+
 def test_an_engine_that_computes_nan_is_invalid(tokens_path, tmp_path, monkeypatch):
     class Broken(CountingEngine):
         def reset(self):
@@ -152,11 +239,11 @@ def test_an_engine_that_computes_nan_is_invalid(tokens_path, tmp_path, monkeypat
         def cache_bytes(self):
             return 0
 
-        def step(self, token):
-            return torch.full((256,), float("nan"))
+        def step(self, tokens):
+            return torch.full((1, 256), float("nan"))
 
-        def prefill(self, prompt):
-            return torch.zeros(256)
+        def prefill(self, prompts, room):
+            return torch.zeros(1, 256)
 
     monkeypatch.setattr(engines, "build", lambda *_: Broken())
     speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")

@@ -138,3 +138,84 @@ def test_no_number_below_zero_is_written_as_minus_nothing():
 def test_the_landing_page_is_no_template():
     page = landing.page(synthetic.measurements(), {**FACTS, "model": "{{ config }}"})
     assert page.startswith("{% raw %}") and page.endswith("{% endraw %}\n")
+
+
+LADDER_RUN = {"Method": "streaming-4+508", "Engine": "fused"}
+
+
+def rung(table: pd.DataFrame, batch: int, **where) -> dict:
+    """The row of a run in the ladder."""
+    rows = [
+        row
+        for row in table.to_dict("records")
+        if row["Batch"].value == batch and all(row[name] == value for name, value in where.items())
+    ]
+    (row,) = rows
+    return row
+
+
+def test_the_ladder_has_every_run_once_beside_its_floor():
+    table = build("ladder", ladder=True)
+    assert len(table) == len(synthetic.METHODS) + len(synthetic.LADDER)
+    single, sixteen = (rung(table, batch, **LADDER_RUN) for batch in (1, 16))
+    assert single["MBU [%]"].value == pytest.approx(100 * 0.5 / 0.6)
+    assert sixteen["Tokens/s"].value == pytest.approx(16e3 / 2.4)
+    assert single["Speed-up [x]"].note == "against dense.stock"
+    assert rung(table, 1, Method="streaming-4+508-int4")["Weights"] == "int4"
+    assert "Status" not in table
+
+
+def test_a_study_without_a_known_datasheet_has_no_such_column():
+    assert "MBU, datasheet [%]" not in build("ladder", ladder=True)
+
+
+def test_the_ladder_is_at_one_point_however_far_single_runs_went():
+    frame = synthetic.measurements(ladder=True)
+    own = (frame["method"] == "streaming-4+508") & (frame["engine"] == "fused") & (frame["batch"] == 1)
+    longer = frame[own & (frame["position"] == 8192)].assign(position=1_000_000)
+    table = tables.load("ladder").build(pd.concat([frame, longer], ignore_index=True), WORDS)
+    notes = {cell.note for cell in table["TPOT [ms]"] if "position" in cell.note}
+    assert notes == {"at position 8,192"}
+
+
+@pytest.mark.parametrize("word", ["headline", "ladder"])
+def test_a_failed_batch_leaves_the_single_stream_alone(word):
+    table = build(word, ladder=True, failed={"streaming-4+508.fused-x16": UNAVAILABLE})
+    assert UNAVAILABLE in set(table["Status"])
+    failed = table[table["Status"] == UNAVAILABLE].to_dict("records")
+    assert len(failed) == 1 and failed[0]["TPOT [ms]"] == ""
+    assert sum(isinstance(cell, Estimate) for cell in table["TPOT [ms]"]) == len(table) - 1
+
+
+@pytest.mark.parametrize("word", ["headline", "ladder"])
+@pytest.mark.parametrize("ending", ["md", "html", "tex"])
+def test_a_disturbed_time_is_shown_with_a_dagger_and_its_reason(word, ending):
+    table = build(word, ladder=True, busy=("streaming-4+508.fused",))
+    marked = [row for row in table.to_dict("records") if row["Status"]]
+    assert [row["Status"] for row in marked] == [synthetic.BUSY]
+    assert marked[0]["TPOT [ms]"].number.endswith("\N{DAGGER}")
+    assert str(table["TPOT [ms]"].tolist()).count("mark='\N{DAGGER}'") == 1
+    assert "0.60\N{DAGGER}" in formats.load(ending).render(table, "t", "c").replace("0.600", "0.60")
+
+
+def test_a_dagger_follows_its_number_into_verdicts_and_the_landing_page():
+    frame = synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",))
+    verdicts = tables.load("verdict").build(frame, WORDS).set_index("Claim")["Measured"]
+    assert "0.00\N{DAGGER}" in verdicts["Streaming's time per token does not grow with the stream"]
+    page = landing.page(frame, FACTS)
+    assert "0.60\N{DAGGER} ms" in page and "Dagger" in page
+    assert "Dagger" not in landing.page(synthetic.measurements(ladder=True), FACTS)
+
+
+def test_no_claim_takes_a_batch_for_a_stream():
+    frame = synthetic.measurements(ladder=True)
+    fast = synthetic.edited(frame, "tpot_ms", 0.001, batch=16)
+    before, after = (tables.load("verdict").build(each, WORDS) for each in (frame, fast))
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_study_that_compares_no_times_has_a_ladder_without_speedups():
+    frame = synthetic.measurements(quality=False)
+    alone = frame[frame["metric"] != "speedup"].assign(against=float("nan"))
+    table = tables.load("ladder").build(alone, WORDS)
+    assert "TPOT [ms]" in table and "Speed-up [x]" not in table

@@ -6,6 +6,7 @@ import pandas as pd
 
 from sinkbench.errors import UserError
 from sinkbench.measurements import Recorder, load_schema
+from sinkbench.profile_rows import record_profile
 from sinkbench.quality_rows import record_quality
 from sinkbench.records import replacing
 from sinkbench.speed_rows import record_speed
@@ -14,13 +15,19 @@ from sinkbench.store import read_table, write_table
 
 
 def aggregate(
-    plan: dict, quality: list[str], speed: list[str], schema: str, table_path: str, csv_path: str
+    plan: dict,
+    quality: list[str],
+    speed: list[str],
+    profile: list[str],
+    schema: str,
+    table_path: str,
+    csv_path: str,
 ) -> None:
     """Write the measurements as parquet and as CSV.
 
     Args:
         plan: study.Study.plan().
-        quality, speed: result files in the order of plan["stamps"].
+        quality, speed, profile: result files in the order of plan["stamps"].
 
     Raises:
         UserError: a file is damaged or was made with another config or other code.
@@ -29,6 +36,7 @@ def aggregate(
     bootstrap = Bootstrap(plan["statistics"])
     record_quality(recorder, bootstrap, plan, dict(_read(quality, plan["stamps"]["quality"])))
     record_speed(recorder, bootstrap, plan, dict(_read(speed, plan["stamps"]["speed"])))
+    record_profile(recorder, bootstrap, plan, dict(_read(profile, plan["stamps"]["profile"])))
     frame = recorder.frame()
     write_table(table_path, frame, {"study": plan["study"]})
     with replacing(csv_path) as partial:

@@ -23,14 +23,14 @@ AttentionInterface.register(NAME, attend)
 
 
 def use_attention(model, name: str) -> None:
-    """Make `model` attend with `name` (NAME or STOCK); free if nothing changes."""
+    """Make `model` attend with `name`; a change costs milliseconds, no change is free."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
 
 
-def stock_hidden(model, ids: Tensor, cache=None) -> Tensor:
+def stock_hidden(model, ids: Tensor, cache=None, attention: str = STOCK) -> Tensor:
     """Last hidden states [batch, tokens, hidden] of ids [batch, tokens] as transformers computes them."""
-    use_attention(model, STOCK)
+    use_attention(model, attention)
     output = model.gpt_neox(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
     return output.last_hidden_state
 

@@ -13,7 +13,6 @@ CLAIMS = {
     "mlp_only": "Quantizing only the MLP helps where quantizing the whole model fails",
     "compile": "Compiling without CUDA graphs gives a small gain",
     "refresh": "RefreshLite stabilises the perplexity of smaller windows",
-    "bottleneck": "The bottleneck is the MLP, residual and LayerNorm, and framework overhead",
 }
 THRESHOLD = "none given"
 

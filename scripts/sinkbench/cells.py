@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sinkbench.readings import is_disturbed
+
+DAGGER = "\N{DAGGER}"
+
 
 @dataclass(frozen=True)
 class Estimate:
     """A measured number.
 
     value, low, high share a unit: that of the column's heading, or `unit` in a sentence. `spec` is a format
-    specification such as "+z.1f"; `note` says what the number is against, or where it was measured.
+    specification such as "+z.1f"; `note` says what the number is against, or where it was measured;
+    `mark` is a dagger if something disturbed the device meanwhile.
     """
 
     value: float
@@ -20,11 +25,12 @@ class Estimate:
     spec: str = "z.2f"
     note: str = ""
     unit: str = ""
+    mark: str = ""
 
     @property
     def number(self) -> str:
-        """The value alone."""
-        return _minus(format(self.value, self.spec))
+        """The value alone, with its mark."""
+        return _minus(format(self.value, self.spec)) + self.mark
 
     @property
     def interval(self) -> str:
@@ -45,25 +51,26 @@ class Estimate:
 def estimate(row: Mapping, spec: str = "z.2f", scale: float = 1, note: str = "", unit: str = "") -> Estimate:
     """The number of one row of measurements, times `scale`."""
     low, high = (None if pd.isna(row[end]) else scale * row[end] for end in ("low", "high"))
-    return Estimate(scale * row["value"], low, high, spec, note, unit)
+    mark = DAGGER if is_disturbed(row) else ""
+    return Estimate(scale * row["value"], low, high, spec, note, unit, mark)
 
 
 def ratio(above: Estimate, below: Estimate) -> Estimate:
     """above / below for positive numbers; the interval joins the far ends of both, so it is cautious."""
     (low, high), (least, most) = above.bounds, below.bounds
-    return Estimate(above.value / below.value, low / most, high / least)
+    return Estimate(above.value / below.value, low / most, high / least, mark=above.mark or below.mark)
 
 
 def product(first: Estimate, second: Estimate) -> Estimate:
     """first x second for positive numbers; as cautious as `ratio`."""
     (low, high), (least, most) = first.bounds, second.bounds
-    return Estimate(first.value * second.value, low * least, high * most)
+    return Estimate(first.value * second.value, low * least, high * most, mark=first.mark or second.mark)
 
 
 def percent_change(factor: Estimate, note: str = "") -> Estimate:
     """A ratio of 1.02 as +2 %."""
     change, low, high = (100 * (number - 1) for number in (factor.value, *factor.bounds))
-    return Estimate(change, low, high, "+z.2f", note, "%")
+    return Estimate(change, low, high, "+z.2f", note, "%", factor.mark)
 
 
 def _minus(number: str) -> str:

@@ -1,8 +1,8 @@
 """A neutral clock: every engine is timed by the same loop, which knows nothing of engines.
 
 TTFT is the time from a prompt to its first token. TPOT = (latency - TTFT) / (n - 1), as vLLM and MLPerf
-define it; here over the tokens after warm-up, so that it speaks of the steady state. Each step also feeds
-the greedy token back, without the host waiting for the device.
+define it (per step of the whole batch); here over the tokens after warm-up, so that it speaks of the steady
+state. Each step also feeds the greedy token back, without the host waiting for the device.
 """
 
 import time
@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from sinkbench.decoding import greedy
 
 
 @dataclass(frozen=True)
@@ -22,24 +24,24 @@ class Timing:
     steps_ms: list[float]
 
 
-def time_decode(engine, prompt: Tensor, warmup: int, steps: int) -> Timing:
-    """Prefill `prompt` [T], take `warmup` untimed steps, then time `steps` of them."""
-    synchronise(prompt.device)
+def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
+    """Prefill `prompts` [batch, T], take `warmup` untimed steps, then time `steps` of them."""
+    synchronise(prompts.device)
     begun = time.perf_counter()
-    token = _greedy(engine.prefill(prompt))
-    synchronise(prompt.device)
+    tokens = greedy(engine.prefill(prompts, warmup + steps))
+    synchronise(prompts.device)
     ttft_ms = 1e3 * (time.perf_counter() - begun)
     for _ in range(warmup):
-        token = _greedy(engine.step(token))
-    synchronise(prompt.device)
+        tokens = greedy(engine.step(tokens))
+    synchronise(prompts.device)
     begun = time.perf_counter()
-    marks = [_mark(prompt.device)]
+    marks = [mark(prompts.device)]
     for _ in range(steps):
-        token = _greedy(engine.step(token))
-        marks.append(_mark(prompt.device))
-    synchronise(prompt.device)
+        tokens = greedy(engine.step(tokens))
+        marks.append(mark(prompts.device))
+    synchronise(prompts.device)
     tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
-    return Timing(ttft_ms, tpot_ms, [_elapsed_ms(*pair) for pair in pairwise(marks)])
+    return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)])
 
 
 def synchronise(device: torch.device) -> None:
@@ -48,11 +50,8 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def _greedy(logits: Tensor) -> Tensor:
-    return logits.argmax(dim=-1, keepdim=True)
-
-
-def _mark(device: torch.device):
+def mark(device: torch.device) -> float | torch.cuda.Event:
+    """This moment: an event in the device's stream on CUDA, the wall clock's seconds on a CPU."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -60,7 +59,8 @@ def _mark(device: torch.device):
     return event
 
 
-def _elapsed_ms(first, second) -> float:
+def elapsed_ms(first, second) -> float:
+    """Milliseconds between two marks; on CUDA the device must have reached the second."""
     if isinstance(first, float):
         return 1e3 * (second - first)
     return first.elapsed_time(second)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from sinkbench import policies
-from sinkbench.readings import extreme_budgets, matching, usable
+from sinkbench.readings import RUN, extreme_budgets, matching, single_stream, usable, with_fastest_engines
 from sinkbench.records import replacing
 
 # Okabe & Ito (2008): told apart under every common form of colour blindness.
@@ -21,6 +21,7 @@ FURTHER_COLOURS = ("#CC79A7", "#56B4E9", "#000000", "#B8A800")
 MARKERS = "os^Dv<>Ph"  # from the largest budget down
 UNBOUNDED_MARKER = "X"
 GREY = "#666666"
+TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
 WIDTH_INCHES = 6.5  # the text of a page
 STYLE = {
     "font.size": 9,
@@ -91,33 +92,46 @@ def look(measurements: pd.DataFrame, row: Mapping) -> dict:
 
 
 def label(row: Mapping, measurements: pd.DataFrame) -> str:
-    """A method as a figure names it, with its engine where the study has several for it."""
-    engines = matching(measurements, method=row["method"])["engine"].dropna().unique()
+    """A method as a figure names it, with its engine where the study has several for some method."""
+    several = (measurements.groupby("method")["engine"].nunique() > 1).any()
     name = row["method"].replace("-", " ")
-    return f"{name} {row['engine']}" if len(engines) > 1 and not pd.isna(row["engine"]) else name
+    return f"{name} {row['engine']}" if several and not pd.isna(row["engine"]) else name
 
 
 def lines(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """(first row, rows by position) of the runs that have the metric: of each policy the extreme budgets."""
-    rows = extreme_budgets(matching(usable(measurements), metric=metric, **where))
-    for _, line in rows.groupby(["method", "engine"], sort=False, dropna=False):
+    """(first row, rows by position) of what a figure shows of a metric.
+
+    Of each policy the extreme budgets, in the model's own number format, one stream, on the fastest engine.
+    """
+    shown = with_fastest_engines(single_stream(matching(usable(measurements), quantization="none")))
+    rows = extreme_budgets(matching(shown, metric=metric, **where))
+    for _, line in rows.groupby(RUN, sort=False, dropna=False):
         line = line.sort_values("position")
         yield line.iloc[0].to_dict(), line
 
 
 def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
-    """A logarithmic axis with plain numbers at its ticks: the given ones, or a readable few."""
+    """A logarithmic axis with plain numbers at its ticks: the given ones that do not crowd, or a few."""
     axis = getattr(axes, f"{which}axis")
     getattr(axes, f"set_{which}scale")("log")
     low, high = axis.get_view_interval()
     if ticks is not None:
-        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_locator(FixedLocator(_apart(ticks)))
     else:
         axis.set_major_locator(
             LogLocator(subs=(1, 2, 5)) if high / low > 8 else MaxNLocator(6, steps=(1, 2, 5, 10))
         )
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _apart(ticks: list[float]) -> list[float]:
+    """From the first on, those that keep their distance from the one before on a logarithmic axis."""
+    kept, factor = ticks[:1], (ticks[-1] / ticks[0]) ** TICK_DISTANCE
+    for tick in ticks:
+        if tick >= factor * kept[-1] > kept[-1]:
+            kept.append(tick)
+    return kept
 
 
 def _marker(measurements: pd.DataFrame, budget) -> str:

@@ -2,17 +2,57 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
+
+PACKAGES = ("torch", "transformers", "triton", "numpy", "pandas")
+# Name in the record: name that nvidia-smi gives it.
+GPU_FACTS = {
+    "driver": "driver_version",
+    "max_sm_clock_mhz": "clocks.max.sm",
+    "memory_clock_mhz": "clocks.mem",
+    "power_limit_w": "enforced.power.limit",
+}
 
 
 def environment(device: str) -> dict:
     """A flat record of software and hardware."""
-    packages = ("torch", "transformers", "numpy", "pandas")
     record = {"python": platform.python_version(), "platform": platform.platform(), **_commit()}
-    record |= {name: version(name) for name in packages}
+    record |= {name: _version(name) for name in PACKAGES}
     return record | (_cuda() if device == "cuda" else _cpu())
+
+
+def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
+    """What nvidia-smi says of this process's GPU: a list of the fields' values, in plain numbers, per line.
+
+    Args:
+        query: "gpu" (one line) or "compute-apps" (one line per process).
+
+    Returns:
+        None where there is no nvidia-smi, or it does not know one of the fields.
+    """
+    gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"  # its numbering ignores CUDA_VISIBLE_DEVICES
+    asked = (f"--query-{query}={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={gpu}")
+    answer = _output("nvidia-smi", *asked)
+    lines = None if answer is None else [line.split(", ") for line in answer.splitlines()]
+    return lines if lines is not None and all(len(line) == len(fields) for line in lines) else None
+
+
+def number(text: str | None) -> float | None:
+    """A value of nvidia-smi; None for one that the device does not have, such as "[N/A]"."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: torch for a CPU brings no triton."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _commit() -> dict:
@@ -24,13 +64,14 @@ def _commit() -> dict:
 
 def _cuda() -> dict:
     properties = torch.cuda.get_device_properties(0)
-    driver = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
+    (values,) = nvidia_smi("gpu", *GPU_FACTS.values()) or [[None] * len(GPU_FACTS)]
+    facts = dict(zip(GPU_FACTS, values, strict=True))
     return {
         "device": properties.name,
         "device_memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
-        "driver": driver,
+        **{name: value if name == "driver" else number(value) for name, value in facts.items()},
     }
 
 

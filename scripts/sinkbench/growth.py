@@ -10,7 +10,7 @@ XLABEL = "Context length (dense) or stream position [tokens]"
 
 
 def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: str, scale: float = 1) -> None:
-    """Draw `metric`, times `scale`, of every run at its policy's extreme budgets; both axes are logarithmic.
+    """Draw `metric`, times `scale`, of the runs that drawing.lines chooses; both axes are logarithmic.
 
     A run that was timed by budget does not depend on the position, and is a horizontal line.
     """
@@ -24,11 +24,13 @@ def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: st
         else:
             points |= set(line["position"])
             _draw_line(axes, line["position"], values, look(measurements, row))
-        ends.append((values["value"].iloc[-1], label(row, measurements), text_colour(row["policy"])))
+        end = None if row["kind"] == "budget" else line["position"].iloc[-1]
+        ends.append((end, values["value"].iloc[-1], label(row, measurements), text_colour(row["policy"])))
     axes.set(xlabel=XLABEL, ylabel=heading)
     log_axis(axes, "x", sorted(points) or None)
     log_axis(axes, "y")
-    label_ends(axes, [(axes.get_xlim()[1], *end) for end in ends])
+    right = axes.get_xlim()[1]
+    label_ends(axes, [(end or right, *about) for end, *about in ends], edge_from=0)
 
 
 def _draw_line(axes: Axes, positions: pd.Series, values: pd.DataFrame, style: dict) -> None:

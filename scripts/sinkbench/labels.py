@@ -44,20 +44,20 @@ def _label_point(axes: Axes, point: tuple, text: str, colour: str, taken: list[B
     return boxes[best]
 
 
-def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]], edge_from: float = EDGE) -> None:
     """Name lines where they end (x, y, text, colour): at the right edge, spread so that no two texts overlap.
 
-    A line that ends well before the edge is named right there.
+    A line that ends before `edge_from`, a share of the width, is named right there.
     """
     axes.figure.draw_without_rendering()
     to_axes = axes.transData + axes.transAxes.inverted()
     placed = [(*to_axes.transform((x, y)), text, colour) for x, y, text, colour in ends]
     step = SIZE * LINE_SPACING * axes.figure.dpi / 72 / axes.get_window_extent().height
-    edge = sorted((end for end in placed if end[0] >= EDGE), key=lambda end: end[1])
+    edge = sorted((end for end in placed if end[0] >= edge_from), key=lambda end: end[1])
     for end, height in zip(edge, _spread([end[1] for end in edge], step), strict=True):
         _label_end(axes, end, (1.06, height))
     for end in placed:
-        if end[0] < EDGE:
+        if end[0] < edge_from:
             _label_end(axes, end, (end[0] + 0.01, end[1]))
 
 

@@ -108,10 +108,13 @@ def _first_line(error: Exception) -> str:
 
 
 def weight_bytes_per_token(model) -> int:
-    """Bytes of weights that one decoded token must read: all but the input embedding's other rows."""
-    total = sum(parameter.nbytes for parameter in model.parameters())
-    tied = model.config.tie_word_embeddings
-    return total if tied else total - model.gpt_neox.embed_in.weight.nbytes
+    """Bytes of weights that one decoded token must read: all but the input embedding's other rows.
+
+    The state dict has packed weights and their scales too, but not tables such as the rotary frequencies. A
+    tied embedding is in it a second time, as the LM head's.
+    """
+    stored = model.state_dict().items()
+    return sum(tensor.nbytes for name, tensor in stored if name != "gpt_neox.embed_in.weight")
 
 
 def cache_bytes_per_key(model) -> int:

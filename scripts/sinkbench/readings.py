@@ -4,6 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from sinkbench.measurements import DISTURBED, has_failed
+
+RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
+
 
 class NotMeasured(Exception):
     """The study has no such number. The message is the status of the run that failed to give it, if any."""
@@ -13,21 +17,21 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
     """Rows that may become a number.
 
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
-    computes nonsense is no result. An unavailable run has no times; its method's perplexity stands.
+    computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So does
+    a disturbed time, which is marked wherever it is shown.
     """
-    failed = measurements[measurements["status"] != "ok"]
+    dropped, timed = has_failed(measurements), measurements["engine"].notna()
+    failed = measurements[dropped]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
-    timed = measurements["engine"].notna()
-    dropped = measurements["status"] != "ok"
-    dropped |= ~timed & _pairs(measurements, "corpus").isin(_pairs(quality, "corpus"))
+    dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
     dropped |= timed & measurements["method"].isin(quality["method"])
-    dropped |= timed & _pairs(measurements, "engine").isin(_pairs(speed, "engine"))
+    dropped |= timed & _keys(measurements, *RUN).isin(_keys(speed, *RUN))
     return measurements[~dropped]
 
 
 def pick(measurements: pd.DataFrame, metric: str, **where) -> pd.DataFrame:
-    """Usable rows of a metric, all documents pooled; NotMeasured if there are none."""
-    rows = matching(usable(measurements), metric=metric, **where)
+    """Usable rows of a metric, all documents pooled, of single streams; NotMeasured if there are none."""
+    rows = matching(single_stream(usable(measurements)), metric=metric, **where)
     rows = rows[rows["document"].isna()]
     if rows.empty:
         named = {name: where[name] for name in ("method", "engine") if name in where}
@@ -40,6 +44,11 @@ def matching(rows: pd.DataFrame, **where) -> pd.DataFrame:
     for column, value in where.items():
         rows = rows[(rows[column] == value).fillna(False).astype(bool)]
     return rows
+
+
+def single_stream(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without those of several streams in step, whose time a step is not that of one token."""
+    return rows[(rows["batch"] == 1) | rows["batch"].isna()]
 
 
 def method_of(measurements: pd.DataFrame, policy: str, **where) -> str:
@@ -60,7 +69,26 @@ def full_budget(measurements: pd.DataFrame) -> int:
 
 def at_largest_point(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each run, the row at its largest timed point (context, stream position or budget)."""
-    return rows.sort_values("position", kind="stable").groupby(["method", "engine"], sort=False).tail(1)
+    return rows.sort_values("position", kind="stable").groupby(RUN, sort=False, dropna=False).tail(1)
+
+
+def at_common_point(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each run, the row at the point where most runs of its policy were timed; of several the largest.
+
+    Args:
+        rows: of one metric.
+    """
+    shared = rows.groupby(["policy", "kind", "position"])["metric"].transform("size")
+    ranked = rows.assign(shared=shared).sort_values(["shared", "position"], kind="stable")
+    last = ranked.groupby(RUN, sort=False, dropna=False).tail(1)
+    return last.drop(columns="shared").sort_index()
+
+
+def with_fastest_engines(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Rows without those of runs on another engine than their method's fastest, by TPOT at a common point."""
+    times = at_common_point(matching(measurements, metric="tpot_ms")).sort_values("value", kind="stable")
+    best = times.drop_duplicates("method")
+    return measurements[measurements["engine"].isna() | _keys(measurements, *RUN).isin(_keys(best, *RUN))]
 
 
 def extreme_budgets(rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,13 +110,25 @@ def corpora(measurements: pd.DataFrame) -> list[str]:
 
 def statuses(measurements: pd.DataFrame) -> dict[str, str]:
     """Status of every method or run that gave no number, by its name and corpus."""
-    failed = measurements[measurements["status"] != "ok"].to_dict("records")
+    failed = measurements[has_failed(measurements)].to_dict("records")
     return {" on ".join(filter(None, (run_name(row), text(row["corpus"])))): row["status"] for row in failed}
 
 
+def is_disturbed(row: Mapping) -> bool:
+    """Whether a row's number was measured on a device that something else disturbed."""
+    return row["status"].startswith(DISTURBED)
+
+
+def doubts(rows: pd.DataFrame, position) -> list[str]:
+    """What the statuses of one run's rows say against it: that it failed, or of its numbers at a point."""
+    here = (rows["position"] == position).fillna(False).astype(bool) & (rows["status"] != "ok")
+    return list(rows[has_failed(rows) | here]["status"].unique())
+
+
 def run_name(row: Mapping) -> str:
-    """The name of a row's run, or of its method where no engine is involved."""
-    return ".".join(filter(None, (row["method"], text(row["engine"]))))
+    """The name of a row's run (run_table.Run.name), or of its method where no engine is involved."""
+    batch = "" if pd.isna(row["batch"]) or row["batch"] == 1 else f"-x{row['batch']}"
+    return ".".join(filter(None, (row["method"], text(row["engine"])))) + batch
 
 
 def text(value) -> str:
@@ -96,5 +136,7 @@ def text(value) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _pairs(rows: pd.DataFrame, column: str) -> pd.Series:
-    return rows["method"].astype(str) + "/" + rows[column].astype(str)
+def _keys(rows: pd.DataFrame, *columns: str) -> pd.Series:
+    """One text for each row, the same where all the columns are."""
+    first, *others = (rows[column].astype(str) for column in columns)
+    return first.str.cat(others, sep="/")

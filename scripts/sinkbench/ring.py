@@ -6,6 +6,8 @@ distance to the query stays min(t, budget) - s. Softmax does not care about the 
 fill in order, so no mask is ever needed: any stock attention kernel serves.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -15,79 +17,69 @@ from sinkbench.parallel import ChunkStream
 from sinkbench.rope import Rotary, rotate, rotate_head
 from sinkbench.visibility import Visibility
 
+GROWTH = 1024  # tokens
 
-class RingStream(Cache):
-    """The ring buffers of all layers, [layers, 1, heads, budget + 1, head_dim] for keys and for values."""
 
-    def __init__(self, model, visibility: Visibility):
-        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
+def ring_visibility(policy, length: int) -> Visibility:
+    """Who sees whom in the ring of a stream of `length` tokens.
+
+    A growing cache is a ring that never fills. Its slots are rounded up to whole GROWTHs, since kernels are
+    planned, compiled and captured anew for every size.
+    """
+    visibility = policy.visibility(length)
+    if policy.cache != "growing":
+        return visibility
+    slots = -(-(visibility.budget + 1) // GROWTH) * GROWTH
+    return replace(visibility, recent=slots - 1 - visibility.sinks)
+
+
+class RingBuffers:
+    """The rings of all layers and of `batch` streams that stand at the same position.
+
+    Attributes:
+        keys, values: [layers, batch, heads, budget + 1, head_dim]; keys as the last step rotated them.
+        sink_keys: [layers, batch, heads, sinks, head_dim], not rotated.
+        position: stream index of the last token read, -1 when there is none.
+    """
+
+    def __init__(self, model, visibility: Visibility, batch: int = 1):
         config = model.config
-        self.visibility = visibility
-        self.rotary = Rotary(model)
+        self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
         heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 1, heads, visibility.budget + 1, head_dim)
+        shape = (config.num_hidden_layers, batch, heads, visibility.budget + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros_like(self.keys)
-        self.sink_keys = self.keys[..., : visibility.sinks, :].clone()  # unrotated
-        self.position = -1
-
-    def begin(self) -> None:
-        """Step to the next token: its slot, its rotation and the sinks' rotation."""
-        self.position += 1
-        sinks, budget = self.visibility.sinks, self.visibility.budget
-        t, ring = self.position, budget + 1 - sinks
-        self._slot = t if t < sinks else sinks + (t - sinks) % ring
-        self._visible = min(t, budget) + 1
-        turn = t - min(t, budget)
-        positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.keys.device)
-        self._table = self.rotary.at(positions)
-
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all visible ones."""
-        self._layer = layer_idx
-        keys, values = self.keys[layer_idx], self.values[layer_idx]
-        keys[:, :, self._slot] = key_states[:, :, 0]
-        values[:, :, self._slot] = value_states[:, :, 0]
-        if self._slot < self.visibility.sinks:
-            self.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
-        return keys[:, :, : self._visible], values[:, :, : self._visible]
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, 1, head_dim] of one unrotated query.
-
-        Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
-        """
-        dim, new = self.rotary.dim, slice(self._slot, self._slot + 1)
-        slots = self.keys[self._layer]
-        parts = (query, slots[:, :, new], self.sink_keys[self._layer])
-        turned = rotate(torch.cat([part[..., :dim] for part in parts], dim=2), *self._table)
-        slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
-        slots[:, :, new, :dim] = turned[:, :, 1:2]
-        query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
-        return scaled_dot_product_attention(query, keys, values, scale=scaling)
+        self.sink_keys = self.keys[..., : visibility.sinks, :].clone()
 
     def nbytes(self) -> int:
-        """Bytes of the cache: ring buffers and unrotated sink keys."""
+        """Bytes of keys, values and unrotated sink keys."""
         return self.keys.nbytes + self.values.nbytes + self.sink_keys.nbytes
 
-    def load(self, chunks: ChunkStream) -> None:
-        """Take over where a parallel pass stopped, with the keys that it carries."""
+    def load(self, chunks: ChunkStream, row: int = 0) -> None:
+        """Stream `row` takes over where a parallel pass stopped; nothing of what it held before stays."""
         self.position = chunks.position - 1
-        for layer, (keys, values) in chunks.carried.items():
-            self._load_layer(layer, keys, values)
-
-    def _load_layer(self, layer: int, keys: Tensor, values: Tensor) -> None:
         sinks, recent = self.visibility.sinks, self.visibility.recent
-        stored = range(max(sinks, self.position + 1 - recent), self.position + 1)
-        slots = [sinks + (t - sinks) % (recent + 1) for t in stored]
-        source = slice(sinks + recent - len(slots), sinks + recent)
-        self.keys[layer, 0][:, slots] = self._narrow(keys[:, source], 0)
-        self.values[layer, 0][:, slots] = values[:, source]
-        if sinks:
-            table = self.rotary.at(-torch.arange(sinks, device=keys.device))
-            self.sink_keys[layer, 0] = rotate_head(self._narrow(keys[:, :sinks], 1), table)
-            self.keys[layer, 0, :, :sinks] = self.sink_keys[layer, 0]
-            self.values[layer, 0, :, :sinks] = values[:, :sinks]
+        first = max(sinks, chunks.position - recent)
+        stored = torch.arange(first, max(first, chunks.position))
+        slots = (sinks + (stored - sinks) % (recent + 1)).to(self.keys.device)
+        turns = self.rotary.at(-torch.arange(sinks, device=self.keys.device))
+        for layer, carried in chunks.carried.items():
+            self._load_recent(layer, row, carried, slots)
+            self._load_sinks(layer, row, carried, turns)
+
+    def _load_recent(self, layer: int, row: int, carried: tuple[Tensor, Tensor], slots: Tensor) -> None:
+        """The last tokens into their slots, zeros elsewhere: what a mask hides must still be finite."""
+        source = slice(self.visibility.budget - len(slots), self.visibility.budget)
+        recent = self._narrow(carried[0][:, source], 0), carried[1][:, source]
+        for ring, part in zip((self.keys[layer, row], self.values[layer, row]), recent, strict=True):
+            ring.zero_().index_copy_(1, slots, part)
+
+    def _load_sinks(self, layer: int, row: int, carried: tuple[Tensor, Tensor], turns) -> None:
+        """The sinks' keys, rotated back from their own index, and values."""
+        keys, values = (part[:, : self.visibility.sinks] for part in carried)
+        self.sink_keys[layer, row] = rotate_head(self._narrow(keys, 1), turns)
+        self.keys[layer, row, :, : self.visibility.sinks] = self.sink_keys[layer, row]
+        self.values[layer, row, :, : self.visibility.sinks] = values
 
     def _narrow(self, keys: Tensor, part: int) -> Tensor:
         """Drop the half of a widened key's rotary part that `part` does not name."""
@@ -95,3 +87,46 @@ class RingStream(Cache):
             return keys
         dim = self.rotary.dim
         return torch.cat((keys[..., part * dim : (part + 1) * dim], keys[..., 2 * dim :]), dim=-1)
+
+
+class RingStream(Cache):
+    """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host."""
+
+    def __init__(self, model, visibility: Visibility):
+        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
+        self.buffers, self.visibility = RingBuffers(model, visibility), visibility
+
+    def begin(self) -> None:
+        """Step to the next token: its slot, its rotation and the sinks' rotation."""
+        self.buffers.position += 1
+        sinks, budget = self.visibility.sinks, self.visibility.budget
+        t, ring = self.buffers.position, budget + 1 - sinks
+        self._slot = t if t < sinks else sinks + (t - sinks) % ring
+        self._visible = min(t, budget) + 1
+        turn = t - min(t, budget)
+        positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.buffers.keys.device)
+        self._table = self.buffers.rotary.at(positions)
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
+        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all visible ones."""
+        self._layer = layer_idx
+        keys, values = self.buffers.keys[layer_idx], self.buffers.values[layer_idx]
+        keys[:, :, self._slot] = key_states[:, :, 0]
+        values[:, :, self._slot] = value_states[:, :, 0]
+        if self._slot < self.visibility.sinks:
+            self.buffers.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
+        return keys[:, :, : self._visible], values[:, :, : self._visible]
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Attention output [1, heads, 1, head_dim] of one unrotated query.
+
+        Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
+        """
+        dim, new = self.buffers.rotary.dim, slice(self._slot, self._slot + 1)
+        slots = self.buffers.keys[self._layer]
+        parts = (query, slots[:, :, new], self.buffers.sink_keys[self._layer])
+        turned = rotate(torch.cat([part[..., :dim] for part in parts], dim=2), *self._table)
+        slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
+        slots[:, :, new, :dim] = turned[:, :, 1:2]
+        query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
+        return scaled_dot_product_attention(query, keys, values, scale=scaling)

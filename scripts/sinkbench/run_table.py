@@ -36,16 +36,23 @@ class Method:
 
 @dataclass(frozen=True)
 class Run:
-    """A method on an engine."""
+    """A method on an engine.
+
+    Args:
+        batch: streams decoded in step.
+        positions: stream positions at which a ring is timed; None: those of the whole study.
+    """
 
     method: Method
     engine: str
+    batch: int
     tpot_against: tuple[str, ...]
+    positions: tuple[int, ...] | None
 
     @property
     def name(self) -> str:
-        """The word of the run's files and labels, such as streaming-4+2044.eager."""
-        return f"{self.method.name}.{self.engine}"
+        """The word of the run's files and labels, such as streaming-4+2044.eager (or .fused-x16)."""
+        return f"{self.method.name}.{self.engine}" + (f"-x{self.batch}" if self.batch > 1 else "")
 
 
 class RunTable:
@@ -76,9 +83,12 @@ class RunTable:
         for method in _expand(entry, model_dtype):
             if self.methods.setdefault(method.name, method) != method:
                 raise UserError(f"with: {method.name} is listed before, with other settings")
-            for engine in _as_list(entry.get("engine", [])):
-                _check_engine(engine, method)
-                run = Run(method, engine, tuple(_as_list(entry.get("tpot_against", []))))
+            batches = _as_list(entry.get("batch", 1))
+            for engine, batch in product(_as_list(entry.get("engine", [])), batches):
+                _check_engine(engine, method, batch)
+                against = tuple(_as_list(entry.get("tpot_against", [])))
+                positions = tuple(entry["positions"]) if "positions" in entry else None
+                run = Run(method, engine, batch, against, positions)
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
                 self.runs[run.name] = run
@@ -105,11 +115,13 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
         yield Method(entry["family"], entry["policy"], options, quantization, dtype, against)
 
 
-def _check_engine(engine: str, method: Method) -> None:
+def _check_engine(engine: str, method: Method, batch: int) -> None:
     form = method.build().cache
-    if engines.cache_form(engine) != form:
-        fitting = ", ".join(word for word in engines.available() if engines.cache_form(word) == form)
+    if form not in engines.cache_forms(engine):
+        fitting = ", ".join(word for word in engines.available() if form in engines.cache_forms(word))
         raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
+    if batch > engines.max_batch(engine):
+        raise UserError(f"batch: {batch} is more than the {engines.max_batch(engine)} of engine {engine}")
 
 
 def _as_list(value) -> list:

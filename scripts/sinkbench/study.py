@@ -39,7 +39,7 @@ class Study:
         self._check_measurable()
 
     def measures(self, what: str) -> bool:
-        """Whether the study measures "quality" or "speed"."""
+        """Whether the study measures "quality", "speed" or "profile"."""
         return what in self.config["measure"]
 
     def methods_of(self, family: str) -> list[str]:
@@ -69,19 +69,29 @@ class Study:
 
     def speed_settings(self, run: str) -> dict:
         """Settings of a speed job."""
+        return self._run_settings(run, "speed", "measure_speed.py")
+
+    def profile_settings(self, run: str) -> dict:
+        """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
+        return self._run_settings(run, "profile", "measure_profile.py")
+
+    def _run_settings(self, run: str, what: str, script: str) -> dict:
         chosen = self.runs[run]
         speed = dict(self.config["speed"])
         corpus = speed.pop("corpus")
+        if chosen.positions:
+            speed["positions"] = list(chosen.positions)
         kind, points = chosen.method.build().timed_at(speed)
         del speed["contexts"], speed["positions"]
         files = (*_method_files(chosen.method), f"sinkbench/engines/{chosen.engine}.py")
         return {
-            "label": f"speed {run}",
+            "label": f"{what} {run}",
             **self._method_settings(chosen.method),
             "engine": chosen.engine,
+            "batch": chosen.batch,
             "speed": speed | {"kind": kind, "points": points},
             "tokens": self.tokens_settings(corpus),
-            "code": fingerprint(CODE, "measure_speed.py", *files),
+            "code": fingerprint(CODE, script, *files),
         }
 
     def plan(self) -> dict:
@@ -92,14 +102,20 @@ class Study:
             if self.measures("quality")
         }
         speed = {run: stamp(self.speed_settings(run)) for run in self.runs if self.measures("speed")}
+        profile = {run: stamp(self.profile_settings(run)) for run in self.runs if self.measures("profile")}
         return {
             "study": self.name,
             "methods": {name: self._describe(method) for name, method in self.methods.items()},
             "runs": {
-                name: {"method": run.method.name, "engine": run.engine, "tpot_against": run.tpot_against}
+                name: {
+                    "method": run.method.name,
+                    "engine": run.engine,
+                    "batch": run.batch,
+                    "tpot_against": run.tpot_against,
+                }
                 for name, run in self.runs.items()
             },
-            "stamps": {"quality": quality, "speed": speed},
+            "stamps": {"quality": quality, "speed": speed, "profile": profile},
             "statistics": self.config["statistics"],
         }
 
@@ -139,16 +155,16 @@ class Study:
 
     def _check_measurable(self) -> None:
         if self.measures("quality") and self.model["source"] == "random":
-            raise UserError("measure: quality means nothing with model.source random; only speed is allowed")
-        if self.measures("speed") and not self.runs:
-            raise UserError("measure: speed needs runs with an engine, and none has one")
-        if self.measures("speed"):
+            raise UserError("measure: quality means nothing with model.source random")
+        for what in filter(self.measures, ("speed", "profile")):
+            if not self.runs:
+                raise UserError(f"measure: {what} needs runs with an engine, and none has one")
             self._check_steady_state()
 
     def _check_steady_state(self) -> None:
         """A ring must be full wherever it is timed."""
-        earliest = min(self.config["speed"]["positions"])
         for run in self.runs.values():
+            earliest = min(run.positions or self.config["speed"]["positions"])
             policy = run.method.build()
             if policy.cache == "ring" and policy.budget > earliest:
                 raise UserError(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sinkbench.cells import Estimate, estimate, percent_change, product, ratio
-from sinkbench.readings import NotMeasured, at_largest_point, pick
+from sinkbench.readings import NotMeasured, at_largest_point, pick, with_fastest_engines
 
 ONE = Estimate(1.0)
 
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """One corpus. `points` has a (row of tpot_ms, TPOT in ms, perplexity) for every run that has both."""
+    """One corpus. `points` has a (row of tpot_ms, TPOT in ms, perplexity) for every method that has both."""
 
     anchor: str
     points: list[tuple[dict, Estimate, Estimate]]
@@ -30,7 +30,7 @@ class Tradeoff:
 
 
 def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
-    """Every run's time at its largest timed point, and its perplexity.
+    """Every method's time on its fastest engine, at its largest timed point, and its perplexity.
 
     Methods capped in length (no budget) are left out: their perplexity is over other positions.
     The perplexity of a method is the anchor's over all its positions, times the paired factor.
@@ -40,7 +40,7 @@ def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
     """
     anchor, factors = perplexity_factors(measurements, corpus)
     level = Estimate(pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"])
-    times = at_largest_point(pick(measurements, "tpot_ms"))
+    times = at_largest_point(with_fastest_engines(pick(measurements, "tpot_ms")))
     points = [
         (row, estimate(row), product(level, factors[row["method"]]))
         for row in times.to_dict("records")

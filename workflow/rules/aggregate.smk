@@ -5,6 +5,9 @@ rule aggregate:
     input:
         quality=[f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]],
         speed=[f"{RESULTS}/speed/{run}.parquet" for run in PLAN["stamps"]["speed"]],
+        profile=[
+            f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]
+        ],
         schema="workflow/schemas/measurements.schema.yaml",
     output:
         table=f"{RESULTS}/measurements.parquet",

@@ -51,7 +51,7 @@ onstart:
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize" in planned,
             "measures": any(
-                re.search("_(quality|speed)$", name) for name in planned
+                re.search("(_quality|_speed|profile)$", name) for name in planned
             ),
         }
         try:

@@ -1,12 +1,16 @@
-"""Decode engines: one file, one word. `sinkbench/engines/<word>.py` defines `CACHE` and a class `Engine`.
+"""Decode engines: one file, one word. `sinkbench/engines/<word>.py` defines `CACHES` and a class `Engine`.
 
-CACHE names the cache form that the engine decodes (growing, ring or fresh; a policy names the one it
-needs). `Engine(model, policy, scorer)` offers:
+CACHES names the cache forms that the engine decodes (growing, ring, fresh; a policy names the one it
+needs), MAX_BATCH how many streams it decodes in step (1 if it is not defined). `Engine(model, policy,
+scorer)` raises errors.Unavailable where it cannot run, and offers:
 
-    reset()           forget everything and free the cache
-    prefill(prompt)   reset, read ids [T], return float32 logits [vocabulary] of the last token
-    step(token)       read one id [1], return float32 logits [vocabulary]
-    cache_bytes()     bytes of keys and values held now
+    reset()                  forget everything and free the cache
+    prefill(prompts, room)   reset, read ids [batch, T], make room for `room` more tokens;
+                             return float32 logits [batch, vocabulary] of the last token
+    step(tokens)             read one id of each stream [batch], return float32 logits [batch, vocabulary]
+    cache_bytes()            bytes of keys and values held now
+
+Logits of a step may be overwritten by the next one.
 """
 
 import ast
@@ -22,15 +26,26 @@ def available() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
-def cache_form(word: str) -> str:
-    """The engine's CACHE, read without importing it (and torch with it)."""
-    if word not in available():
-        raise UserError(f"engine: {word!r} is not one of {', '.join(available())}")
-    tree = ast.parse((Path(__path__[0]) / f"{word}.py").read_text())
-    assigned = (node for node in tree.body if isinstance(node, ast.Assign))
-    return next(ast.literal_eval(node.value) for node in assigned if node.targets[0].id == "CACHE")
+def cache_forms(word: str) -> tuple[str, ...]:
+    """The engine's CACHES, read without importing it (and torch with it)."""
+    return _constants(word)["CACHES"]
+
+
+def max_batch(word: str) -> int:
+    """Streams that the engine can decode in step."""
+    return _constants(word).get("MAX_BATCH", 1)
 
 
 def build(word: str, model, policy, scorer):
     """The engine `word`, ready to decode `policy` with `model`."""
     return import_module(f"{__name__}.{word}").Engine(model, policy, scorer)
+
+
+def _constants(word: str) -> dict:
+    """The capitalised constants of an engine's file."""
+    if word not in available():
+        raise UserError(f"engine: {word!r} is not one of {', '.join(available())}")
+    tree = ast.parse((Path(__path__[0]) / f"{word}.py").read_text())
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    named = [(node.targets[0].id, node.value) for node in assigned]
+    return {name: ast.literal_eval(value) for name, value in named if name in ("CACHES", "MAX_BATCH")}

@@ -5,32 +5,32 @@ from torch import Tensor
 
 from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
-from sinkbench.ring import RingStream
+from sinkbench.ring import RingStream, ring_visibility
 
-CACHE = "ring"
+CACHES = ("ring", "growing")
 
 
 class Engine:
-    """Streaming or window decoding, one token at a time, after an exact parallel prefill."""
+    """One token at a time, after an exact parallel prefill. A growing cache is a ring that never fills."""
 
     def __init__(self, model, policy, scorer):
-        self.model, self.scorer, self.visibility = model, scorer, policy.visibility(0)
+        self.model, self.policy, self.scorer = model, policy, scorer
 
     @torch.inference_mode()
-    def prefill(self, prompt: Tensor) -> Tensor:
-        self.ring = RingStream(self.model, self.visibility)
-        chunks, hidden = self.scorer.prefill(prompt, self.visibility)
-        self.ring.load(chunks)
-        return logits(self.model, hidden)[0]
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+        visibility = ring_visibility(self.policy, prompts.shape[1] + room)
+        self.ring = RingStream(self.model, visibility)
+        chunks, hidden = self.scorer.prefill(prompts[0], visibility)
+        self.ring.buffers.load(chunks)
+        return logits(self.model, hidden)
 
     @torch.inference_mode()
-    def step(self, token: Tensor) -> Tensor:
+    def step(self, tokens: Tensor) -> Tensor:
         self.ring.begin()
-        hidden = decode_hidden(self.model, token[None], self.ring)
-        return logits(self.model, hidden[0])[0]
+        return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
 
     def reset(self) -> None:
         self.ring = None
 
     def cache_bytes(self) -> int:
-        return self.ring.nbytes()
+        return self.ring.buffers.nbytes()

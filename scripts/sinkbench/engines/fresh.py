@@ -6,7 +6,7 @@ from torch import Tensor
 from sinkbench.attention import stock_hidden
 from sinkbench.nll import logits
 
-CACHE = "fresh"
+CACHES = ("fresh",)
 
 
 class Engine:
@@ -15,16 +15,16 @@ class Engine:
     def __init__(self, model, policy, scorer):
         self.model, self.visibility = model, policy.visibility(0)
 
-    def prefill(self, prompt: Tensor) -> Tensor:
-        self.sinks, self.recent = prompt[: self.visibility.sinks], prompt[self.visibility.sinks :]
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+        self.sinks, self.recent = prompts[0].tensor_split([self.visibility.sinks])
         return self._forward()
 
-    def step(self, token: Tensor) -> Tensor:
+    def step(self, tokens: Tensor) -> Tensor:
         missing = self.visibility.sinks - len(self.sinks)
         if missing > 0:
-            self.sinks = torch.cat((self.sinks, token))
+            self.sinks = torch.cat((self.sinks, tokens))
         else:
-            self.recent = torch.cat((self.recent, token))
+            self.recent = torch.cat((self.recent, tokens))
         return self._forward()
 
     def reset(self) -> None:
@@ -37,4 +37,4 @@ class Engine:
     def _forward(self) -> Tensor:
         self.recent = self.recent[-(self.visibility.recent + 1) :]
         ids = torch.cat((self.sinks, self.recent))
-        return logits(self.model, stock_hidden(self.model, ids[None])[0, -1:])[0]
+        return logits(self.model, stock_hidden(self.model, ids[None])[:, -1])

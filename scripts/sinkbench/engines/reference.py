@@ -13,7 +13,7 @@ from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
 from sinkbench.rope import Rotary, at_least_float32, rotate_head
 
-CACHE = "ring"
+CACHES = ("ring",)
 
 
 class ConcatenatedStream(Cache):
@@ -70,15 +70,16 @@ class Engine:
     def __init__(self, model, policy, scorer):
         self.model, self.visibility = model, policy.visibility(0)
 
-    def prefill(self, prompt: Tensor) -> Tensor:
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
         self.stream = ConcatenatedStream(self.model, self.visibility)
-        scores = self._forward(prompt[: self.visibility.budget])
-        for token in prompt[self.visibility.budget :]:
-            scores = self.step(token[None])
+        first, rest = prompts[0].tensor_split([self.visibility.budget])
+        scores = self._forward(first)
+        for token in rest:
+            scores = self._forward(token[None])
         return scores
 
-    def step(self, token: Tensor) -> Tensor:
-        return self._forward(token)
+    def step(self, tokens: Tensor) -> Tensor:
+        return self._forward(tokens)
 
     def reset(self) -> None:
         self.stream = None
@@ -90,4 +91,4 @@ class Engine:
     def _forward(self, ids: Tensor) -> Tensor:
         self.stream.begin(len(ids))
         hidden = decode_hidden(self.model, ids[None], self.stream)
-        return logits(self.model, hidden[0, -1:])[0]
+        return logits(self.model, hidden[0, -1:])

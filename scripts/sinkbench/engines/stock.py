@@ -1,32 +1,46 @@
 """transformers as it comes: DynamicCache, its default attention, its own rotation. The dense baseline."""
 
+from contextlib import contextmanager, nullcontext
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache
 
-from sinkbench.attention import stock_hidden
+from sinkbench.attention import STOCK, stock_hidden
+from sinkbench.errors import Unavailable
 from sinkbench.nll import logits
 
-CACHE = "growing"
+CACHES = ("growing",)
+REFUSALS = "No available kernel", "No viable backend"  # what torch says, on CUDA and on a CPU
 
 
 class Engine:
-    """Dense decoding; the cache grows by one token a step."""
+    """Dense decoding; the cache grows by one token a step.
+
+    The siblings stock_* name another attention of transformers, or the one kernel that torch's may use, for
+    their steps. A prompt is always read with the default: chunks of it need a mask, which not all kernels
+    take, and "eager" would hold all its scores.
+    """
+
+    attention = STOCK
+    kernel: SDPBackend | None = None
 
     def __init__(self, model, policy, scorer):
         self.model = model
         self.chunk_tokens = scorer.chunk_tokens
 
     @torch.inference_mode()
-    def prefill(self, prompt: Tensor) -> Tensor:
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
         self.cache = DynamicCache(config=self.model.config)
-        for chunk in prompt.split(self.chunk_tokens):
-            scores = self._forward(chunk)
+        for chunk in prompts.split(self.chunk_tokens, dim=1):
+            scores = self._forward(chunk, STOCK)
         return scores
 
     @torch.inference_mode()
-    def step(self, token: Tensor) -> Tensor:
-        return self._forward(token)
+    def step(self, tokens: Tensor) -> Tensor:
+        with only(self.kernel) if self.kernel else nullcontext():
+            return self._forward(tokens[:, None], self.attention)
 
     def reset(self) -> None:
         self.cache = None
@@ -34,5 +48,17 @@ class Engine:
     def cache_bytes(self) -> int:
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
-    def _forward(self, ids: Tensor) -> Tensor:
-        return logits(self.model, stock_hidden(self.model, ids[None], self.cache)[0, -1:])[0]
+    def _forward(self, ids: Tensor, attention: str) -> Tensor:
+        return logits(self.model, stock_hidden(self.model, ids, self.cache, attention)[:, -1])
+
+
+@contextmanager
+def only(kernel: SDPBackend):
+    """Let torch's attention use this kernel alone; raises Unavailable where that refuses."""
+    try:
+        with sdpa_kernel(kernel):
+            yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in REFUSALS):
+            raise
+        raise Unavailable(f"torch's attention kernel {kernel.name} refuses this device or dtype") from error

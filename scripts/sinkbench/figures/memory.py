@@ -14,8 +14,8 @@ CAPTION = (
     "prompt and decoding (device memory on CUDA, resident memory of the process on a CPU; here: {device}), "
     "in MiB (2^20 bytes). Dense attention by context length, caches of fixed size by stream position, "
     "recompute by its budget; a run that holds no keys between steps is not on the logarithmic scale of the "
-    "upper panel. Of each policy the largest and the smallest budget. Hollow and dashed: without attention "
-    "sinks."
+    "upper panel. Of each policy the largest and the smallest budget, unquantized, on their fastest engine. "
+    "Hollow and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.6
 PANELS = {"cache_bytes": "Keys and values [MiB]", "peak_memory_bytes": "Peak memory [MiB]"}

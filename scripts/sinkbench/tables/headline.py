@@ -3,7 +3,8 @@
 import pandas as pd
 
 from sinkbench.cells import Estimate, estimate
-from sinkbench.readings import at_largest_point, corpora, matching, run_name, text, usable
+from sinkbench.measurements import has_failed
+from sinkbench.readings import RUN, at_largest_point, corpora, doubts, matching, run_name, text, usable
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Headline: quality, time and memory of every run"
@@ -16,7 +17,8 @@ CAPTION = (
     "point timed; speed-up is the first named baseline's TPOT over the run's at the same point (recompute: "
     "at its budget). MBU is the share of the measured memory bandwidth that a step needs at least, "
     "NLL gap the mean difference between engine and exact evaluator. Brackets: {confidence} % bootstrap "
-    "intervals over blocks of {block_tokens} tokens or over repetitions."
+    "intervals over blocks of {block_tokens} tokens or over repetitions. Dagger: something disturbed the "
+    "device meanwhile; the status says what."
 )
 
 MEBI = 2**-20
@@ -52,13 +54,14 @@ def _runs(measurements: pd.DataFrame) -> list[dict]:
     runs = []
     for _, rows in measurements.groupby("method", sort=False):
         timed = rows[rows["engine"].notna()]
-        runs += (rows.iloc[:1] if timed.empty else timed.drop_duplicates("engine")).to_dict("records")
+        shown = rows.iloc[:1] if timed.empty else timed.drop_duplicates(RUN)
+        runs += shown.to_dict("records")
     return runs
 
 
 def _row(measurements: pd.DataFrame, valid: pd.DataFrame, run: dict, corpus: str | None) -> dict:
     quality = matching(valid[valid["engine"].isna()], method=run["method"], corpus=corpus)
-    speed = matching(valid, method=run["method"], engine=run["engine"])
+    speed = matching(valid, method=run["method"], engine=run["engine"], batch=run["batch"])
     status = _status(measurements, run, corpus)
     if status.startswith("invalid"):
         quality, speed = quality.iloc[:0], speed.iloc[:0]
@@ -73,10 +76,11 @@ def _row(measurements: pd.DataFrame, valid: pd.DataFrame, run: dict, corpus: str
 
 
 def _status(measurements: pd.DataFrame, run: dict, corpus: str | None) -> str:
-    """Why this row lacks numbers: the status of its method on the corpus, and of its engine."""
-    rows = matching(measurements[measurements["status"] != "ok"], method=run["method"])
-    concerns = (rows["engine"] == run["engine"]) | (rows["engine"].isna() & (rows["corpus"] == corpus))
-    return "; ".join(sorted(rows[concerns.fillna(False).astype(bool)]["status"]))
+    """What is to be said against this row: of its method on the corpus, and of its run where it is shown."""
+    rows = matching(measurements, method=run["method"])
+    own = matching(rows, engine=run["engine"], batch=run["batch"])
+    quality = matching(rows[rows["engine"].isna() & has_failed(rows)], corpus=corpus)
+    return "; ".join(sorted({*quality["status"], *doubts(own, own["position"].max())}))
 
 
 def _quality(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:

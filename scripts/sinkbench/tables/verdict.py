@@ -13,7 +13,7 @@ CAPTION = (
     "Each claim with its threshold and what this study measured. A claim holds if the whole {confidence} % "
     "interval lies on its side of the threshold, does not hold if the whole interval lies on the other, and "
     "is undecided if the interval spans it. With several corpora it must hold on each. Claims that no part "
-    "of the study measures are listed too."
+    "of the study measures are listed too. Dagger: something disturbed the device meanwhile."
 )
 
 

@@ -1,0 +1,11 @@
+"""The static step through torch.compile, its kernels launched one by one."""
+
+from sinkbench.static_engine import StaticEngine
+
+CACHES = ("ring", "growing")
+
+
+class Engine(StaticEngine):
+    """See static_engine."""
+
+    compiled = True

@@ -1,0 +1,11 @@
+"""The static step through torch.compile, in a CUDA graph."""
+
+from sinkbench.static_engine import StaticEngine
+
+CACHES = ("ring", "growing")
+
+
+class Engine(StaticEngine):
+    """See static_engine."""
+
+    compiled = captured = True

@@ -1,0 +1,13 @@
+"""transformers with torch's memory-efficient attention kernel and no other."""
+
+from torch.nn.attention import SDPBackend
+
+from sinkbench.engines import stock
+
+CACHES = ("growing",)
+
+
+class Engine(stock.Engine):
+    """See stock."""
+
+    kernel = SDPBackend.EFFICIENT_ATTENTION

@@ -1,0 +1,70 @@
+"""What the fused kernels read of a model: its own weights, uncopied, and a few vectors made from them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sinkbench.errors import Unavailable
+
+ROWS_AT_ONCE = 4096  # of a weight in float64, to bound the memory of preparation
+
+
+@dataclass(frozen=True)
+class FusedLinear:
+    """A linear layer y = W LayerNorm(x) + b, or y = W x + b if `sums` is None.
+
+    Args:
+        weight: [rows, inputs] as the model holds it, or packed (see packing).
+        scales: of packed weights; the weight itself (never read) otherwise.
+        bits: per weight: 4 and 8 packed, 16 and 32 as they are.
+        shift: W beta + b, float32 [rows].
+        sums: W gamma summed over inputs, float32 [rows], or None.
+    """
+
+    weight: Tensor
+    scales: Tensor
+    bits: int
+    rows: int
+    inputs: int
+    shift: Tensor
+    sums: Tensor | None
+
+
+def fused_linear(module, norm=None) -> FusedLinear:
+    """The kernels' view of a torch.nn.Linear or QuantizedLinear behind an optional LayerNorm."""
+    stored = _stored(module)
+    quantized = hasattr(module, "packed")
+    bits = module.bits if quantized else 8 * stored.dtype.itemsize
+    scales = module.scales if quantized else stored
+    sums, shift = _constants(module, norm)
+    shape = module.out_features, module.in_features
+    return FusedLinear(stored.contiguous(), scales, bits, *shape, shift, sums)
+
+
+def _stored(module) -> Tensor:
+    """The weight as the module holds it: packed, or as it is."""
+    return module.packed if hasattr(module, "packed") else module.weight.detach()
+
+
+def _constants(module, norm) -> tuple[Tensor | None, Tensor]:
+    """`sums` and `shift` of FusedLinear, summed in float64."""
+    bias = 0.0 if module.bias is None else module.bias.detach().double()
+    if norm is None:
+        shift = torch.zeros(module.out_features, dtype=torch.float64, device=_stored(module).device)
+        return None, (shift + bias).float()
+    weight = module.weight.detach()  # of a QuantizedLinear made anew at each reading
+    vectors = torch.stack((norm.weight, norm.bias), 1).detach().double()
+    both = torch.cat([part.double() @ vectors for part in weight.split(ROWS_AT_ONCE)])
+    return both[:, 0].float(), (both[:, 1] + bias).float()
+
+
+def check_supported(model) -> None:
+    """Raise Unavailable, by name, for what the kernels do not compute."""
+    config = model.config
+    if not config.use_parallel_residual:
+        raise Unavailable("fused: the model's residual is not parallel; the other engines decode it")
+    if config.hidden_act != "gelu":
+        raise Unavailable(f"fused: activation {config.hidden_act!r}; only 'gelu' (exact) is built")
+    if model.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise Unavailable(f"fused: weights of {model.dtype}; only float32, bfloat16 and float16 are built")

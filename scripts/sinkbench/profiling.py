@@ -1,0 +1,174 @@
+"""One profile job: where the time of a decode step goes, part by part, and how long the device waits.
+
+A run's engine is brought to its steady state and timed as it is; then it is built again and the same steps
+are traced by torch's profiler, from the prefill on, so that an engine's warm-up shows the kernels that it
+captures. From the trace come the kernels of a step (on a CPU: its operators) and their times. Where kernels
+overlap, they share the time, so that the parts add up to the time in which the device is busy.
+
+The profiler slows the host down, which would pass for waiting. The idle time is therefore that of an
+unprofiled step less the busy time, at least 0 (profile_rows). On a CPU it is what the host spends outside of
+operators, and underestimated, since some of the profiler's cost lies inside of them; the C++ that
+torch.compile makes is no operator there and goes with `other`.
+
+Only `engine.step` is profiled: the clock's choice of the next token is no part of it. kernel_parts says how
+a kernel finds its part.
+"""
+
+import json
+import traceback
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import shorten
+
+import pandas as pd
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from sinkbench import engines
+from sinkbench.clock import elapsed_ms, mark, synchronise
+from sinkbench.environment import environment
+from sinkbench.errors import Unavailable
+from sinkbench.kernel_parts import attribute
+from sinkbench.parts import members
+from sinkbench.progress import Progress
+from sinkbench.records import stamp
+from sinkbench.speed import STATUS_CHARACTERS, _Bench, _failure
+from sinkbench.store import write_table
+from sinkbench.trace import Launch, read_launches
+from sinkbench.weight_shapes import WeightShapes
+
+STEP = "sinkbench.step"
+PROFILED_STEPS = 8
+COLUMNS = ["step", "part", "kernel", "launches", "ms"]
+
+
+def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write the time of every kernel by step and part (COLUMNS) and, as notes, the unprofiled step times.
+
+    A run that ends as in speed.measure_speed leaves an empty table whose status says why.
+
+    Args:
+        settings: see study.Study.profile_settings.
+    """
+    notes = {"stamp": stamp(settings), "environment": environment(settings["device"])}
+    try:
+        kernels, measured = _Profiling(_Bench(settings, tokens_path)).measure()
+        notes |= {"status": "ok", **measured}
+    except Exception as error:
+        if (kind := _failure(error)) is None:
+            raise
+        traceback.print_exc()
+        notes |= {"status": shorten(f"{kind}: {error}", STATUS_CHARACTERS)}
+        kernels = pd.DataFrame(columns=COLUMNS)
+        print(f"NO PROFILE {settings['label']}: {notes['status']}", flush=True)
+    write_table(output_path, kernels, notes)
+
+
+class _Profiling:
+    """At the smallest point that the run is timed at, where its cache is in steady state."""
+
+    def __init__(self, bench: _Bench):
+        self.bench, self.speed, self.point = bench, bench.speed, min(bench.points)
+        self.timed_steps = self.speed["repetitions"] * self.speed["steps"]
+
+    def measure(self) -> tuple[pd.DataFrame, dict]:
+        """The table and the notes. The profiler comes last: it may slow down what runs after it."""
+        with Progress(self.bench.settings["label"], "passes", 2) as progress:
+            step_ms = self._step_times()
+            progress(1)
+            launches = self._traced()
+            progress(1)
+        own = engine_parts(self.bench.settings["engine"])
+        notes = {"kind": self.bench.kind, "point": self.point, "step_ms": step_ms}
+        return kernel_table(launches, WeightShapes(self.bench.model), own), notes
+
+    def _step_times(self) -> list[float]:
+        """Mean time of a step in every repetition, not profiled, in ms: device time (events) on CUDA.
+
+        The stream goes on through all repetitions: what plans anew for each length must do so here.
+        """
+        tokens = self._begin(0)
+        marks = [mark(tokens.device)]
+        for _ in range(self.speed["repetitions"]):
+            for _ in range(self.speed["steps"]):
+                self.bench.engine.step(tokens)
+            marks.append(mark(tokens.device))
+        synchronise(tokens.device)
+        return [elapsed_ms(*pair) / self.speed["steps"] for pair in pairwise(marks)]
+
+    def _traced(self) -> list[Launch]:
+        """Launches of a new engine: prefill, warm-up, and marked steps in the middle of the timed ones."""
+        cuda = self.bench.model.device.type == "cuda"
+        self._rebuild()
+        activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+        with profile(activities=activities, record_shapes=True) as profiler:
+            tokens = self._begin(max(0, self.timed_steps - PROFILED_STEPS) // 2)
+            for _ in range(PROFILED_STEPS):
+                with record_function(STEP):
+                    self.bench.engine.step(tokens)
+            synchronise(tokens.device)
+        launches = read_launches(_events(profiler), STEP, cuda)
+        if all(launch.step is None for launch in launches):
+            raise Unavailable("torch's profiler saw no kernel; it needs access to CUPTI")
+        return launches
+
+    def _begin(self, later: int) -> Tensor:
+        """Prefill `later` tokens beyond the point and warm up; the ids [batch] to go on with.
+
+        A growing cache has the same room wherever it begins, so that static shapes stay the same.
+        """
+        prompts, warmup = self.bench._texts(self.point + later), self.speed["warmup"]
+        room = warmup + max(self.timed_steps, PROFILED_STEPS) - later
+        self.bench.engine.reset()
+        self.bench.engine.prefill(prompts, room)
+        tokens = prompts[:, -1].contiguous()
+        for _ in range(warmup):
+            self.bench.engine.step(tokens)
+        synchronise(tokens.device)
+        return tokens
+
+    def _rebuild(self) -> None:
+        bench = self.bench
+        bench.engine = None  # two engines might not fit
+        bench.engine = engines.build(bench.settings["engine"], bench.model, bench.policy, bench.scorer)
+
+
+def engine_parts(word: str) -> dict[str, str]:
+    """The engine's own PARTS {kernel: part}; most engines define none.
+
+    Raises:
+        ValueError: PARTS names a part that does not exist.
+    """
+    named = vars(import_module(f"{engines.__name__}.{word}")).get("PARTS", {})
+    for part in named.values():
+        members(part)
+    return named
+
+
+def kernel_table(launches: list[Launch], weights: WeightShapes, own: dict[str, str]) -> pd.DataFrame:
+    """Number and time of launches by step, part and kernel; see COLUMNS.
+
+    Args:
+        launches: of marked steps, and of what ran before them.
+        own: see kernel_parts.attribute.
+    """
+    before = [launch for launch in launches if launch.step is None and launch.operators]
+    found = attribute(before, weights, own)
+    ungraphed = [(launch.name, part) for launch, part in zip(before, found, strict=True)]
+    rows = []
+    for step in range(PROFILED_STEPS):
+        made = [launch for launch in launches if launch.step == step]
+        found = attribute(made, weights, own, ungraphed)
+        rows += [(step, part, work.name, 1, work.us / 1e3) for work, part in zip(made, found, strict=True)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.groupby(COLUMNS[:3], sort=False, as_index=False).sum()
+
+
+def _events(profiler: profile) -> list[dict]:
+    """The events of the trace; its file is the only form in which torch gives all of them."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        return json.loads(path.read_text())["traceEvents"]

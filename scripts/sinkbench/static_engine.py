@@ -1,0 +1,89 @@
+"""Decoding with the static ring: plain torch, compiled, captured in a CUDA graph, or both."""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
+from sinkbench.cuda_graph import capture
+from sinkbench.errors import Unavailable
+from sinkbench.nll import logits
+from sinkbench.refusal import unavailable_on
+from sinkbench.ring import ring_visibility
+from sinkbench.static_ring import StaticRing, advance, read_token
+
+RECOMPILES = 64  # per function: each length of a growing cache is one (torch's default, 8, is soon reached)
+
+
+class StaticEngine:
+    """The engine interface (see engines) of batch 1; a subclass says how its steps run.
+
+    A step is built when it is first needed, so that the warm-up of a measurement pays for it. A ring, whose
+    size never changes, is kept with its steps over `reset`, and overwritten by the next prefill.
+    """
+
+    compiled = captured = False
+
+    def __init__(self, model, policy, scorer):
+        if self.captured and model.device.type != "cuda":
+            raise Unavailable("a CUDA graph needs a CUDA device")
+        self.model, self.policy, self.scorer = model, policy, scorer
+        self._free()
+
+    @torch.inference_mode()
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+        self.reset()
+        if self.ring is None:
+            self.ring = StaticRing(self.model, ring_visibility(self.policy, prompts.shape[1] + room))
+        chunks, hidden = self.scorer.prefill(prompts[0], self.ring.visibility)
+        self.ring.load(chunks)
+        return logits(self.model, hidden)
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor) -> Tensor:
+        self.ring.token.copy_(tokens)
+        full = self.ring.is_full()
+        if full not in self.steps:
+            self.steps[full] = self._build(full)
+        scores = self.steps[full]()
+        self.ring.buffers.position += 1
+        return scores
+
+    def reset(self) -> None:
+        if self.policy.cache == "growing":
+            self._free()
+
+    def cache_bytes(self) -> int:
+        return self.ring.buffers.nbytes()
+
+    def _free(self) -> None:
+        self.ring: StaticRing | None = None
+        self.steps: dict[bool, Callable[[], Tensor]] = {}
+
+    def _build(self, full: bool) -> Callable[[], Tensor]:
+        """The step of a ring that is full, or still filling."""
+        ring = self.ring
+        place, read = map(compiled, (advance, read_token)) if self.compiled else (advance, read_token)
+
+        def step() -> Tensor:
+            return read(ring, place(ring), full)
+
+        return capture(step, rewind=lambda: ring.position.sub_(1)) if self.captured else step
+
+
+@cache
+def compiled(function: Callable) -> Callable:
+    """`function` through torch.compile, whole, at fixed shapes; raises Unavailable where that fails.
+
+    Without `fullgraph` a function that has been compiled too often would silently run uncompiled.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILES)
+    fast = torch.compile(function, fullgraph=True, dynamic=False)
+
+    def run(*arguments):
+        with unavailable_on(TorchDynamoException, FailOnRecompileLimitHit, what="torch.compile"):
+            return fast(*arguments)
+
+    return run

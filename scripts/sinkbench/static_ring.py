@@ -1,0 +1,94 @@
+"""The ring's decode step with static shapes, for compilers and CUDA graphs.
+
+Nothing about a token is decided on the host: its slot, mask and angles come from a position on the device,
+which the step itself advances. Only whether the ring is full is a constant of the step, so that a stream
+needs two variants: with a mask for the slots not yet used, and without.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from sinkbench.forward import combine, project
+from sinkbench.nll import logits
+from sinkbench.parallel import ChunkStream
+from sinkbench.ring import RingBuffers
+from sinkbench.rope import rotate_head
+from sinkbench.visibility import Visibility
+
+
+class StaticRing:
+    """One stream's ring and the inputs of its step, at addresses that do not change.
+
+    Attributes:
+        token: id that the next step reads, int64 [1].
+        position: stream index of the last token read, int64 [1]: `buffers.position` on the device.
+        layers: each layer's part of `buffers`: keys and values [heads, budget + 1, head_dim], sink keys
+            [heads, sinks, head_dim].
+    """
+
+    def __init__(self, model, visibility: Visibility):
+        self.model, self.visibility = model, visibility
+        self.buffers = RingBuffers(model, visibility)
+        self.token, self.position = torch.zeros(2, 1, dtype=torch.int64, device=model.device)
+        # One tensor per layer: a compiler that saw the whole would have to prove that layers do not overlap.
+        rings = (self.buffers.keys, self.buffers.values, self.buffers.sink_keys)
+        self.layers = list(zip(*(ring[:, 0].unbind() for ring in rings), strict=True))
+
+    def load(self, chunks: ChunkStream) -> None:
+        """Take over where a parallel pass stopped."""
+        self.buffers.load(chunks)
+        self.position.fill_(self.buffers.position)
+
+    def is_full(self) -> bool:
+        """Whether the next token finds every slot in use."""
+        return self.buffers.position + 1 >= self.visibility.budget
+
+
+class Place(NamedTuple):
+    """Where a token stands: what its step computes once for all layers."""
+
+    slots: Tensor  # int64 [1 + sinks]: the token's own slot, then those of the sinks
+    cos: Tensor  # [2 + sinks, rotary_dim]: of the query, of its own key and of the sinks
+    sin: Tensor
+    is_sink: Tensor  # bool [sinks, 1]: the sink that the token is
+    visible: Tensor  # bool [1, budget + 1]
+
+
+def advance(ring: StaticRing) -> Place:
+    """Step to the next position.
+
+    Kept apart from `read_token`: a compiler would otherwise form the float64 angles again in every layer.
+    """
+    sinks, budget, t = ring.visibility.sinks, ring.visibility.budget, ring.position.add_(1)
+    first, last = torch.arange(sinks, device=t.device), t.clamp(max=budget)
+    slot = torch.where(t < sinks, t, sinks + (t - sinks) % (budget + 1 - sinks))
+    cos, sin = ring.buffers.rotary.at(torch.cat((t, t, t - last + first)))
+    visible = torch.arange(budget + 1, device=t.device) <= last
+    return Place(torch.cat((slot, first)), cos, sin, (first == t)[:, None], visible[None])
+
+
+def read_token(ring: StaticRing, place: Place, full: bool) -> Tensor:
+    """Read `ring.token` at `place`; float32 logits [1, vocabulary]. `full`: no slot needs hiding."""
+    hidden = ring.model.gpt_neox.embed_in(ring.token)
+    for layer, rings in zip(ring.model.gpt_neox.layers, ring.layers, strict=True):
+        hidden = combine(layer, hidden, _attend(layer, hidden, rings, place, full))
+    return logits(ring.model, ring.model.gpt_neox.final_layer_norm(hidden))
+
+
+def _attend(layer, hidden: Tensor, rings: tuple[Tensor, Tensor, Tensor], place: Place, full: bool) -> Tensor:
+    """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden].
+
+    A sink that is being read is written into its slot twice, with the same numbers.
+    """
+    query, key, value = project(layer, hidden)
+    keys, values, sink_keys = rings
+    if not full:
+        sink_keys.copy_(torch.where(place.is_sink, key, sink_keys))
+    turned = rotate_head(torch.cat((query, key, sink_keys), dim=1), (place.cos, place.sin))
+    keys.index_copy_(1, place.slots, turned[:, 1:])
+    values.index_copy_(1, place.slots[:1], value)
+    mask = None if full else place.visible
+    return scaled_dot_product_attention(turned[None, :, :1], keys[None], values[None], attn_mask=mask)[0]

@@ -1,0 +1,153 @@
+"""The rungs between eager and fused: what they reuse and refuse, and that a capture leaves no trace."""
+
+import pytest
+import torch
+from sinkbench import engines, static_engine
+from sinkbench.errors import Unavailable, UserError
+from sinkbench.policies.dense import Policy as Dense
+from sinkbench.policies.streaming import Policy as Streaming
+from sinkbench.refusal import unavailable_on
+from sinkbench.ring import ring_visibility
+from sinkbench.run_table import RunTable
+from sinkbench.scorer import Scorer
+from sinkbench.static_engine import StaticEngine, compiled
+from sinkbench.visibility import Visibility
+from test_known_answers import TOLERANCE, decode, largest_gap
+
+RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
+STOCK = ["stock", "stock_eager", "stock_efficient", "stock_flash", "stock_math"]
+
+
+@pytest.fixture(scope="module")
+def ids(known):
+    return torch.from_numpy(known["tokens"].astype("int64"))
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """Counts captures, which here warm up on the live state as real ones do and then run the step itself."""
+    counted = []
+
+    def capture(step, rewind):
+        counted.append(step)
+        for _ in range(3):
+            step()
+            rewind()
+        return step
+
+    monkeypatch.setattr(static_engine, "capture", capture)
+    return counted
+
+
+def captured_engine(tiny, policy) -> StaticEngine:
+    engine = StaticEngine(tiny, policy, Scorer(tiny, 64))
+    engine.captured = True
+    return engine
+
+
+@pytest.mark.parametrize("start", [1, 20, 200])
+def test_a_capture_leaves_no_trace(tiny, known, ids, captures, start):
+    decoded = decode(captured_engine(tiny, RING), ids, start)
+    assert largest_gap(decoded, known[RULE][start - 1 :]) < TOLERANCE
+    assert torch.equal(decoded, decode(StaticEngine(tiny, RING, Scorer(tiny, 64)), ids, start))
+
+
+def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, captures):
+    engine = captured_engine(tiny, RING)
+    for start in (200, 1, 20):
+        engine.reset()
+        decoded = decode(engine, ids, start)
+        assert largest_gap(decoded, known[RULE][start - 1 :]) < TOLERANCE
+    assert len(captures) == 2
+
+
+@torch.inference_mode()
+def test_what_was_decoded_before_does_not_show(tiny, ids):
+    """Not even NaN: what a mask hides still meets a weight of zero."""
+    engine = StaticEngine(tiny, RING, Scorer(tiny, 64))
+    first = decode(engine, ids[:60], 2)
+    for ring in (engine.ring.buffers.keys, engine.ring.buffers.values, engine.ring.buffers.sink_keys):
+        ring.fill_(float("nan"))
+    assert torch.equal(decode(engine, ids[:60], 2), first)
+
+
+def test_a_growing_cache_is_freed_and_has_room_for_its_neighbours(tiny, ids, captures):
+    engine = captured_engine(tiny, Dense(max_tokens=400))
+    decode(engine, ids[:50], 10)
+    engine.reset()
+    assert engine.ring is None
+    assert not engine.steps
+    assert ring_visibility(engine.policy, 40) == ring_visibility(engine.policy, 1023) == Visibility(0, 1023)
+    assert ring_visibility(engine.policy, 1024) == Visibility(0, 2047)
+    assert ring_visibility(RING, 5000) == Visibility(4, 28)
+
+
+def test_compiled_once_filling_and_once_full(tiny, known, ids):
+    counters = torch._dynamo.utils.counters["stats"]
+    engine = engines.build("compiled", tiny, RING, Scorer(tiny, 64))
+    decoded = decode(engine, ids, 2)
+    assert largest_gap(decoded, known[RULE][1:]) < TOLERANCE
+    graphs = counters["unique_graphs"]
+    engine.reset()
+    assert torch.equal(decode(engine, ids, 2), decoded)
+    assert counters["unique_graphs"] == graphs
+    another = engines.build("compiled", tiny, RING, Scorer(tiny, 64))
+    assert torch.equal(decode(another, ids[:60], 2), decoded[:58])
+    assert counters["unique_graphs"] == graphs
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
+@pytest.mark.parametrize("word", ["graph", "compiled_graph"])
+def test_a_graph_needs_a_cuda_device(tiny, word):
+    with pytest.raises(Unavailable, match="needs a CUDA device"):
+        engines.build(word, tiny, RING, Scorer(tiny, 64))
+
+
+def test_a_kernel_that_torch_lacks_is_refused(tiny, ids):
+    with pytest.raises(Unavailable, match="EFFICIENT_ATTENTION refuses this device"):
+        decode(engines.build("stock_efficient", tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
+
+
+def test_what_does_not_compile_is_refused_in_one_line():
+    def breaks(x):
+        print("a graph break")
+        return x.item()
+
+    with pytest.raises(Unavailable, match=r"^torch\.compile: \S[^\n]*$"):
+        compiled(breaks)(torch.ones(1))
+
+
+def test_many_lengths_of_a_growing_cache_may_be_compiled():
+    """torch's own limit of 8 shapes would make the ninth context unavailable."""
+    flat = compiled(lambda x: x.flatten())
+    for length in range(1, 12):
+        assert flat(torch.ones(2, length)).shape == (2 * length,)
+
+
+@pytest.mark.parametrize("wrap", [RuntimeError, None])
+def test_out_of_memory_stays_out_of_memory(wrap):
+    with pytest.raises(torch.OutOfMemoryError, match="no room"), unavailable_on(RuntimeError, what="graph"):
+        try:
+            raise torch.OutOfMemoryError("no room")
+        finally:
+            if wrap:
+                raise wrap("the capture failed because of an earlier error")
+
+
+@pytest.mark.parametrize("word", ["compiled", "compiled_graph", "eager", "graph", *STOCK])
+def test_these_engines_decode_one_stream(word):
+    policy, options = (
+        ("dense", {"max_tokens": 400}) if word in STOCK else ("streaming", {"budget": 32, "sinks": 4})
+    )
+    entry = {"family": "baseline", "policy": policy, "with": options, "engine": word, "batch": 2}
+    with pytest.raises(UserError, match=f"batch: 2 is more than the 1 of engine {word}"):
+        RunTable([entry], "float32")
+
+
+@pytest.mark.parametrize("word", STOCK[:2])
+def test_the_attention_of_a_model_is_set_at_most_once_a_stream(tiny, ids, monkeypatch, word):
+    """It takes milliseconds."""
+    calls, change = [], tiny.set_attn_implementation
+    monkeypatch.setattr(tiny, "set_attn_implementation", lambda name: calls.append(name) or change(name))
+    decode(engines.build(word, tiny, Dense(400), Scorer(tiny, 64)), ids[:40], 5)
+    assert len(calls) <= 2  # for the prompt and for the steps

@@ -1,0 +1,83 @@
+"""Synthetic traces of decode steps, as torch's profiler would write them."""
+
+from contextlib import contextmanager
+
+from sinkbench import parts
+
+D, F, V, LAYERS = 64, 256, 1000, 2
+# Shapes of activations and transposed weight of the products.
+QKV = [[1, D], [D, 3 * D]]
+OUTPUT = [[1, D], [D, D]]
+UP = [[1, D], [D, F]]
+DOWN = [[1, F], [F, D]]
+LM = [[1, D], [D, V]]
+SDPA = "aten::scaled_dot_product_attention"
+NORM = "aten::native_layer_norm"
+FLASH = "flash_fwd_splitkv_kernel"
+# operator, shapes of its inputs, kernel, part
+LAYER = [
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
+    ("aten::addmm", [[3 * D], *QKV], "gemv2T", parts.PROJECTIONS),
+    ("aten::mul", [[1, 4, 1, 4]], "elementwise", parts.ATTENTION),
+    ("aten::copy_", [[4, 33, 16]], "Memcpy DtoD", parts.ATTENTION),
+    (SDPA, [[1, 4, 33, 16]], FLASH, parts.ATTENTION),
+    ("aten::addmm", [[D], *OUTPUT], "gemv2T", parts.PROJECTIONS),
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
+    ("aten::addmm", [[F], *UP], "nvjet_splitK", parts.MLP),
+    ("aten::gelu", [[1, F]], "GeluCUDAKernelImpl", parts.MLP),
+    ("aten::addmm", [[D], *DOWN], "gemv2T", parts.MLP),
+    ("aten::add", [[1, D], [1, D]], "elementwise", parts.NORMS),
+]
+STEP = [
+    ("aten::embedding", [[V, D], [1]], "gather", parts.OTHER),
+    *LAYER * LAYERS,
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
+    ("aten::mm", LM, "gemm_lm", parts.HEAD),
+]
+COMPILED = [
+    ("triton_poi_fused_embedding_0", [[V, D], [1]], parts.OTHER),
+    ("triton_per_fused_native_layer_norm_1", [[1, D]], parts.NORMS),
+    ("triton_red_fused_addmm_2", [[1, D], [3 * D, D]], parts.PROJECTIONS),
+    ("triton_red_fused_addmm_gelu_3", [[1, D], [F, D]], parts.MLP),  # reordered: it does not need attention
+    ("triton_poi_fused_add_cat_mul_neg_4", [[1, 4, 1, 16]], parts.ATTENTION),
+    ("triton_red_fused__scaled_dot_product_flash_attention_5", [[4, 33, 16]], parts.ATTENTION),
+    ("triton_red_fused_addmm_6", [[1, D], [D, D]], parts.PROJECTIONS),
+    ("triton_red_fused_addmm_7", [[1, F], [D, F]], parts.MLP),
+    ("triton_per_fused_add_native_layer_norm_8", [[1, D]], parts.NORMS),
+    ("triton_red_fused_mm_9", [[1, D], [V, D]], parts.HEAD),
+]
+
+
+class Trace:
+    """Writes the events that torch's profiler would: every call lasts 10 us and every kernel 4."""
+
+    def __init__(self):
+        self.events, self.now, self.correlation = [], 0.0, 0
+
+    def launch(self, call: str, *kernels: str) -> None:
+        self.correlation += 1
+        about = {"correlation": self.correlation}
+        self._add("cuda_runtime", call, self.now + 1, 2, about)
+        for index, kernel in enumerate(kernels):
+            kind = "gpu_memcpy" if kernel.startswith("Memcpy") else "kernel"
+            self._add(kind, kernel, self.now + 50 + 5 * index, 4, about)
+        self.now += 5
+
+    @contextmanager
+    def inside(self, category: str, name: str, **about):
+        begun = self.now
+        yield
+        self._add(category, name, begun, self.now + 1 - begun, about)
+        self.now += 2
+
+    def run(self, operators: list[tuple]) -> None:
+        for name, shapes, kernel, *_ in operators:
+            with self.inside("cpu_op", name, **{"Input Dims": [*shapes, [], [[1, D], [1, D]]]}):
+                self.launch("cudaLaunchKernel", kernel)
+
+    def step(self):
+        return self.inside("user_annotation", "step")
+
+    def _add(self, category: str, name: str, start: float, length: float, about: dict) -> None:
+        event = {"ph": "X", "cat": category, "name": name, "ts": start, "dur": length, "pid": 1, "tid": 1}
+        self.events.append({**event, "args": about})

@@ -1,0 +1,21 @@
+# Where the time of a decode step goes, part by part: one job per run, whatever its family.
+
+
+rule profile:
+    input:
+        model=study.model_files(),
+        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+    output:
+        profile=f"{RESULTS}/profile/{{run}}.parquet",
+    log:
+        f"{RESULTS}/logs/profile/{{run}}.log",
+    wildcard_constraints:
+        run=one_of(study.runs),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: study.profile_settings(wildcards.run),
+    script:
+        "../../scripts/measure_profile.py"
