@@ -1,5 +1,6 @@
 """Shared by all tests: the library on the path, one thread (several workers share few cores), fixtures."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests/fixtures"
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    # Before anything imports triton (torch.compile does): its own functions are interpreted or compiled for good.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 def pytest_collection_modifyitems(items):

@@ -1,12 +1,8 @@
 """The fused kernels in Triton's interpreter against float64, and compiled for the cards they must run on."""
 
-import os
-
 import pytest
 import torch
 
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
 pytest.importorskip("triton")
 
 from sinkbench.errors import Unavailable
