@@ -23,7 +23,7 @@ VOCABULARY = 61
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Tiles that do not divide the shapes, and several splits of few keys."""
-    monkeypatch.setattr(fused_step, "TILES", {word: {32: Tile(8, 32, 1)} for word in fused_step.TILES})
+    monkeypatch.setattr(fused_step, "TILES", {word: {32: Tile(8, 32, 1, 2, 2)} for word in fused_step.TILES})
     monkeypatch.setattr(fused_step, "BATCH_TILES", {32: Tile(16, 32, 4)})
     monkeypatch.setattr(fused_step, "BLOCK_KEYS", 4)
     monkeypatch.setattr(fused_step, "SPLIT_KEYS", 4)

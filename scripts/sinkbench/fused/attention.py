@@ -72,7 +72,7 @@ def absorb(top, weight, total, query, keys, values, live):
 
 @triton.jit
 def wait_for_query(ready, head, BN: tl.constexpr, ROWS: tl.constexpr):
-    """Until all programs of BN rows that share in the ROWS of this head's query, key and value are through."""
+    """Until all programs of BN rows each that share in the ROWS of this head's query, key and value are through."""
     first = head * ROWS // BN
     last = (head * ROWS + ROWS - 1) // BN
     while tl.load(ready + head, volatile=True) < last - first + 1:
@@ -82,13 +82,13 @@ def wait_for_query(ready, head, BN: tl.constexpr, ROWS: tl.constexpr):
 
 @triton.jit
 def report_query(ready, row, ALL: tl.constexpr, BN: tl.constexpr, ROWS: tl.constexpr):
-    """Tell `wait_for_query` that the BN rows from `row` on are written; they belong to two heads at most."""
+    """Tell `wait_for_query` that the BN rows from `row` on, of ALL, are written."""
     tl.debug_barrier()  # all threads of the program have stored before one of them reports it
-    first = row // ROWS
     last = tl.minimum(row + BN, ALL) - 1
-    tl.atomic_add(ready + first, 1, sem="release")
-    if last // ROWS != first:
-        tl.atomic_add(ready + last // ROWS, 1, sem="release")
+    head = row // ROWS
+    while head <= last // ROWS:
+        tl.atomic_add(ready + head, 1, sem="release")
+        head += 1
 
 
 @triton.jit
@@ -196,12 +196,19 @@ def store_head(place, wide, rest, HEAD: tl.constexpr):
 
 @triton.jit
 def add_up(head, tops, weights, totals, out, HEAD: tl.constexpr, SPLITS: tl.constexpr):
-    """The head's output [HEAD] from its splits."""
+    """The head's output [HEAD] from its splits; a few at a time, since registers are what the memory needs."""
+    WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
+    SOME: tl.constexpr = min(SPLITS, 8)
     each = head * SPLITS + tl.arange(0, SPLITS)
-    top = tl.load(tops + each, volatile=True)
-    share = tl.exp(top - tl.max(top, 0))
-    share = share / tl.sum(tl.load(weights + each, volatile=True) * share, 0)
-    wide, rest = load_vectors(totals, each, each >= 0, HEAD, ".cg")
-    store_head(
-        out + head * HEAD, tl.sum(wide * share[:, None], 0), tl.sum(rest * share[:, None], 0), HEAD
-    )
+    top = tl.load(tops + each, cache_modifier=".cg")
+    weight = tl.sum(tl.load(weights + each, cache_modifier=".cg") * tl.exp(top - tl.max(top, 0)), 0)
+    top = tl.max(top, 0)
+    wide_total = tl.zeros((WIDE,), tl.float32)
+    rest_total = tl.zeros((triton.next_power_of_2(HEAD - WIDE),), tl.float32)
+    for first in tl.range(0, SPLITS, SOME):
+        some = head * SPLITS + first + tl.arange(0, SOME)
+        share = tl.exp(tl.load(tops + some, cache_modifier=".cg") - top)
+        wide, rest = load_vectors(totals, some, some >= 0, HEAD, ".cg")
+        wide_total += tl.sum(wide * share[:, None], 0)
+        rest_total += tl.sum(rest * share[:, None], 0)
+    store_head(out + head * HEAD, wide_total / weight, rest_total / weight, HEAD)

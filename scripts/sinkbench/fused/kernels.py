@@ -16,26 +16,34 @@ import triton.language as tl
 
 from sinkbench.fused.attention import attend, report_query
 from sinkbench.fused.products import (
+    load_row_scales,
     load_strip,
+    load_strip_inputs,
     multiply_rows,
     multiply_strip,
     normed_product,
-    store_rows,
     wait_for_inputs,
 )
 
 
 @triton.jit
+def load_gammas(gammas, rows, D: tl.constexpr):
+    """Gamma [rows, 1] of either LayerNorm after this."""
+    first, second = gammas
+    one = tl.load(first + rows, mask=rows < D, other=0.0).to(tl.float32)
+    return one[:, None], tl.load(second + rows, mask=rows < D, other=0.0).to(tl.float32)[:, None]
+
+
+@triton.jit
 def store_inputs(
-    y, part, rows, residual, inputs, gammas, moments,
-    D: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
-):  # fmt: skip
+    y, part, rows, residual, inputs, gamma, moments, D: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr
+):
     """Rows y [rows, 1 or 16] of the residual stream, and what the LayerNorms after them need of them.
 
     That is y gamma for either norm, in the model's dtype, and the sums of y and y^2 over these rows.
     """
     first, second = inputs
-    first_gamma, second_gamma = gammas
+    first_gamma, second_gamma = gamma
     sum_x, sum_xx = moments
     stream = tl.arange(0, 1 if BATCH == 1 else 16)
     inside = (rows < D)[:, None]
@@ -43,10 +51,8 @@ def store_inputs(
     place = stream[None, :] * D + rows[:, None]
     y = tl.where(inside, y, 0.0)
     tl.store(residual + place, y, mask=mask)
-    gamma = tl.load(first_gamma + rows, mask=rows < D, other=0.0).to(tl.float32)[:, None]
-    tl.store(first + place, (y * gamma).to(first.dtype.element_ty), mask=mask)
-    gamma = tl.load(second_gamma + rows, mask=rows < D, other=0.0).to(tl.float32)[:, None]
-    tl.store(second + place, (y * gamma).to(first.dtype.element_ty), mask=mask)
+    tl.store(first + place, (y * first_gamma).to(first.dtype.element_ty), mask=mask)
+    tl.store(second + place, (y * second_gamma).to(first.dtype.element_ty), mask=mask)
     tl.store(sum_x + stream * PARTS + part, tl.sum(y, 0), mask=stream < BATCH)
     tl.store(sum_xx + stream * PARTS + part, tl.sum(y * y, 0), mask=stream < BATCH)
 
@@ -76,7 +82,8 @@ def embed_kernel(
     tl.store(sum_xx + stream * PARTS + part, nothing, mask=rest)
     own_inputs = (first + stream * D, second + stream * D)
     own_moments = (sum_x + stream * PARTS, sum_xx + stream * PARTS)
-    store_inputs(y[:, None], 0, rows, residual + stream * D, own_inputs, gammas, own_moments, D, PARTS, 1)
+    gamma = load_gammas(gammas, rows, D)
+    store_inputs(y[:, None], 0, rows, residual + stream * D, own_inputs, gamma, own_moments, D, PARTS, 1)
     if stream == 0:
         t = tl.load(position)
         ring = budget + 1 - sinks
@@ -98,12 +105,14 @@ def embed_kernel(
 def head_kernel(
     x, linear, moments, out, eps, position,
     ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Logits [B, V] float32 of the last hidden states; the step's end, so the position moves on."""
-    row = tl.program_id(0) * BN
-    y = normed_product(linear, x, moments, eps, row, ROWS, K, BITS, PARTS, BATCH, BN, BK, STAGES, PDL)
-    store_rows(out, y, row + tl.arange(0, BN), ROWS, BATCH)
+    row = tl.program_id(0) * (STRIPS * BN)
+    normed_product(
+        linear, x, moments, eps, out, row,
+        ROWS, K, BITS, PARTS, BATCH, BN, BK, STRIPS, STAGES, False, PDL,
+    )  # fmt: skip
     if tl.program_id(0) == 0:
         tl.store(position, tl.load(position) + 1)
 
@@ -114,9 +123,9 @@ def in_kernel(
     keys, values, state, tables, partial, attended, slots, share, scale,
     up_linear, activated, lead,
     K: tl.constexpr, QKV_ROWS: tl.constexpr, QKV_BITS: tl.constexpr, QKV_BN: tl.constexpr,
-    QKV_BK: tl.constexpr, QKV_STAGES: tl.constexpr,
+    QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr,
     UP_ROWS: tl.constexpr, UP_BITS: tl.constexpr, UP_BN: tl.constexpr, UP_BK: tl.constexpr,
-    UP_STAGES: tl.constexpr,
+    UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
     PARTS: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
@@ -126,31 +135,29 @@ def in_kernel(
     Programs start in the order of their index. The first compute qkv [B, 3 D] float32; attention's wait for
     those of their head, and stand behind `lead` of the MLP's programs so that they rarely wait in fact.
     """
-    QKV: tl.constexpr = (QKV_ROWS + QKV_BN - 1) // QKV_BN
+    QKV_EACH: tl.constexpr = QKV_STRIPS * QKV_BN  # rows of a program
+    QKV: tl.constexpr = (QKV_ROWS + QKV_EACH - 1) // QKV_EACH
     ATTENDING: tl.constexpr = BATCH * HEADS * SPLITS
     pid = tl.program_id(0)
     qkv_x, up_x = inputs
     if pid < QKV:
-        row = pid * QKV_BN
-        y = normed_product(
-            qkv_linear, qkv_x, moments, eps, row,
-            QKV_ROWS, K, QKV_BITS, PARTS, BATCH, QKV_BN, QKV_BK, QKV_STAGES, PDL,
+        row = pid * QKV_EACH
+        normed_product(
+            qkv_linear, qkv_x, moments, eps, qkv, row,
+            QKV_ROWS, K, QKV_BITS, PARTS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, False, PDL,
         )  # fmt: skip
-        store_rows(qkv, y, row + tl.arange(0, QKV_BN), QKV_ROWS, BATCH)
-        report_query(ready, row, QKV_ROWS, QKV_BN, 3 * HEAD)
+        report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
         attend(
             pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready, slots, share, scale,
-            HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_BN, PDL,
+            HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, PDL,
         )  # fmt: skip
     else:
-        row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * UP_BN
-        y = normed_product(
-            up_linear, up_x, moments, eps, row,
-            UP_ROWS, K, UP_BITS, PARTS, BATCH, UP_BN, UP_BK, UP_STAGES, PDL,
+        row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
+        normed_product(
+            up_linear, up_x, moments, eps, activated, row,
+            UP_ROWS, K, UP_BITS, PARTS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, True, PDL,
         )  # fmt: skip
-        y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
-        store_rows(activated, y, row + tl.arange(0, UP_BN), UP_ROWS, BATCH)
 
 
 @triton.jit
@@ -164,19 +171,24 @@ def out_kernel(
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
     rows = tl.program_id(0) * BN + tl.arange(0, BN)
     stream = tl.arange(0, 1 if BATCH == 1 else 16)
+    mask = (rows < D)[:, None] & (stream < BATCH)[None, :]
+    place = residual + stream[None, :] * D + rows[:, None]
     y = tl.load(bias + rows, mask=rows < D, other=0.0)[:, None]
+    gamma = load_gammas(gammas, rows, D)
     if BATCH == 1:
-        strip = load_strip(dense, rows, D, D, DENSE_BITS, BK)
+        strip = load_strip(dense, dense_scales, rows, D, D, DENSE_BITS, BK)
+        row_scales = load_row_scales(dense_scales, rows, D, DENSE_BITS)
         wait_for_inputs(PDL)
+        y += tl.load(place, mask=mask, other=0.0)
         y += multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
-        y += multiply_strip(strip, dense_scales, rows, attended, D, D, DENSE_BITS, BK)
+        dense_inputs = load_strip_inputs(attended, D, DENSE_BITS, BK)
+        y += multiply_strip(strip, dense_inputs, rows, attended.dtype.element_ty, D, DENSE_BITS, BK) * row_scales
     else:
         wait_for_inputs(PDL)
+        y += tl.load(place, mask=mask, other=0.0)
         y += multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         y += multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, BK, STAGES)
-    mask = (rows < D)[:, None] & (stream < BATCH)[None, :]
-    y += tl.load(residual + stream[None, :] * D + rows[:, None], mask=mask, other=0.0)
-    store_inputs(y, tl.program_id(0), rows, residual, inputs, gammas, moments, D, PARTS, BATCH)
+    store_inputs(y, tl.program_id(0), rows, residual, inputs, gamma, moments, D, PARTS, BATCH)
     if tl.program_id(0) == 0:
         head = tl.arange(0, triton.next_power_of_2(HEADS))
         tl.store(ready + head, tl.zeros_like(head).to(tl.int32), mask=head < HEADS)  # for the next layer

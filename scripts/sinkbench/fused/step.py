@@ -14,16 +14,27 @@ from sinkbench.rope import rotate_head
 
 @dataclass(frozen=True)
 class Tile:
-    """Work of one program of a matrix kernel: output rows, inputs of a tile, warps.
+    """Work of one program of a matrix kernel.
 
-    stages: depth of the pipeline of tiles, where rows are not read whole.
+    Args:
+        rows, inputs: of a tile of weights.
+        warps: of the program.
+        stages: depth of its pipeline of tiles.
+        strips: as many times `rows` are computed one after another (where whole rows are read).
+        registers: at most, per thread; None leaves it to the compiler.
     """
 
     rows: int
     inputs: int
     warps: int
     stages: int = 3
+    strips: int = 1
     registers: int | None = None
+
+    @property
+    def all_rows(self) -> int:
+        """Rows of a program."""
+        return self.rows * self.strips
 
 
 # By kernel and bits per weight, as measured fastest on one NVIDIA H200 at Pythia-2.8b's shape.
@@ -130,7 +141,7 @@ class FusedStep:
 
     def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
         tiles = {"QKV": (qkv, self._tile("qkv", qkv)), "UP": (up, self._tile("up", up))}
-        qkv_programs, up_programs = (cdiv(linear.rows, tile.rows) for linear, tile in tiles.values())
+        qkv_programs, up_programs = (cdiv(linear.rows, tile.all_rows) for linear, tile in tiles.values())
         programs = qkv_programs + up_programs + self.batch * self.attention["HEADS"] * self.splits
         shapes = {
             f"{word}_{key}": value for word, pair in tiles.items() for key, value in _shape(*pair).items()
@@ -146,7 +157,7 @@ class FusedStep:
 
     def _head(self) -> None:
         tile = self._tile("head", self.head)
-        kernels.head_kernel[(cdiv(self.head.rows, tile.rows),)](
+        kernels.head_kernel[(cdiv(self.head.rows, tile.all_rows),)](
             self.inputs[0], _operands(self.head), self.moments, self.logits, self.eps, self.position,
             K=self.head.inputs, **_shape(self.head, tile), PARTS=self.parts, num_warps=tile.warps, maxnreg=tile.registers,
             **self.options, **self.launch,
@@ -185,6 +196,7 @@ def _shape(linear: FusedLinear, tile: Tile) -> dict:
         "BITS": linear.bits,
         "BN": tile.rows,
         "BK": tile.inputs,
+        "STRIPS": tile.strips,
         "STAGES": tile.stages,
     }
 
