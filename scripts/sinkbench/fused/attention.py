@@ -72,7 +72,7 @@ def absorb(top, weight, total, query, keys, values, live):
 
 @triton.jit
 def wait_for_query(ready, head, BN: tl.constexpr, ROWS: tl.constexpr):
-    """Until all programs of BN rows each that share in the ROWS of this head's query, key and value are through."""
+    """Until all programs of BN rows each that have part in the ROWS of this head are through."""
     first = head * ROWS // BN
     last = (head * ROWS + ROWS - 1) // BN
     while tl.load(ready + head, volatile=True) < last - first + 1:
@@ -153,7 +153,9 @@ def attend(
             sink_keys = load_vectors(keys, n, live, HEAD, "")
             sink_values = load_vectors(values, n, live, HEAD, "")
             top, weight, total = absorb(top, weight, total, capped, sink_keys, sink_values, live)
-    live = (s < end) & (s < visible) & (s != slot)  # the slot is written for later steps, not read in this one
+    live = (
+        (s < end) & (s < visible) & (s != slot)
+    )  # the slot is written for later steps, not read in this one
     top, weight, total = absorb(top, weight, total, query, first_keys, first_values, live)
     end = tl.minimum(end, visible)
     begin += BKEY
@@ -196,7 +198,7 @@ def store_head(place, wide, rest, HEAD: tl.constexpr):
 
 @triton.jit
 def add_up(head, tops, weights, totals, out, HEAD: tl.constexpr, SPLITS: tl.constexpr):
-    """The head's output [HEAD] from its splits; a few at a time, since registers are what the memory needs."""
+    """The head's output [HEAD] from its splits, a few at a time: registers are short."""
     WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
     SOME: tl.constexpr = min(SPLITS, 8)
     each = head * SPLITS + tl.arange(0, SPLITS)

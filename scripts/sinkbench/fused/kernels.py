@@ -4,9 +4,9 @@
     out_kernel   attention's output projection, the MLP's second half, and the residual
 
 Around them `embed_kernel` begins a step and `head_kernel` ends it. Decoding is bound by the bytes of weights
-and cache, so every byte is read once, and the memory must never wait: what depends on no other launch (weights,
-and the keys and values of earlier tokens) is asked for first. Where the card can do that (PDL, programmatic
-dependent launch, compute capability 9.0) a launch does so while the one before is still running.
+and cache, so every byte is read once, and the memory must never wait: what depends on no other launch
+(weights, and the keys and values of earlier tokens) is asked for first. Where the card can do that (PDL,
+programmatic dependent launch, compute capability 9.0) a launch does so while the one before still runs.
 
 Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimensions, V vocabulary.
 """
@@ -15,13 +15,13 @@ import triton
 import triton.language as tl
 
 from sinkbench.fused.attention import attend, report_query
+from sinkbench.fused.normed import normed_product
 from sinkbench.fused.products import (
     load_row_scales,
     load_strip,
     load_strip_inputs,
     multiply_rows,
     multiply_strip,
-    normed_product,
     wait_for_inputs,
 )
 
@@ -164,8 +164,8 @@ def in_kernel(
 def out_kernel(
     attended, dense, dense_scales, activated, down, down_scales, bias,
     residual, inputs, gammas, moments, ready,
-    D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DOWN_BITS: tl.constexpr,
-    HEADS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
+    D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
+    DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
@@ -173,21 +173,25 @@ def out_kernel(
     stream = tl.arange(0, 1 if BATCH == 1 else 16)
     mask = (rows < D)[:, None] & (stream < BATCH)[None, :]
     place = residual + stream[None, :] * D + rows[:, None]
-    y = tl.load(bias + rows, mask=rows < D, other=0.0)[:, None]
+    shift = tl.load(bias + rows, mask=rows < D, other=0.0)[:, None]
     gamma = load_gammas(gammas, rows, D)
+    dense_row_scales = load_row_scales(dense_scales, rows, D, DENSE_BITS)
+    down_row_scales = load_row_scales(down_scales, rows, D, DOWN_BITS)
     if BATCH == 1:
-        strip = load_strip(dense, dense_scales, rows, D, D, DENSE_BITS, BK)
-        row_scales = load_row_scales(dense_scales, rows, D, DENSE_BITS)
+        # On its way before the wait, and multiplied last.
+        strip = load_strip(dense, dense_scales, rows, D, D, DENSE_BITS, DENSE_BK)
         wait_for_inputs(PDL)
-        y += tl.load(place, mask=mask, other=0.0)
-        y += multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
-        dense_inputs = load_strip_inputs(attended, D, DENSE_BITS, BK)
-        y += multiply_strip(strip, dense_inputs, rows, attended.dtype.element_ty, D, DENSE_BITS, BK) * row_scales
+        y = tl.load(place, mask=mask, other=0.0) + shift
+        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        dtype: tl.constexpr = attended.dtype.element_ty
+        inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
+        other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)
     else:
         wait_for_inputs(PDL)
-        y += tl.load(place, mask=mask, other=0.0)
-        y += multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
-        y += multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, BK, STAGES)
+        y = tl.load(place, mask=mask, other=0.0) + shift
+        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        other = multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES)
+    y += total * down_row_scales + other * dense_row_scales
     store_inputs(y, tl.program_id(0), rows, residual, inputs, gamma, moments, D, PARTS, BATCH)
     if tl.program_id(0) == 0:
         head = tl.arange(0, triton.next_power_of_2(HEADS))

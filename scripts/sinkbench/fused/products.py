@@ -1,11 +1,8 @@
 """Matrix times vector, or times the vectors of up to 16 streams, for the fused kernels.
 
 Weights are [rows, inputs], 16 or 32 bits wide, or packed in 8 or 4 bits (see packing); x is [B, inputs]; sums
-are float32. One stream is multiplied by the ordinary units, several by the matrix units.
-
-LayerNorm distributes over a product, so that no pass over its input x comes first:
-W (gamma (x - mean) rstd + beta) + b = rstd (W gamma x - mean W gamma) + (W beta + b); W gamma summed over
-inputs (`sums`) and the last bracket (`shift`) are constants of the weights.
+are float32. One stream is multiplied by the ordinary units, several by the matrix units. The scales of rows,
+which 8-bit weights have, are left to the caller.
 
 Triton compiles what stands behind a `return`, so branches on constants need their `else`.
 """
@@ -30,9 +27,9 @@ def load_tile(
     weight, scales, rows, column,
     ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
 ):  # fmt: skip
-    """BK inputs of the rows, as stored, from `column` on, and their scales [rows, groups] if they have 4 bits.
+    """BK inputs of the rows, as stored, from `column` on; zeros outside, unless EVEN says that none is.
 
-    Zeros outside. EVEN: no input is outside.
+    4-bit weights come with their scales [rows, groups].
     """
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     c = column + tl.arange(0, BK // WORD)
@@ -149,7 +146,7 @@ def load_strip_inputs(x, K: tl.constexpr, BITS: tl.constexpr, BK: tl.constexpr):
 def multiply_strip(
     strip, inputs, rows, DTYPE: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BK: tl.constexpr
 ):
-    """W x of one stream for the rows of a strip, float32 [rows, 1], not yet multiplied by the rows' scales."""
+    """W x of one stream for the rows of a strip, float32 [rows, 1]."""
     total = zeros(rows, BITS, 1, BK)
     for k in tl.static_range(0, K, BK):
         total = multiply_tile(total, strip[k // BK], inputs[k // BK], DTYPE, BITS, 1)
@@ -164,100 +161,9 @@ def multiply_rows(
     """W x for long rows or several streams, float32 [rows, 1 or 16]: BK inputs at a time, in a pipeline."""
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     EVEN: tl.constexpr = K % BK == 0
-    row_scales = load_row_scales(scales, rows, ROWS, BITS)
     total = zeros(rows, BITS, BATCH, BK)
     for column in tl.range(0, K // WORD, BK // WORD, num_stages=STAGES):
         loaded = load_tile(weight, scales, rows, column, ROWS, K, BITS, BK, EVEN)
         inputs = load_inputs(x, column, K, BITS, BATCH, BK, EVEN)
         total = multiply_tile(total, loaded, inputs, x.dtype.element_ty, BITS, BATCH)
-    if BATCH == 1:
-        total = tl.sum(total, 1)[:, None]
-    return total * row_scales
-
-
-@triton.jit
-def load_constants(linear, rows, ROWS: tl.constexpr, BITS: tl.constexpr):
-    """Sums, shifts and scales of rows, each [rows, 1]."""
-    weight, scales, sums, shift = linear
-    weight_sum = tl.load(sums + rows, mask=rows < ROWS, other=0.0)[:, None]
-    constant = tl.load(shift + rows, mask=rows < ROWS, other=0.0)[:, None]
-    return weight_sum, constant, load_row_scales(scales, rows, ROWS, BITS)
-
-
-@triton.jit
-def finish_rows(
-    out, total, rows, constants, mean, rstd, ROWS: tl.constexpr, BATCH: tl.constexpr, GELU: tl.constexpr
-):
-    """Write LayerNorm(x) W^T + b, from W gamma x, to out [B, ROWS]; through GELU (exact) if asked to."""
-    weight_sum, constant, row_scales = constants
-    y = rstd * (total * row_scales - mean * weight_sum) + constant
-    if GELU:
-        y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
-    stream = tl.arange(0, 1 if BATCH == 1 else 16)
-    mask = (rows < ROWS)[:, None] & (stream < BATCH)[None, :]
-    tl.store(out + stream[None, :] * ROWS + rows[:, None], y.to(out.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def normed_product(
-    linear, x, moments, eps, out, row,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr,
-    GELU: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    """LayerNorm(x) W^T + b for STRIPS times BN rows from `row` on; x comes multiplied by gamma.
-
-    One stream: x stays in registers. The first strip is on its way before the wait for the launch that writes
-    x and is multiplied last, so that the others follow it without a gap.
-    """
-    weight, scales, sums, shift = linear
-    DTYPE: tl.constexpr = x.dtype.element_ty
-    first = row + tl.arange(0, BN)
-    first_constants = load_constants(linear, first, ROWS, BITS)
-    if BATCH == 1:
-        first_strip = load_strip(weight, scales, first, ROWS, K, BITS, BK)
-        rows = first + BN
-        constants = load_constants(linear, rows, ROWS, BITS)
-        wait_for_inputs(PDL)
-        inputs = load_strip_inputs(x, K, BITS, BK)
-        mean, rstd = load_moments(moments, eps, K, PARTS, 1)
-        for _ in tl.range(1, STRIPS, num_stages=STAGES):
-            strip = load_strip(weight, scales, rows, ROWS, K, BITS, BK)
-            next_constants = load_constants(linear, rows + BN, ROWS, BITS)
-            total = multiply_strip(strip, inputs, rows, DTYPE, K, BITS, BK)
-            finish_rows(out, total, rows, constants, mean, rstd, ROWS, 1, GELU)
-            constants = next_constants
-            rows += BN
-        total = multiply_strip(first_strip, inputs, first, DTYPE, K, BITS, BK)
-        finish_rows(out, total, first, first_constants, mean, rstd, ROWS, 1, GELU)
-    else:
-        wait_for_inputs(PDL)
-        total = multiply_rows(weight, scales, first, x, ROWS, K, BITS, BATCH, BK, STAGES)
-        mean, rstd = load_moments(moments, eps, K, PARTS, BATCH)
-        weight_sum, constant, row_scales = first_constants
-        unscaled = weight_sum, constant, tl.full((BN, 1), 1.0, tl.float32)
-        finish_rows(out, total, first, unscaled, mean, rstd, ROWS, BATCH, GELU)
-
-
-@triton.jit
-def load_moments(moments, eps, K: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr):
-    """Mean and 1 / standard deviation of x over its K elements: numbers, or [1, 16] for a batch."""
-    sum_x, sum_xx = moments
-    mean = add_parts(sum_x, PARTS, BATCH) / K
-    rstd = tl.rsqrt(add_parts(sum_xx, PARTS, BATCH) / K - mean * mean + eps)
-    if BATCH == 1:
-        return mean, rstd
-    else:  # noqa: RET505
-        return mean[None, :], rstd[None, :]
-
-
-@triton.jit
-def add_parts(parts, PARTS: tl.constexpr, BATCH: tl.constexpr):
-    """Sums of the partial sums [B, PARTS] of every stream: a number, or [16] for a batch."""
-    part = tl.arange(0, triton.next_power_of_2(PARTS))
-    if BATCH == 1:
-        return tl.sum(tl.load(parts + part, mask=part < PARTS, other=0.0), 0)
-    else:  # noqa: RET505
-        stream = tl.arange(0, 16)
-        mask = (part < PARTS)[:, None] & (stream < BATCH)[None, :]
-        return tl.sum(tl.load(parts + stream[None, :] * PARTS + part[:, None], mask=mask, other=0.0), 0)
+    return tl.sum(total, 1)[:, None] if BATCH == 1 else total
