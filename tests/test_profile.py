@@ -12,8 +12,10 @@ from sinkbench.kernel_parts import DOUBTFUL, attribute
 from sinkbench.measurements import load_schema
 from sinkbench.models import random_model
 from sinkbench.profile_readings import profiles
+from sinkbench.readings import matching, usable
 from sinkbench.records import stamp
 from sinkbench.store import read_table, write_table
+from sinkbench.tables import load
 from sinkbench.trace import read_launches, shared_times
 from sinkbench.weight_shapes import WeightShapes
 from synthetic import SCHEMA
@@ -191,12 +193,12 @@ def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path,
 
 
 def plan(stamps: dict, speed: dict) -> dict:
-    runs = {"m.eager": {"method": "m", "engine": "eager", "batch": 1, "tpot_against": []}}
+    run = {"family": "streaming", "method": "m", "engine": "eager", "batch": 1, "tpot_against": []}
     stamps = {"quality": {}, "speed": speed, "profile": stamps}
     return {
         "study": "s",
         "methods": {"m": method(4)},
-        "runs": runs,
+        "runs": {"m.eager": run},
         "stamps": stamps,
         "statistics": STATISTICS,
     }
@@ -241,6 +243,18 @@ def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypat
     both = aggregated(tmp_path, {"m.eager": one}, (("m.eager", one),))
     for frame, metric in ((alone, "part_ms"), (both, "tpot_ms")):
         assert frame[["metric", "status"]].values.tolist() == [[metric, notes["status"]]]
+
+
+def test_times_stand_where_only_the_profile_failed():
+    frame = synthetic.measurements()
+    run = {"method": "streaming-4+508", "engine": "eager", "batch": 1}
+    own = (frame["method"] == run["method"]) & (frame["engine"] == "eager") & (frame["metric"] == "part_ms")
+    failed = frame[own].head(1).assign(value=None, status="unavailable: no profiler")
+    frame = pd.concat([frame[~own], failed], ignore_index=True)
+    assert len(matching(usable(frame), metric="tpot_ms", **run)) == len(synthetic.POSITIONS)
+    assert matching(usable(frame), metric="part_ms", **run).empty
+    rows = matching(load("ladder").build(frame, {}), Method=run["method"], Engine="eager")
+    assert rows["Status"].to_list() == [""]
 
 
 def test_an_engine_cannot_name_a_part_that_does_not_exist(monkeypatch):
