@@ -253,8 +253,7 @@ def test_times_stand_where_only_the_profile_failed():
     frame = pd.concat([frame[~own], failed], ignore_index=True)
     assert len(matching(usable(frame), metric="tpot_ms", **run)) == len(synthetic.POSITIONS)
     assert matching(usable(frame), metric="part_ms", **run).empty
-    rows = matching(load("ladder").build(frame, {}), Method=run["method"], Engine="eager")
-    assert rows["Status"].to_list() == [""]
+    assert "Status" not in load("ladder").build(frame, {})  # nothing is said against any time
 
 
 def test_an_engine_cannot_name_a_part_that_does_not_exist(monkeypatch):
@@ -288,11 +287,9 @@ def test_metrics_of_a_profile_are_in_the_schema():
     assert {"part_ms", "launches_per_step"} <= set(load_schema(SCHEMA)["metrics"])
 
 
-def test_a_study_that_profiles_has_a_job_for_each_run(tmp_path):
+def test_a_study_profiles_the_runs_that_it_names(tmp_path):
     checkout = Checkout(tmp_path)
     config = checkout.config() | {"measure": ["profile"], "tables": ["profile"], "figures": ["profile"]}
     checkout.write_config(config)
     jobs = {job for job in checkout.planned() if job.startswith("profile")}
-    assert jobs == {
-        f"profile {run}" for run in ("dense.stock", "recompute-4+124.fresh", "streaming-4+124.eager")
-    }
+    assert jobs == {"profile streaming-4+124.eager"}  # the other entries say profile: false

@@ -39,7 +39,7 @@ class Method:
         return policies.build(self.policy, self.options)
 
     def is_listed_again_by(self, other: "Method") -> bool:
-        """Whether `other` is this method in an entry of another family, which need not repeat the baseline."""
+        """Whether `other` is this method in another entry, which need not repeat the baseline."""
         against = other.perplexity_against or self.perplexity_against
         return replace(other, family=self.family, perplexity_against=against) == self
 
