@@ -40,6 +40,13 @@ def build(word: str, settings: dict):
     return policy(**settings)
 
 
+def require_at_least(policy, **least: int) -> None:
+    """Shared check: settings of `policy` that may not be less than so much."""
+    for name, smallest in least.items():
+        if getattr(policy, name) < smallest:
+            raise UserError(f"with.{name}: {getattr(policy, name)} is not at least {smallest}")
+
+
 def require_budget(budget: int, sinks: int) -> None:
     """Shared check: a cache must hold more than its sinks."""
     for name, value, least in (("budget", budget, 1), ("sinks", sinks, 0)):

@@ -1,0 +1,39 @@
+"""Refresh by prefill: every R tokens the recent keys are computed again from a short text of their own.
+
+Before the token at r = R, 2R, ... (past the budget) one causal pass reads the first S and the last H tokens,
+r - H .. r - 1, as one text, and the cache keeps its sinks and the last W keys of it; then streaming goes on.
+What it drops is what streaming's recent keys still know of tokens that have left the cache. H = W with R = 1
+is recompute(S, W), and R past the text's end is streaming. Cost: a pass over S + H tokens every R steps.
+"""
+
+from dataclasses import dataclass
+
+from sinkbench.policies import require_at_least, streaming
+
+
+@dataclass(frozen=True)
+class Policy(streaming.Policy):
+    """budget, sinks: as in streaming; every: R; lookback: H, at least W = budget - sinks.
+
+    The store between refreshes is token ids: every resident key counts in the budget.
+    """
+
+    every: int
+    lookback: int
+
+    cache = "refreshed"
+    observed = 0  # no refresh asks for the keys or queries of the past
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_at_least(self, every=1, lookback=self.budget - self.sinks)
+
+    @property
+    def label(self) -> str:
+        return f"{super().label}-r{self.every}-h{self.lookback}"
+
+    def nll_at(self, scorer, document, positions):
+        return scorer.refreshed(document[: max(positions) + 2], self)[list(positions)]
+
+    def resident(self, past) -> dict:
+        return past.forward_again()
