@@ -138,11 +138,9 @@ def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
     """Fill `keys` and `values` with the chunk's; return its widened queries and its unrotated keys."""
     query, key, value = project(layer, hidden)
     dim = own[0].shape[-1]
-    turned = rotate(key[..., :dim], *own)
-    keys.copy_(torch.cat((turned, torch.zeros_like(turned), key[..., dim:]), dim=-1))
+    keys.copy_(widen_recent(rotate_head(key, own), dim))
     values.copy_(value)
-    both = rotate(query[..., :dim], *own), rotate(query[..., :dim], *capped)
-    return torch.cat((*both, query[..., dim:]), dim=-1), key
+    return widen_queries(query, own, capped), key
 
 
 def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,6 +149,17 @@ def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor)
     keys.copy_(rotate_head(key, own))
     values.copy_(value)
     return rotate_head(query, own), key
+
+
+def widen_queries(x: Tensor, own, capped) -> Tensor:
+    """[rotated at t | rotated at min(t, budget) | rest]."""
+    dim = own[0].shape[-1]
+    return torch.cat((rotate(x[..., :dim], *own), rotate(x[..., :dim], *capped), x[..., dim:]), dim=-1)
+
+
+def widen_recent(turned: Tensor, dim: int) -> Tensor:
+    """[rotated at j | 0 | rest], of keys whose `dim` rotary dimensions are rotated already."""
+    return torch.cat((turned[..., :dim], torch.zeros_like(turned[..., :dim]), turned[..., dim:]), dim=-1)
 
 
 def widen_sinks(x: Tensor, own) -> Tensor:
