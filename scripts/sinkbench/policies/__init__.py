@@ -37,6 +37,8 @@ def build(word: str, settings: dict):
     for name, value in settings.items():
         if taken[name].type is int and type(value) is not int:
             raise UserError(f"with.{name}: {value!r} is not a whole number")
+        if taken[name].type is bool and type(value) is not bool:
+            raise UserError(f"with.{name}: {value!r} is not true or false")
     return policy(**settings)
 
 
