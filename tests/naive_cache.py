@@ -26,7 +26,9 @@ class NaiveCache:
         for index, layer in enumerate(self.model.gpt_neox.layers):
             self.made[index].append(list(torch.stack(project(layer, hidden))[:, :, 0]))
             heads = range(len(self.held[index]))
-            hidden = combine(layer, hidden, torch.stack([self._attend(index, h, now) for h in heads])[:, None])
+            hidden = combine(
+                layer, hidden, torch.stack([self._attend(index, h, now) for h in heads])[:, None]
+            )
         for held in (held for layer in self.held for held in layer if now >= self.sinks):
             held.append(now)
             if len(held) > self.most:
@@ -55,7 +57,7 @@ def naive_nll(model, ids: torch.Tensor, policy) -> torch.Tensor:
     """NLLs of tokens 1 .. T-1 under a refreshed or lazily pruned cache."""
     recent = policy.budget - policy.sinks
     cache = NaiveCache(model, policy.sinks, float("inf") if policy.cache == "pruned" else recent)
-    losses, work = [], {"lazy": prune, "reprefill": prefill_again, "select": select}
+    losses, work = [], {"lazy": prune, "reprefill": prefill_again, "select": select, "copy": copy}
     for t in range(len(ids) - 1):
         if t % policy.every == 0 and t > policy.budget:
             work[type(policy).__module__.split(".")[-1]](cache, policy, ids, t)
@@ -84,12 +86,29 @@ def select(cache: NaiveCache, policy, ids, t: int) -> None:
     near = policy.budget - policy.sinks - policy.chosen
     store = list(range(max(policy.sinks, t - policy.lookback), t))
     for index, layer in enumerate(cache.held):
-        scores = [_pooled(_attention(cache, policy, index, head, store, t), policy) for head in range(len(layer))]
+        scores = [
+            _pooled(_attention(cache, policy, index, head, store, t), policy) for head in range(len(layer))
+        ]
         if policy.shared:
             scores = [torch.stack(scores).mean(0)] * len(layer)
         for held, score in zip(layer, scores, strict=True):
             best = score[: len(store) - near].argsort(descending=True)[: policy.chosen]
             held[:] = [*store[len(store) - near :], *sorted(store[i] for i in best)]
+
+
+def copy(cache: NaiveCache, policy, ids, t: int) -> None:
+    near = policy.budget - policy.sinks - policy.chosen
+    store, text = list(range(max(policy.sinks, t - policy.lookback), t)), ids.tolist()
+    worth = dict.fromkeys(store, 0)
+    for end, back in ((end, back) for end in store for back in range(policy.back) if end < t - 1 - back):
+        length = 0
+        while length < 6 and end - length >= store[0] and text[end - length] == text[t - 1 - back - length]:
+            length += 1
+        for after in range(end + 1, min(t, end + 1 + policy.span)):
+            worth[after] = max(worth[after], length if length >= policy.least else 0)
+    best = sorted(store[: len(store) - near], key=lambda j: (worth[j], j))[-policy.chosen :]
+    for held in (held for layer in cache.held for held in layer):
+        held[:] = [*store[len(store) - near :], *sorted(best)]
 
 
 def _attention(cache: NaiveCache, policy, index: int, head: int, store: list[int], t: int) -> torch.Tensor:

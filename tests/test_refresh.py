@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_cache import naive_nll
-from sinkbench import engines
+from sinkbench.engines.eager import Engine as Eager
 from sinkbench.errors import UserError
 from sinkbench.policies import build
 from sinkbench.scorer import Scorer
+from sinkbench.static_engine import StaticEngine
 from sinkbench.visibility import Visibility
 from test_equivalence import VOCABULARY, model_and_text, shapes
 from test_known_answers import decode
@@ -34,8 +35,11 @@ VARIANTS = {
     "select-1": ("select", {"every": 1, "lookback": 20, "chosen": 4, "observed": 1, "pool": 1}),
     "select-3": ("select", {"every": 3, "lookback": WINDOW, "chosen": 9, "observed": 10, "pool": 5}),
     "select-6": ("select", {"every": 6, "lookback": NEVER, "chosen": 5, "observed": 4, "pool": 3}),
+    "copy-1": ("copy", {"every": 1, "lookback": NEVER, "chosen": 6, "least": 1, "span": 2, "back": 1}),
+    "copy-4": ("copy", {"every": 4, "lookback": 25, "chosen": 5, "span": 6}),
     "select-14": ("select", {"every": 14, "lookback": 30, "chosen": 5, "observed": 3, "shared": True}),
 }
+ENGINES = {"pruned": [Eager], "refreshed": [Eager, StaticEngine], "observed": [Eager, StaticEngine]}
 variants = pytest.mark.parametrize("name", VARIANTS)
 
 
@@ -50,7 +54,9 @@ def model_text():
         "initializer_range": 0.4,
         "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5},
     }
-    return model_and_text(shape, 3, LENGTH)
+    model, ids = model_and_text(shape, 3, LENGTH)
+    ids[40:52] = ids[14:26]  # something to copy, from the window and from before it
+    return model, ids
 
 
 def score(model, ids, chosen, chunk_tokens: int = 7) -> torch.Tensor:
@@ -78,8 +84,8 @@ def test_the_engine_decodes_what_is_scored(model_text, name, sinks):
     chosen = policy(word, sinks, **options)
     exact = score(model, ids, chosen)
     for start in (1, 3, 12, 24, 41, LENGTH - 1):
-        engine = engines.build("eager", model, chosen, Scorer(model, 9))
-        agree(decode(engine, ids, start), exact[start - 1 :])
+        for build_engine in ENGINES[chosen.cache]:
+            agree(decode(build_engine(model, chosen, Scorer(model, 9)), ids, start), exact[start - 1 :])
 
 
 @variants
@@ -97,6 +103,8 @@ def test_chunks_do_not_matter(model_text, name):
         ("reprefill", {"every": NEVER, "lookback": 20}),
         ("select", {"every": NEVER, "lookback": 20, "chosen": 5}),
         ("select", {"every": 3, "lookback": 20, "chosen": 0}),
+        ("copy", {"every": NEVER, "lookback": 20, "chosen": 5}),
+        ("copy", {"every": 3, "lookback": 20, "chosen": 0}),
     ],
 )
 def test_limits_that_are_streaming(model_text, word, options, sinks):
@@ -117,7 +125,11 @@ def test_reprefill_before_every_token_is_recompute(shape, seed, sinks, recent):
 def test_a_refresh_from_the_window_alone_starts_a_text_of_its_own(model_text, every):
     """With H = W a segment is streaming over [sinks | window | segment] as if nothing else had been."""
     model, ids = model_text
-    chosen, scorer, budget = policy("reprefill", 4, every=every, lookback=WINDOW), Scorer(model, 50), 4 + WINDOW
+    chosen, scorer, budget = (
+        policy("reprefill", 4, every=every, lookback=WINDOW),
+        Scorer(model, 50),
+        4 + WINDOW,
+    )
     found = score(model, ids, chosen)
     for start in range(every * (1 + budget // every), LENGTH - 1 - every, every):
         alone = torch.cat((ids[:4], ids[start - WINDOW : start + every + 1]))
@@ -141,6 +153,14 @@ def test_a_refresh_changes_something(model_text, name):
     assert float(apart.abs().max()) > 0.01
 
 
+def test_where_nothing_repeats_copy_is_streaming(model_text):
+    """The tokens that stay are those of the window, whatever their order; every > w + 1 would drop chosen ones."""
+    model, _ = model_text
+    ids = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))[:40]
+    chosen = policy("copy", 4, every=1, lookback=30, chosen=5)
+    agree(score(model, ids, chosen), score(model, ids, policy("streaming", 4)))
+
+
 def test_between_prunes_a_lazy_cache_is_dense_until_the_first(model_text):
     model, ids = model_text
     chosen = policy("lazy", 4, every=NEVER)
@@ -162,7 +182,12 @@ def test_keys_of_a_lazy_cache_are_counted(every, most):
         ("select", {"every": 4, "lookback": 20, "chosen": 10}, "with.chosen: 10 leaves no recent tokens"),
         ("select", {"every": 4, "lookback": 20, "chosen": 2, "pool": 4}, "with.pool: 4 is even"),
         ("select", {"every": 4, "lookback": 20, "chosen": 2, "observed": 11}, "with.observed: 11 is more"),
-        ("select", {"every": 4, "lookback": 20, "chosen": 2, "shared": 1}, "with.shared: 1 is not true or false"),
+        ("copy", {"every": 4, "lookback": 20, "chosen": 2, "least": 7}, "with.least: 7 is more than 6"),
+        (
+            "select",
+            {"every": 4, "lookback": 20, "chosen": 2, "shared": 1},
+            "with.shared: 1 is not true or false",
+        ),
     ],
 )
 def test_bad_settings_are_one_line(word, options, said):

@@ -26,19 +26,25 @@ def next_refresh(position: int, every: int, budget: int) -> int:
     return -(-max(position, budget + 1) // every) * every
 
 
+def last_of(x: Tensor, count: int) -> Tensor:
+    """The last `count` tokens of [heads, tokens, dim], or all if there are fewer; none for 0."""
+    return x[:, max(0, x.shape[1] - count) :]
+
+
 class Past:
     """What refreshes may look back on: the last `lookback` tokens before the next one to be read.
 
     Args:
         model: a GPT-NeoX for causal language modelling.
         policy: with budget, sinks, every, lookback and observed, and a method `resident(past)` that gives,
-            by layer, the keys and values [heads, W, dim] of the new ring, first to leave first.
+            by layer, the keys and values [heads, W, dim] of the new ring, first to leave first. `observed`
+            is how many queries to keep beside the keys; None: not even keys.
 
     Attributes:
         ids: the text's sinks, then its last `lookback` tokens.
         position: stream index of the next token to be read.
         keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
-            queries) widened as in `parallel`. Kept, as the queries are, only if policy.observed is not 0.
+            queries) widened as in `parallel`.
         queries: by layer, of the last `policy.observed` tokens.
         sinks: by layer, the widened keys of the sinks.
     """
@@ -52,7 +58,9 @@ class Past:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
         if self.is_due(self.position):
             self.refresh(stream)
-        return min(most, next_refresh(self.position + 1, self.policy.every, self.policy.budget) - self.position)
+        return min(
+            most, next_refresh(self.position + 1, self.policy.every, self.policy.budget) - self.position
+        )
 
     def is_due(self, position: int) -> bool:
         """Whether a refresh falls before the token at `position`."""
@@ -67,7 +75,7 @@ class Past:
 
     def absorb(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
         """Keep what a layer made of the tokens from `start` on, [heads, tokens, dim]; of sinks no keys."""
-        if not self.policy.observed:
+        if self.policy.observed is None:
             return
         past_sinks, kept = slice(max(0, self.policy.sinks - start), None), self.policy.lookback
         news = {
@@ -78,7 +86,7 @@ class Past:
         for name, (new, most) in news.items():
             held = getattr(self, name)
             old = [held[layer]] if layer in held else []
-            held[layer] = torch.cat((*old, new), 1)[:, -most:]
+            held[layer] = last_of(torch.cat((*old, new), 1), most)
 
     def refresh(self, stream: ChunkStream) -> None:
         """Rewrite the recent keys and values that `stream` carries."""

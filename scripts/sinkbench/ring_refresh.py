@@ -1,8 +1,9 @@
 """Refreshes between the steps of an engine that decodes a ring: read the ring, choose, write it again in place.
 
 The hook of an engine is one line, `refresh.before(tokens)` ahead of each step. It does nothing between two
-refreshes, touches no address and no position, and so leaves a captured graph or a compiled step valid. A
-policy that observes queries also needs each step to write them to `RingBuffers.queries`.
+refreshes, moves no buffer and no position, and so leaves a captured graph or a compiled step valid. That is
+all that the cache form `refreshed` asks of an engine; `observed` also asks of each step to write its query to
+`RingBuffers.queries`.
 """
 
 import torch
@@ -11,6 +12,25 @@ from torch import Tensor
 from sinkbench.parallel import ChunkStream, widen_queries, widen_recent, widen_sinks
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
+
+FORMS = ("refreshed", "observed")
+
+
+def take_over(scorer, policy, prompt: Tensor, buffers: RingBuffers) -> "tuple[Tensor, RingRefresh | None]":
+    """Read `prompt` [T] into `buffers`: the last hidden state [1, hidden] and the refreshes, if there are any."""
+    if policy.cache in FORMS:
+        chunks, hidden = scorer.prefill_refreshed(prompt, policy)
+        refresh = RingRefresh(chunks, buffers)
+    else:
+        chunks, hidden = scorer.prefill(prompt, buffers.visibility)
+        refresh = None
+    buffers.load(chunks)
+    return hidden, refresh
+
+
+def observed_queries(policy) -> int:
+    """Queries that a ring keeps for the policy's refreshes."""
+    return policy.observed if policy.cache == "observed" else 0
 
 
 class RingRefresh:
@@ -49,16 +69,17 @@ class RingRefresh:
             self.past.read(torch.cat(self.unread))
             self.unread = []
         tokens = torch.arange(max(start, policy.sinks), self.past.position, device=self.buffers.keys.device)
-        if policy.observed and len(tokens):
+        if policy.observed is not None and len(tokens):
             self._absorb(tokens)
 
     def _absorb(self, tokens: Tensor) -> None:
         """Keys, values and queries of `tokens` past the sinks, in the form that the past keeps."""
         observed, slots = self.past.policy.observed, self.buffers.slot(tokens)
-        last = tokens[-observed:]
+        last = tokens[max(0, len(tokens) - observed) :]
+        asked = last % max(1, observed)
         tables = [self.buffers.rotary.at(index) for index in (last, last.clamp(max=self.past.policy.budget))]
         for layer in self.stream.carried:
-            queries = self.buffers.queries[layer, 0][:, last % observed]
+            queries = self.buffers.queries[layer, 0][:, asked]
             keys, values = self.buffers.keys[layer, 0][:, slots], self.buffers.values[layer, 0][:, slots]
             if self.past.policy.sinks:
                 queries, keys = widen_queries(queries, *tables), widen_recent(keys, self.buffers.rotary.dim)

@@ -7,9 +7,9 @@ from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
 from sinkbench.pruned import PrunedBuffers
 from sinkbench.ring import RingBuffers, RingStream, ring_visibility
-from sinkbench.ring_refresh import RingRefresh
+from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
 
-CACHES = ("ring", "growing", "pruned", "refreshed")
+CACHES = ("ring", "growing", "pruned", "refreshed", "observed")
 
 
 class Engine:
@@ -22,14 +22,9 @@ class Engine:
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, room: int) -> Tensor:
         visibility = ring_visibility(self.policy, prompts.shape[1] + room)
-        if self.policy.cache == "refreshed":
-            buffers = RingBuffers(self.model, visibility, observed=self.policy.observed)
-            chunks, hidden = self.scorer.prefill_refreshed(prompts[0], self.policy)
-            self.refresh = RingRefresh(chunks, buffers)
-        else:
-            buffers = (PrunedBuffers if self.policy.cache == "pruned" else RingBuffers)(self.model, visibility)
-            chunks, hidden = self.scorer.prefill(prompts[0], visibility)
-        buffers.load(chunks)
+        kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
+        buffers = kind(self.model, visibility, observed=observed_queries(self.policy))
+        hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], buffers)
         self.ring = RingStream(self.model, buffers)
         return logits(self.model, hidden)
 

@@ -22,7 +22,7 @@ class Policy(streaming.Policy):
     lookback: int
 
     cache = "refreshed"
-    observed = 0  # no refresh asks for the keys or queries of the past
+    observed = None  # no refresh asks for keys or queries of the past
 
     def __post_init__(self):
         super().__post_init__()

@@ -38,7 +38,7 @@ class Policy(streaming.Policy):
     pool: int = 7
     shared: bool = False
 
-    cache = "refreshed"
+    cache = "observed"
 
     def __post_init__(self):
         super().__post_init__()
