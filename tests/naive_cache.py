@@ -36,7 +36,7 @@ class NaiveCache:
         return logits(self.model, self.model.gpt_neox.final_layer_norm(hidden))[0]
 
     def weights(self, index: int, head: int, asker: int, others: list[int]) -> torch.Tensor:
-        """Softmax weights of token `asker` over `others`; a sink is as far as its position inside the cache."""
+        """Softmax weights of token `asker` over `others`; a sink is met from the place inside the cache."""
         scores = []
         for other in others:
             query = self._turned(index, 0, asker, asker if other >= self.sinks else self.stood[asker])[head]

@@ -1,4 +1,4 @@
-"""Refreshed and lazily pruned caches: their limits, their definitions, and that engines decode what is scored."""
+"""Refreshed and lazily pruned caches: limits, definitions, and that engines decode what is scored."""
 
 import pytest
 import torch
@@ -154,7 +154,7 @@ def test_a_refresh_changes_something(model_text, name):
 
 
 def test_where_nothing_repeats_copy_is_streaming(model_text):
-    """The tokens that stay are those of the window, whatever their order; every > w + 1 would drop chosen ones."""
+    """The tokens that stay are those of the window, in another order."""
     model, _ = model_text
     ids = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))[:40]
     chosen = policy("copy", 4, every=1, lookback=30, chosen=5)
@@ -179,7 +179,7 @@ def test_keys_of_a_lazy_cache_are_counted(every, most):
     [
         ("lazy", {"every": 0}, "with.every: 0 is not at least 1"),
         ("reprefill", {"every": 4, "lookback": 9}, "with.lookback: 9 is not at least 10"),
-        ("select", {"every": 4, "lookback": 20, "chosen": 10}, "with.chosen: 10 leaves no recent tokens"),
+        ("select", {"every": 4, "lookback": 20, "chosen": 10}, "with.chosen: 10 leaves nothing"),
         ("select", {"every": 4, "lookback": 20, "chosen": 2, "pool": 4}, "with.pool: 4 is even"),
         ("select", {"every": 4, "lookback": 20, "chosen": 2, "observed": 11}, "with.observed: 11 is more"),
         ("copy", {"every": 4, "lookback": 20, "chosen": 2, "least": 7}, "with.least: 7 is more than 6"),

@@ -74,7 +74,7 @@ class Past:
         self.position += len(ids)
 
     def absorb(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Keep what a layer made of the tokens from `start` on, [heads, tokens, dim]; of sinks no keys."""
+        """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
         if self.policy.observed is None:
             return
         past_sinks, kept = slice(max(0, self.policy.sinks - start), None), self.policy.lookback
@@ -114,7 +114,7 @@ class Past:
         return avg_pool1d(mean, pool, stride=1, padding=pool // 2, count_include_pad=False)
 
     def recent_and(self, layer: int, near: int, chosen: Tensor) -> Tensor:
-        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in their order."""
+        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in order."""
         tokens = self.keys[layer].shape[1]
         recent = torch.arange(tokens - near, tokens, device=chosen.device)
         return torch.cat((recent.expand(len(chosen), -1), chosen.sort(-1).values), -1)

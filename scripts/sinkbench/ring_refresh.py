@@ -1,4 +1,4 @@
-"""Refreshes between the steps of an engine that decodes a ring: read the ring, choose, write it again in place.
+"""Refreshes between the steps of an engine that decodes a ring: read it, choose, write it again in place.
 
 The hook of an engine is one line, `refresh.before(tokens)` ahead of each step. It does nothing between two
 refreshes, moves no buffer and no position, and so leaves a captured graph or a compiled step valid. That is
@@ -17,7 +17,7 @@ FORMS = ("refreshed", "observed")
 
 
 def take_over(scorer, policy, prompt: Tensor, buffers: RingBuffers) -> "tuple[Tensor, RingRefresh | None]":
-    """Read `prompt` [T] into `buffers`: the last hidden state [1, hidden] and the refreshes, if there are any."""
+    """Read `prompt` [T] into `buffers`: its last hidden state [1, hidden], and the refreshes to come."""
     if policy.cache in FORMS:
         chunks, hidden = scorer.prefill_refreshed(prompt, policy)
         refresh = RingRefresh(chunks, buffers)

@@ -34,7 +34,7 @@ class Scorer:
 
     @torch.inference_mode()
     def refreshed(self, document: Tensor, policy) -> Tensor:
-        """The same with a cache that `policy` refreshes (see `refresh`): a chunk ends where a refresh falls."""
+        """The same with a cache that `policy` refreshes (see `refresh`): no chunk crosses a refresh."""
         return self._nll(self._refreshed(policy), document)
 
     def dense(self, document: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Scorer:
 
     @torch.inference_mode()
     def prefill_refreshed(self, prompt: Tensor, policy) -> tuple[ChunkStream, Tensor]:
-        """The same with a cache that `policy` refreshes; `past` of the stream is what the next refresh needs."""
+        """The same with a cache that `policy` refreshes: the next one needs the stream's `past`."""
         return self._prefill(self._refreshed(policy), prompt)
 
     @torch.inference_mode()
@@ -81,15 +81,15 @@ class Scorer:
     def _nll(self, stream: ChunkStream, document: Tensor) -> Tensor:
         parts, targets = [], document[1:]
         for chunk, hidden in self._read(stream, document[:-1]):
-            start = stream.position - len(chunk)
-            parts.append(token_nll(self.model, hidden, targets[start : start + len(chunk)]))
+            parts.append(token_nll(self.model, hidden, targets[: len(chunk)]))
+            targets = targets[len(chunk) :]
             self.progress(len(chunk))
         return torch.cat(parts)
 
     def _prefill(self, stream: ChunkStream, prompt: Tensor) -> tuple[ChunkStream, Tensor]:
-        for _, hidden in self._read(stream, prompt):  # noqa: B007
-            pass
-        return stream, hidden[-1:]
+        for _, hidden in self._read(stream, prompt):
+            last = hidden[-1:]
+        return stream, last
 
     def _read(self, stream: ChunkStream, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Ids and hidden states [tokens, hidden] of one chunk after another."""

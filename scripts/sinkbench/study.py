@@ -166,7 +166,7 @@ class Study:
         for run in self.runs.values():
             earliest = min(run.positions or self.config["speed"]["positions"])
             policy = run.method.build()
-            if policy.cache == "ring" and policy.budget > earliest:
+            if policy.cache not in ("growing", "fresh") and policy.budget > earliest:
                 raise UserError(
                     f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
                 )

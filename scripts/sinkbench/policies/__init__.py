@@ -4,7 +4,8 @@ Its fields are the keys that the config allows under `with:`; it raises UserErro
 sense together. It stays free of torch, since the workflow reads it while planning, and offers:
 
     label                       what tells two runs of the policy apart, such as "4+2044" ("" if nothing does)
-    cache                       the cache form an engine must have to decode it: growing, ring or fresh
+    cache                       the cache form an engine must have to decode it (engines.CACHES)
+    period                      steps after which its work repeats; a timing covers whole periods
     visibility(length)          who sees whom (visibility.Visibility) in a stream of that many tokens
     positions(length)           indices t whose next token is scored in a document of that many tokens
     nll_at(scorer, document, positions)   the exact NLLs there, float32, nats (scorer.Scorer)

@@ -4,22 +4,23 @@ As in `select`, but the choice needs no attention: token ids alone say where the
 the token at r = R, 2R, ... (past the budget) every place of the store is found where the `least` or more
 tokens that end with one of the last `back` tokens stand already; the `span` tokens after it are worth the
 length of that match, and the k of r - H .. r - w - 1 that are worth most become resident, the latest first
-among equals. So where nothing repeats, the cache is the window of streaming: the gate is in the rule. All layers
-and heads share the choice. It is what induction heads look for (Olsson et al. 2022), and how drafts are looked
-up in the prompt for speculative decoding (Saxena 2023).
+among equals. So where nothing repeats, the cache is the window of streaming: the gate is in the rule. All
+layers and heads share the choice. It is what induction heads look for (Olsson et al. 2022), and how drafts
+are looked up in the prompt for speculative decoding (Saxena 2023).
 """
 
 from dataclasses import dataclass
 
 from sinkbench.errors import UserError
-from sinkbench.policies import require_at_least, streaming
+from sinkbench.policies import require_at_least
+from sinkbench.refreshed_policy import RefreshedPolicy
 
 LONGEST = 6  # tokens of a match beyond which it is worth no more
 
 
 @dataclass(frozen=True)
-class Policy(streaming.Policy):
-    """budget, sinks: as in streaming, chosen keys included; every: R; lookback: H, at least W.
+class Policy(RefreshedPolicy):
+    """A step reads the budget's keys, chosen ones included; the store of H is memory (cache_bytes counts it).
 
     Args:
         chosen: k, of the budget.
@@ -28,11 +29,9 @@ class Policy(streaming.Policy):
         back: last tokens at which a repetition may end.
     """
 
-    every: int
-    lookback: int
     chosen: int
     least: int = 2
-    span: int = 16
+    span: int = 8
     back: int = 4
 
     cache = "refreshed"
@@ -40,24 +39,17 @@ class Policy(streaming.Policy):
 
     def __post_init__(self):
         super().__post_init__()
-        require_at_least(self, every=1, lookback=self.budget - self.sinks, chosen=0, least=1, span=1, back=1)
-        if self.chosen >= self.budget - self.sinks:
-            raise UserError(
-                f"with.chosen: {self.chosen} leaves no recent tokens of budget {self.budget} - sinks {self.sinks}"
-            )
+        require_at_least(self, chosen=0, least=1, span=1, back=1)
+        self.near(self.chosen)
         if self.least > LONGEST:
             raise UserError(f"with.least: {self.least} is more than {LONGEST}")
 
     @property
     def label(self) -> str:
-        split = f"{self.sinks}+{self.budget - self.sinks - self.chosen}+{self.chosen}"
-        return f"{split}-r{self.every}-h{self.lookback}-m{self.least}-s{self.span}-b{self.back}"
-
-    def nll_at(self, scorer, document, positions):
-        return scorer.refreshed(document[: max(positions) + 2], self)[list(positions)]
+        return f"{self.split(self.chosen)}-m{self.least}-s{self.span}-b{self.back}"
 
     def resident(self, past) -> dict:
-        near = self.budget - self.sinks - self.chosen
+        near = self.near(self.chosen)
         worth = self._worth(past.ids[self.sinks :])
         far = worth[: len(worth) - near].argsort(stable=True)[len(worth) - near - self.chosen :]
         return {

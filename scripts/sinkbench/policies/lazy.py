@@ -27,6 +27,10 @@ class Policy(streaming.Policy):
         require_at_least(self, every=1)
 
     @property
+    def period(self) -> int:
+        return self.every
+
+    @property
     def label(self) -> str:
         return f"{super().label}-r{self.every}"
 

@@ -8,32 +8,19 @@ is recompute(S, W), and R past the text's end is streaming. Cost: a pass over S 
 
 from dataclasses import dataclass
 
-from sinkbench.policies import require_at_least, streaming
+from sinkbench.refreshed_policy import RefreshedPolicy
 
 
 @dataclass(frozen=True)
-class Policy(streaming.Policy):
-    """budget, sinks: as in streaming; every: R; lookback: H, at least W = budget - sinks.
-
-    The store between refreshes is token ids: every resident key counts in the budget.
-    """
-
-    every: int
-    lookback: int
+class Policy(RefreshedPolicy):
+    """The store between refreshes is token ids; a step reads the budget's keys."""
 
     cache = "refreshed"
     observed = None  # no refresh asks for keys or queries of the past
 
-    def __post_init__(self):
-        super().__post_init__()
-        require_at_least(self, every=1, lookback=self.budget - self.sinks)
-
     @property
     def label(self) -> str:
         return f"{super().label}-r{self.every}-h{self.lookback}"
-
-    def nll_at(self, scorer, document, positions):
-        return scorer.refreshed(document[: max(positions) + 2], self)[list(positions)]
 
     def resident(self, past) -> dict:
         return past.forward_again()
