@@ -13,7 +13,7 @@ FIXTURES = ROOT / "tests/fixtures"
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
-    # Before anything imports triton (torch.compile does): its own functions are interpreted or compiled for good.
+    # Before anything imports triton, as torch.compile does: its own functions too must be interpreted.
     os.environ["TRITON_INTERPRET"] = "1"
 
 

@@ -1,13 +1,21 @@
 """The fused kernels in Triton's interpreter against float64, and compiled for the cards they must run on."""
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
+from conftest import ROOT
 
 pytest.importorskip("triton")
 
+from sinkbench import quantizations
 from sinkbench.errors import Unavailable
-from sinkbench.fused import step as fused_step
-from sinkbench.fused.step import FusedStep, Tile
+from sinkbench.fused import tiles
+from sinkbench.fused.step import FusedStep
+from sinkbench.fused.tiles import Tile
 from sinkbench.fused.weights import check_supported
 from sinkbench.kernels import MaskedKernel
 from sinkbench.models import random_model
@@ -22,11 +30,14 @@ VOCABULARY = 61
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    """Tiles that do not divide the shapes, and several splits of few keys."""
-    monkeypatch.setattr(fused_step, "TILES", {word: {32: Tile(8, 32, 1)} for word in fused_step.TILES})
-    monkeypatch.setattr(fused_step, "BATCH_TILES", {32: Tile(16, 32, 4)})
-    monkeypatch.setattr(fused_step, "BLOCK_KEYS", 4)
-    monkeypatch.setattr(fused_step, "SPLIT_KEYS", 4)
+    """Tiles that do not divide the shapes, several strips a program, and several splits of few keys."""
+    small = {32: Tile(8, 32, 1, 2, 2), 8: Tile(8, 128, 1, 2, 2), 4: Tile(8, 128, 1, 2, 2)}
+    monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
+    monkeypatch.setattr(
+        tiles, "BATCH_TILES", {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
+    )
+    monkeypatch.setattr(tiles, "BLOCK_KEYS", 4)
+    monkeypatch.setattr(tiles, "SPLIT_KEYS", 4)
 
 
 def model_of(**changes):
@@ -47,27 +58,40 @@ def model_of(**changes):
     return model
 
 
-@pytest.mark.parametrize(
-    ("batch", "sinks", "start", "length"), [(1, 4, 2, 20), (1, 0, 11, 17), (3, 4, 11, 16)]
-)
-def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
-    model, visibility = model_of(), Visibility(sinks, 7)
-    texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
+def check_exact(model, visibility: Visibility, texts: torch.Tensor, start: int) -> None:
+    """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
     scorer = Scorer(model, 16)
     scorer.kernel = MaskedKernel()
-    ring = RingBuffers(model, visibility, batch)
+    ring = RingBuffers(model, visibility, len(texts))
     for row, text in enumerate(texts):
         ring.load(scorer.prefill(text[:start], visibility)[0], row)
     step = FusedStep(model, ring, pdl=False)
     step.begin()
     losses = []
-    for t in range(start, length - 1):
-        step.tokens.copy_(texts[:, t])
+    for token, target in zip(texts[:, start:-1].unbind(1), texts[:, start + 1 :].unbind(1), strict=True):
+        step.tokens.copy_(token)
         step.logits.fill_(float("nan"))
-        losses.append(token_nll_of_logits(step(), texts[:, t + 1]))
+        losses.append(token_nll_of_logits(step(), target))
     exact = Scorer(model.double().cpu(), 16)
     expected = torch.stack([exact.stream(text, visibility)[start:] for text in texts.cpu()])
     torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "sinks", "start", "length"), [(1, 4, 2, 20), (1, 0, 11, 17), (3, 4, 11, 16)]
+)
+def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
+    texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
+    check_exact(model_of(), Visibility(sinks, 7), texts, start)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("word", ["int8", "int8_mlp", "int4", "int4_mlp"])
+def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
+    """Widths of one group and of several; the head's rows are no multiple of a tile's."""
+    shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
+    model = quantizations.apply(word, model_of(initializer_range=0.2, **shape))
+    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +101,14 @@ def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
 def test_models_that_the_kernels_do_not_compute_are_refused_by_name(changes, reason):
     with pytest.raises(Unavailable, match=reason):
         check_supported(model_of(**changes))
+
+
+@pytest.mark.parametrize("capability", ["80", "90"])  # A100 and A800; H100, H200 and H800
+def test_kernels_compile_and_fit_without_a_gpu(capability):
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = str(ROOT / "scripts")
+    command = [sys.executable, str(ROOT / "tests/compile_kernels.py"), capability]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-2000:]
+    shared = [int(found) for found in re.findall(r"shared_bytes=(\d+)", run.stdout)]
+    assert len(shared) == 16 and max(shared) <= 163 * 1024

@@ -1,43 +1,14 @@
 """One decode step in fused kernels: the buffers, and the launches in their order."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from triton import cdiv, next_power_of_2
 
-from sinkbench.fused import kernels
+from sinkbench.fused import kernels, tiles
+from sinkbench.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.fused.weights import FusedLinear, fused_linear
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Work of one program of a matrix kernel: output rows, inputs read at a time, warps.
-
-    stages: tiles on their way at a time (0: the loop is unrolled, and the compiler orders its loads).
-    """
-
-    rows: int
-    inputs: int
-    warps: int
-    stages: int = 0
-
-
-# By kernel and bits per weight, as measured fastest on one NVIDIA H200 at Pythia-2.8b's shape.
-TILES = {
-    "qkv": {4: Tile(4, 2048, 2), 8: Tile(4, 1024, 2), 16: Tile(4, 512, 2), 32: Tile(4, 256, 2)},
-    "up": {4: Tile(4, 2048, 2), 8: Tile(4, 1024, 2), 16: Tile(4, 512, 2), 32: Tile(4, 256, 2)},
-    "out": {4: Tile(4, 4096, 4), 8: Tile(4, 1024, 2), 16: Tile(8, 1024, 4, 3), 32: Tile(4, 512, 4)},
-    "head": {4: Tile(8, 1024, 4), 8: Tile(8, 512, 4), 16: Tile(8, 512, 4), 32: Tile(4, 512, 4)},
-}
-# A batch runs on the matrix units, which want 16 rows.
-BATCH_TILES = {4: Tile(16, 512, 4), 8: Tile(16, 256, 4), 16: Tile(16, 128, 4), 32: Tile(16, 64, 4)}
-BLOCK_KEYS = 32  # keys of a head that a program reads at a time
-SPLIT_KEYS = 128  # keys of a head per program, as long as
-MOST_SPLITS = 32  # is not exceeded
-LEAD = 0.3  # share of the MLP that starts before attention
 
 
 class FusedStep:
@@ -54,8 +25,7 @@ class FusedStep:
     def __init__(self, model, ring: RingBuffers, pdl: bool):
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
-        self.options = {"BATCH": self.batch, "PDL": pdl}
-        self.launch = {"launch_pdl": True} if pdl else {}
+        self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
         self.embedding = model.gpt_neox.embed_in.weight.detach()
         self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
         self.gammas = [_gammas(layer) for layer in model.gpt_neox.layers]
@@ -84,7 +54,8 @@ class FusedStep:
         ring, heads = self.ring, config.num_attention_heads
         self.head_dim, self.slots = config.hidden_size // heads, ring.keys.shape[3]
         sinks = ring.visibility.sinks
-        self.splits = min(next_power_of_2(cdiv(self.slots, SPLIT_KEYS)), MOST_SPLITS)
+        self.splits = splits_of(self.slots - sinks, self.batch)
+        self.share = cdiv(self.slots - sinks, self.splits)
         self.attention = {
             "HEADS": heads,
             "HEAD": self.head_dim,
@@ -93,7 +64,7 @@ class FusedStep:
             "SINKS": sinks,
             "BS": next_power_of_2(max(sinks, 1)),
             "SPLITS": self.splits,
-            "BKEY": BLOCK_KEYS,
+            "BKEY": tiles.BLOCK_KEYS,
         }
 
     def _make_buffers(self, config, device: torch.device, dtype: torch.dtype) -> None:
@@ -111,55 +82,57 @@ class FusedStep:
         self.qkv, self.attended = room(self.batch, 3 * width), room(self.batch, width, of=dtype)
         self.activated = room(self.batch, config.intermediate_size, of=dtype)
         self.logits = room(self.batch, config.vocab_size)
-        self.partial = room(heads, self.splits), room(heads, self.splits), room(heads, self.splits, padded)
-        self.arrivals, self.ready = room(heads, of=torch.int32), room(1, of=torch.int32)
+        totals = room(heads, self.splits, self.head_dim)
+        arrivals = room(heads, of=torch.int32)
+        self.partial = room(heads, self.splits), room(heads, self.splits), totals, arrivals
+        self.ready = room(self.attention["HEADS"], of=torch.int32)
 
     def _embed(self) -> None:
         visibility, rotary = self.ring.visibility, self.ring.rotary
         width = self.residual.shape[1]
         kernels.embed_kernel[(self.batch,)](
-            self.tokens, self.embedding, self.residual, *self.inputs, *self.gammas[0], *self.moments,
+            self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments,
             self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
             D=width, BD=next_power_of_2(width), PARTS=self.parts,
-            ROTARY=rotary.dim, BH=self.attention["BH"], PDL=self.options["PDL"], **self.launch,
+            ROTARY=rotary.dim, BH=self.attention["BH"], PDL=self.options["PDL"],
+            launch_pdl=self.options["launch_pdl"],
         )  # fmt: skip
 
     def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
-        tiles = {"QKV": (qkv, self._tile("qkv", qkv)), "UP": (up, self._tile("up", up))}
-        qkv_programs, up_programs = (cdiv(linear.rows, tile.rows) for linear, tile in tiles.values())
-        programs = qkv_programs + up_programs + len(self.arrivals) * self.splits
-        shapes = {
-            f"{word}_{key}": value for word, pair in tiles.items() for key, value in _shape(*pair).items()
-        }
-        kernels.in_kernel[(programs,)](
-            self.inputs[0], *_operands(qkv), self.qkv, self.ready,
-            self.ring.keys[index], self.ring.values[index], self.state, self.tables, *self.partial,
-            self.arrivals, self.attended, self.slots, self.head_dim**-0.5,
-            self.inputs[1], *_operands(up), self.activated, *self.moments, self.eps,
-            K=up.inputs, **shapes, LEAD=int(LEAD * up_programs), PARTS=self.parts,
-            num_warps=tiles["UP"][1].warps, **self.attention, **self.options, **self.launch,
-        )  # fmt: skip
-
-    def _head(self) -> None:
-        tile = self._tile("head", self.head)
-        kernels.head_kernel[(cdiv(self.head.rows, tile.rows),)](
-            self.inputs[0], *_operands(self.head), *self.moments, self.logits, self.eps, self.position,
-            K=self.head.inputs, **_shape(self.head, tile), PARTS=self.parts, num_warps=tile.warps,
-            **self.options, **self.launch,
+        qkv_tile, up_tile = self._tile("in", qkv), self._tile("in", up)
+        up_programs = cdiv(up.rows, up_tile.all_rows)
+        attending = self.batch * self.attention["HEADS"] * self.splits
+        kernels.in_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
+            self.inputs, self.moments, self.eps, _operands(qkv), self.qkv, self.ready,
+            self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
+            self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
+            int(tiles.LEAD * up_programs),
+            K=up.inputs, PARTS=self.parts, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
+            **self.attention, **self._options(up_tile),
         )  # fmt: skip
 
     def _out(self, dense: FusedLinear, down: FusedLinear, bias: Tensor, gammas: tuple) -> None:
         tile = self._tile("out", down)
         kernels.out_kernel[(cdiv(down.rows, tile.rows),)](
             self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
-            self.residual, *self.inputs, *gammas, *self.moments, self.ready,
-            D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DOWN_BITS=down.bits, PARTS=self.parts,
-            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, num_warps=tile.warps,
-            **self.options, **self.launch,
+            self.residual, self.inputs, gammas, self.moments, self.ready,
+            D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
+            DOWN_BITS=down.bits, HEADS=self.attention["HEADS"], PARTS=self.parts,
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, **self._options(tile),
         )  # fmt: skip
 
-    def _tile(self, word: str, linear: FusedLinear) -> Tile:
-        return TILES[word][linear.bits] if self.batch == 1 else BATCH_TILES[linear.bits]
+    def _head(self) -> None:
+        tile = self._tile("head", self.head)
+        kernels.head_kernel[(cdiv(self.head.rows, tile.all_rows),)](
+            self.inputs[0], _operands(self.head), self.moments, self.logits, self.eps, self.position,
+            K=self.head.inputs, PARTS=self.parts, **_shape(self.head, tile), **self._options(tile),
+        )  # fmt: skip
+
+    def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
+        return tile_of(kernel, linear.bits, self.batch)
+
+    def _options(self, tile: Tile) -> dict:
+        return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}
 
 
 def _layer_linears(layer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
@@ -174,14 +147,16 @@ def _operands(linear: FusedLinear) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return linear.weight, linear.scales, linear.sums, linear.shift
 
 
-def _shape(linear: FusedLinear, tile: Tile) -> dict:
-    return {
+def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
+    values = {
         "ROWS": linear.rows,
         "BITS": linear.bits,
         "BN": tile.rows,
         "BK": tile.inputs,
+        "STRIPS": tile.strips,
         "STAGES": tile.stages,
     }
+    return {prefix + name: value for name, value in values.items()}
 
 
 def _gammas(layer) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,61 @@
+"""How the fused kernels cut their work into programs: measured on one NVIDIA H200 at Pythia-2.8b's shape.
+
+Other cards and shapes compute the same; they may be a little faster with other numbers.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Work of one program of a matrix kernel.
+
+    Args:
+        rows, inputs: of a tile of weights; 4-bit weights need a multiple of 128 inputs.
+        warps: of the program.
+        stages: depth of its pipeline of tiles.
+        strips: as many times `rows` are computed one after another, where rows are read whole.
+        registers: at most, per thread; None leaves it to the compiler.
+    """
+
+    rows: int
+    inputs: int
+    warps: int
+    stages: int = 3
+    strips: int = 1
+    registers: int | None = None
+
+    @property
+    def all_rows(self) -> int:
+        """Rows of a program."""
+        return self.rows * self.strips
+
+
+# By kernel and bits per weight. `in` is query, key, value, and the MLP's first half; `out` the other two.
+TILES = {
+    "in": {4: Tile(8, 512, 1), 8: Tile(4, 512, 1), 16: Tile(2, 512, 1), 32: Tile(2, 256, 1)},
+    "out": {
+        4: Tile(4, 2048, 2),
+        8: Tile(8, 1024, 4, stages=4, registers=168),
+        16: Tile(4, 512, 2, stages=5),
+        32: Tile(4, 512, 4),
+    },
+    "head": {4: Tile(8, 512, 4), 8: Tile(8, 512, 4), 16: Tile(8, 512, 4), 32: Tile(4, 512, 4)},
+}
+# A batch runs on the matrix units, which want 16 rows.
+BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 2), 32: Tile(16, 64, 2)}
+BLOCK_KEYS = 32  # keys of a head that a program reads at a time
+SPLIT_KEYS = 64  # keys of a head per program and stream (of 8 streams at most), as long as
+MOST_SPLITS = 64  # is not exceeded
+LEAD = 0.3  # share of the MLP's programs that start before attention's
+
+
+def tile_of(kernel: str, bits: int, batch: int) -> Tile:
+    """The tile of a kernel whose weights have `bits` bits."""
+    return TILES[kernel][bits] if batch == 1 else BATCH_TILES[bits]
+
+
+def splits_of(slots: int, batch: int) -> int:
+    """Programs per head: a power of two, whose parts the last one adds up."""
+    wanted = -(-slots // (SPLIT_KEYS * min(batch, 8)))
+    return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)

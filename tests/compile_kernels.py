@@ -1,0 +1,90 @@
+"""Compile the fused kernels at Pythia-2.8b's shape for a compute capability, without a GPU.
+
+    PYTHONPATH=scripts python tests/compile_kernels.py 80
+
+A process of its own: where kernels are interpreted (tests/conftest.py) they cannot be compiled. Prints each
+kernel's shared memory in bytes; fails if one does not compile.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+import triton
+import yaml
+from sinkbench import quantizations
+from sinkbench.fused import kernels
+from sinkbench.fused.step import FusedStep
+from sinkbench.models import random_model
+from sinkbench.ring import RingBuffers
+from sinkbench.visibility import Visibility
+from triton._utils import canonicalize_dtype
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCH_OPTIONS = ("num_warps", "maxnreg", "launch_pdl")
+ALIGNED = [["tt.divisibility", 16]]
+
+
+class Recorder:
+    """Stands in for a kernel: keeps what it would have been launched with."""
+
+    def __init__(self, kernel, launches: list):
+        self.kernel, self.launches = kernel, launches
+
+    def __getitem__(self, _):
+        return lambda *arguments, **constants: self.launches.append((self.kernel, arguments, constants))
+
+
+def type_of(argument):
+    if isinstance(argument, tuple):
+        return tuple(map(type_of, argument))
+    if isinstance(argument, torch.Tensor):
+        return "*" + canonicalize_dtype(argument.dtype)
+    return "fp32" if isinstance(argument, float) else "i32"
+
+
+def alignments(argument, path: tuple[int, ...]) -> dict:
+    """What the launcher would find out: pointers to buffers, and multiples of 16, are aligned."""
+    if isinstance(argument, tuple):
+        parts = (alignments(part, (*path, index)) for index, part in enumerate(argument))
+        return {key: value for part in parts for key, value in part.items()}
+    is_aligned = isinstance(argument, torch.Tensor) or (isinstance(argument, int) and argument % 16 == 0)
+    return {path: ALIGNED} if is_aligned else {}
+
+
+def compile_launch(kernel, arguments: tuple, constants: dict, capability: int) -> None:
+    given = {name: constants.pop(name) for name in LAUNCH_OPTIONS if name in constants}
+    options = {name: value for name, value in given.items() if value is not None}
+    names = kernel.arg_names
+    signature = {name: type_of(value) for name, value in zip(names, arguments, strict=False)}
+    signature |= dict.fromkeys(constants, "constexpr")
+    fixed = {(names.index(name),): value for name, value in constants.items()}
+    source = ASTSource(kernel, signature, fixed, alignments(arguments, ()))
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    print(f"{kernel.__name__} shared_bytes={made.metadata.shared}", flush=True)
+
+
+def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
+    """The different launches of a step of one layer, on tensors without memory."""
+    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
+    shape = study["model"]["shape"] | {"num_hidden_layers": 1}
+    with torch.device("meta"):
+        model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
+        model = quantizations.apply(quantization, model)
+        step = FusedStep(model, RingBuffers(model, Visibility(4, 2044), batch), pdl)
+        launches, own = [], {name: value for name, value in vars(kernels).items() if name.endswith("_kernel")}
+        for name, kernel in own.items():
+            setattr(kernels, name, Recorder(kernel, launches))
+        step()
+        for name, kernel in own.items():
+            setattr(kernels, name, kernel)
+    return launches
+
+
+if __name__ == "__main__":
+    capability = int(sys.argv[1])
+    for quantization, batch in (("none", 1), ("none", 16), ("int8_mlp", 1), ("int4", 16)):
+        for launch in launches_of(quantization, batch, pdl=capability >= 90):
+            compile_launch(*launch, capability)
