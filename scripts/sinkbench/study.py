@@ -189,6 +189,7 @@ class Study:
             "dtype": method.dtype or self.model["dtype"],
             "budget": shape.budget if bounded else None,
             "sinks": shape.sinks if bounded else None,
+            "period": policy.period,
         }
 
 
