@@ -14,9 +14,10 @@ TITLE = "Perplexity recovered by refreshes"
 WORDS = ("confidence",)
 CAPTION = (
     "Of the perplexity that streaming loses between its full budget (100 %) and a smaller one (0 %), the "
-    "share that a cache of the smaller budget recovers, of each document; below 0 it loses more. One panel for "
-    "each refresh, by policy and settings, whatever the budget. Every policy holds the same number of tokens "
-    "at a budget. Bars: {confidence} % block bootstrap intervals of the paired difference to streaming."
+    "share that a cache of the smaller budget recovers, of each document; below 0 it loses more. One "
+    "panel for each refresh, by policy and settings, whatever the budget. Every policy holds the same "
+    "number of tokens at a budget. Bars: {confidence} % block bootstrap intervals of the paired "
+    "difference to streaming."
 )
 HEIGHT_INCHES = 2.3
 NAMED = 8  # documents beyond which lines have no names
