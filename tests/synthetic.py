@@ -1,5 +1,6 @@
 """Synthetic measurements with the shape and the effects of a real study."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,13 @@ METHODS = {
     ("streaming", 4, 128): (15.90, 13.2, "streaming-4+508"),
     ("streaming", 4, 64): (18.00, 28.1, "streaming-4+508"),
 }
+# The refresh family: policy, method, period; budget, percent of change against streaming at that budget.
+REFRESHED = {
+    ("select", "select-4+92+32-r4-h508-q1-p7", 4): (128, -6.0),
+    ("select", "select-4+188+64-r4-h508-q1-p7", 4): (256, -1.5),
+    ("reprefill", "reprefill-4+124-r32-h508", 32): (128, 0.4),
+    ("lazy", "lazy-4+108-r32", 32): (112, -0.1),
+}
 PARTS = {
     "mlp": 0.1,
     "attention": 0.2,
@@ -66,12 +74,14 @@ def measurements(
     failed: dict[str, str] | None = None,
     corpora: tuple = ("stdlib",),
     ladder: bool = False,
+    refresh: bool = False,
     busy: tuple = (),
 ) -> pd.DataFrame:
     """A study of the demo's size.
 
     Args:
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
+        refresh: with the perplexities of REFRESHED.
         ladder: with the further engines, number formats and batches of LADDER.
         busy: names of runs whose times were disturbed.
     """
@@ -79,6 +89,8 @@ def measurements(
     for corpus in corpora if quality else ():
         for key in METHODS:
             _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
+    for corpus, key in product(corpora if quality and refresh else (), REFRESHED):
+        _refreshed(recorder, key, corpus, failed)
     for key in METHODS if speed else ():
         _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]], "batch": 1}, failed)
     for key in LADDER if ladder else ():
@@ -126,6 +138,22 @@ def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]
         ends = {"low": change - 0.4, "high": change + 0.5}
         recorder.add(about, "perplexity_change", change, **ends, n=9000, against=against)
     _bins(recorder, key, about, level)
+
+
+def _refreshed(recorder: Recorder, key: tuple, corpus: str, failed: dict[str, str]) -> None:
+    (policy, method, period), (budget, change) = key, REFRESHED[key]
+    about = {**_about(policy, 4, budget), "method": method, "family": "refresh", "corpus": corpus}
+    if method in failed:
+        recorder.add({**about, "status": failed[method]}, "perplexity", None)
+        return
+    around = {"against": f"streaming-4+{124 if policy == 'lazy' else budget - 4}", "n": 9000}
+    for document in (None, *DOCUMENTS):
+        ends = {"low": change - 0.4, "high": change + 0.5, "document": document}
+        recorder.add(about, "perplexity_change", change, **ends, **around)
+    for phase in range(0, period, max(1, period // 8)):
+        value = change * (1 - phase / period)
+        here = {"kind": "phase", "position": phase, "low": value - 1, "high": value + 1}
+        recorder.add(about, "perplexity_change_phase", value, **here, **around)
 
 
 def _bins(recorder: Recorder, key: tuple, about: dict, level: float) -> None:

@@ -13,7 +13,7 @@ STATISTICS = {"block_tokens": 4, "resamples": 100, "confidence": 0.9, "seed": 0,
 
 
 def method(budget: int | None, against: str | None = None) -> dict:
-    shape = {"budget": budget, "sinks": None if budget is None else 0}
+    shape = {"budget": budget, "sinks": None if budget is None else 0, "period": 1 if against is None else 4}
     about = {"family": "baseline", "policy": "p", "dtype": "float32", "quantization": "none"}
     return about | shape | {"perplexity_against": against}
 
@@ -117,6 +117,13 @@ def test_disturbed_repetitions_are_left_out_while_enough_are_clean(tmp_path):
     assert (row["value"], row["high"], row["n"], row["status"]) == (20.0, 20.0, 3, "ok")
     assert only(frame, "step_p99_ms")["value"] == 20.0
     assert only(frame, "peak_memory_bytes")["n"] == 3
+
+
+def test_changes_by_phase_are_those_of_the_positions_of_one_phase(files):
+    """`full` is compared with `sampled`, which scores 9 and 13: phase 1 of a period of 4, and no other."""
+    (row,) = run(files).query("metric == 'perplexity_change_phase' and method == 'full'").to_dict("records")
+    assert (row["kind"], row["position"], row["n"], row["against"]) == ("phase", 1, 2, "sampled")
+    assert row["value"] == pytest.approx(100 * np.expm1(0.1), rel=1e-5)
 
 
 @pytest.mark.parametrize(

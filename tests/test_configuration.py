@@ -106,7 +106,7 @@ MISTAKES = [
     ("runs.REC.with.first_position", 10, "runs[REC].with.first_position: 10 must be at least the budget"),
     ("runs.DEN.with.max_tokens", 1, "runs[DEN].with.max_tokens: 1 is not a whole number"),
     # words that are files
-    ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, recompute"),
+    ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of copy, dense"),
     ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_graph, eager"),
     (
         "runs.WIN.engine",

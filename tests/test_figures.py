@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from render_figure import render
 from sinkbench import catalogue, drawing, figures, policies
 from sinkbench.errors import UserError
+from sinkbench.figures.recovered import recovered
 from sinkbench.labels import _spread
 from sinkbench.readings import NotMeasured
 from sinkbench.store import write_table
@@ -16,13 +17,13 @@ from synthetic import SCHEMA, WORDS
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
-NEEDS |= {"roofline": "speed", "stream": "speed"}
+NEEDS |= {"roofline": "speed", "stream": "speed", "recovered": "quality", "phase": "quality"}
 
 
 def draw(word: str, tmp_path, **options) -> list[bytes]:
     """The figure's files, made as the workflow makes them."""
     source, outputs = tmp_path / "m.parquet", [tmp_path / f"{word}.svg", tmp_path / f"{word}.pdf"]
-    write_table(source, synthetic.measurements(**options), {})
+    write_table(source, synthetic.measurements(**options, refresh=True), {})
     render(source, {"word": word, "title": "Title", "words": WORDS}, outputs)
     return [path.read_bytes() for path in outputs]
 
@@ -46,7 +47,7 @@ def test_a_figure_without_its_numbers_is_refused_in_one_line(word, tmp_path):
 
 @pytest.mark.parametrize("word", figures.available())
 def test_a_failed_run_is_left_out(word):
-    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"})
+    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, refresh=True)
     figure = drawing.draw(figures.load(word), frame, WORDS)
     texts = texts_in(figure)
     assert not any("window 0+64" in text for text in texts) and any("streaming" in text for text in texts)
@@ -119,3 +120,24 @@ def test_other_figures_show_each_method_on_its_fastest_engine_only(word):
 def test_ticks_keep_their_distance_on_a_logarithmic_axis():
     assert drawing._apart([2048, 4096, 8192, 10000, 1000000]) == [2048, 8192, 1000000]
     assert drawing._apart([512]) == [512]
+
+
+def test_what_is_recovered_is_the_share_of_the_gap_at_the_same_budget():
+    rows = recovered(synthetic.measurements(refresh=True)).set_index(["variant", "budget", "document"])
+    select = "select 25 % chosen r4 h508 q1 p7"
+    assert set(rows.index.get_level_values("variant")) == {
+        select,
+        "reprefill r32 h508",
+    }  # no streaming at 112
+    small, full, change = 15.90, 14.05, -0.06
+    expected = 100 * -small * change / (small - full)
+    assert rows.loc[(select, 128, "turtle"), "value"] == pytest.approx(expected)
+    assert (rows["low"] < rows["value"]).all() and (rows["value"] < rows["high"]).all()
+
+
+def test_a_failed_refresh_is_left_out():
+    failed = {"reprefill-4+124-r32-h508": "invalid: NaN"}
+    frame = synthetic.measurements(refresh=True, failed=failed)
+    for word in ("recovered", "phase"):
+        texts = texts_in(drawing.draw(figures.load(word), frame, WORDS))
+        assert any("select" in text for text in texts) and not any("reprefill" in text for text in texts)

@@ -7,9 +7,10 @@ min(t, budget). Widening the rotary part of every head turns both into one ordin
     recent key  [ rotated at j |             0             | unrotated rest ]
     sink key    [       0      |       rotated at s        | unrotated rest ]
 
-The mask is Visibility's rule and the scale stays that of the unwidened head. Between chunks each layer
-carries the widened keys and values of the S sinks and the last W tokens; memory is therefore bounded by
-budget tokens a layer, and budget + chunk tokens once, whatever the text's length.
+(budget: what the cache holds, growth included). The mask is Visibility's rule and the scale stays that of the
+unwidened head. Between chunks each layer carries the widened keys and values of the S sinks and the last W
+tokens; memory is therefore bounded by budget tokens a layer, and budget + chunk tokens once, whatever the
+text's length. A refresh (see `refresh`) rewrites what is carried.
 """
 
 import torch
@@ -27,13 +28,17 @@ class ChunkStream:
         model: a GPT-NeoX for causal language modelling.
         visibility: who sees whom. Dense text of T tokens: Visibility(0, T).
         kernel: see `kernels`.
+        past: what a refresh looks back on (refresh.Past), if anything does.
+        skipped: tokens left out of the text between the sinks and the rest: recent keys are rotated at
+            their true index, while masks and the distance to the sinks count only what is read.
 
     Slots of the key list: S sinks, then W carried tokens, then the chunk. Before W tokens have passed the
     leading carried slots are empty; the mask (or `_used_slots`) hides them.
     """
 
-    def __init__(self, model, visibility: Visibility, kernel):
-        self.visibility, self.kernel = visibility, kernel
+    def __init__(self, model, visibility: Visibility, kernel, past=None, skipped: int = 0):
+        self.visibility, self.kernel, self.past, self.skipped = visibility, kernel, past, skipped
+        self.held = visibility.sinks + visibility.longest
         self.rotary = Rotary(model)
         self.head_dim = model.gpt_neox.layers[0].attention.head_size
         self.heads, self.dtype = model.config.num_attention_heads, model.dtype
@@ -41,27 +46,33 @@ class ChunkStream:
         self.position = 0  # stream index of the next token
         self._masks = {}
 
+    def ahead(self, most: int) -> int:
+        """Tokens, at most `most`, that the next chunk may hold."""
+        return most if self.past is None else self.past.ahead(self, most)
+
     def begin(self, tokens: int, padding: int = 0) -> None:
         """Prepare tables, mask and room for a chunk of `tokens` real tokens and `padding` ones after them."""
         self.start, self.tokens = self.position, tokens
         self.position += tokens
         positions = self.start + torch.arange(tokens + padding, device=self.rotary.frequencies.device)
-        self._own = self.rotary.at(positions)
-        self._capped = self.rotary.at(positions.clamp(max=self.visibility.budget))
+        self._own = self.rotary.at(positions + self.skipped * (positions >= self.visibility.sinks))
+        cached = self.visibility.budget + self.visibility.growth(positions)
+        self._capped = self.rotary.at(positions.minimum(cached))
         self._slots = self._used_slots(len(positions))
         self._mask = self._mask_for(len(positions))
-        self._keys, self._values = self._room(self.visibility.budget + len(positions))
+        self._keys, self._values = self._room(self.held + len(positions))
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
         """Attended heads [heads, tokens, head_dim] of the layer's input [tokens, hidden]."""
-        budget = self.visibility.budget
-        new = self._keys[:, budget:], self._values[:, budget:]
+        new = self._keys[:, self.held :], self._values[:, self.held :]
         widen = widen_heads if self.visibility.sinks else turn_heads
         query, first_keys = self.kernel.prepare(widen)(layer, hidden, self._own, self._capped, *new)
         if index in self.carried:
-            self._keys[:, :budget], self._values[:, :budget] = self.carried[index]
+            self._keys[:, : self.held], self._values[:, : self.held] = self.carried[index]
         else:
             self._fill_first(first_keys)
+        if self.past is not None:
+            self.past.absorb(index, self.start, *(part[:, : self.tokens] for part in (query, *new)))
         self.carried[index] = self._kept(self._keys), self._kept(self._values)
         keys, values = self._keys, self._values
         if self._slots is not None:
@@ -78,7 +89,7 @@ class ChunkStream:
 
     def _used_slots(self, queries: int) -> Tensor | None:
         """Indices of the slots that can be visible, or None for all of them."""
-        sinks, recent = self.visibility.sinks, self.visibility.recent
+        sinks, recent = self.visibility.sinks, self.visibility.longest
         empty = recent - min(recent, max(0, self.start - sinks))
         if self.kernel.fixed_shapes or empty == 0:
             return None
@@ -86,9 +97,10 @@ class ChunkStream:
         return slots[(slots < sinks) | (slots >= sinks + empty)]
 
     def _mask_for(self, queries: int):
-        """The chunk's mask; once the cache is full it no longer depends on the position."""
-        sinks, recent = self.visibility.sinks, self.visibility.recent
-        key = (queries, min(self.start, sinks + recent))
+        """The chunk's mask; once the cache is full it depends on the position's phase between prunes only."""
+        sinks, longest = self.visibility.sinks, self.visibility.longest
+        beyond = max(0, self.start - self.held)
+        key = (queries, self.start - beyond + self.visibility.growth(beyond))
         if key not in self._masks:
             start = torch.tensor(key[1], device=self._own[0].device)
             slots = self._slots
@@ -96,27 +108,28 @@ class ChunkStream:
             def sees(query_slot: Tensor, key_slot: Tensor) -> Tensor:
                 slot = key_slot if slots is None else slots[key_slot]
                 index, is_sink = start + query_slot, slot < sinks
-                other = start - recent + slot - sinks
+                other = start - longest + slot - sinks
+                recent = self.visibility.recent + self.visibility.growth(index)
                 in_window = (other >= sinks) & (index - other <= recent) & (other <= index)
                 return (is_sink & (slot <= index)) | (~is_sink & in_window)
 
-            keys = sinks + recent + queries if slots is None else len(slots)
+            keys = self.held + queries if slots is None else len(slots)
             self._masks = {key: self.kernel.mask(sees, queries, keys, start.device)}
         return self._masks[key]
 
     def _fill_first(self, first_keys: Tensor) -> None:
         """Before the first chunk: its own first tokens as sinks, and an empty window."""
-        sinks, budget = self.visibility.sinks, self.visibility.budget
-        self._keys[:, :budget] = 0
-        self._values[:, :budget] = 0
+        sinks, held = self.visibility.sinks, self.held
+        self._keys[:, :held] = 0
+        self._values[:, :held] = 0
         if sinks:
             table = tuple(part[:sinks] for part in self._own)
             self._keys[:, :sinks] = widen_sinks(first_keys[:, :sinks], table)
-            self._values[:, :sinks] = self._values[:, budget : budget + sinks]
+            self._values[:, :sinks] = self._values[:, held : held + sinks]
 
     def _kept(self, slots: Tensor) -> Tensor:
-        """The sinks and the last W real tokens of [heads, slots, dim]."""
-        sinks, recent = self.visibility.sinks, self.visibility.recent
+        """The sinks and the last real tokens of [heads, slots, dim], as many as a query may see."""
+        sinks, recent = self.visibility.sinks, self.visibility.longest
         last = slots[:, sinks + self.tokens : sinks + self.tokens + recent]
         return torch.cat((slots[:, :sinks], last), 1)
 
@@ -125,11 +138,9 @@ def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
     """Fill `keys` and `values` with the chunk's; return its widened queries and its unrotated keys."""
     query, key, value = project(layer, hidden)
     dim = own[0].shape[-1]
-    turned = rotate(key[..., :dim], *own)
-    keys.copy_(torch.cat((turned, torch.zeros_like(turned), key[..., dim:]), dim=-1))
+    keys.copy_(widen_recent(rotate_head(key, own), dim))
     values.copy_(value)
-    both = rotate(query[..., :dim], *own), rotate(query[..., :dim], *capped)
-    return torch.cat((*both, query[..., dim:]), dim=-1), key
+    return widen_queries(query, own, capped), key
 
 
 def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,6 +149,17 @@ def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor)
     keys.copy_(rotate_head(key, own))
     values.copy_(value)
     return rotate_head(query, own), key
+
+
+def widen_queries(x: Tensor, own, capped) -> Tensor:
+    """[rotated at t | rotated at min(t, budget) | rest]."""
+    dim = own[0].shape[-1]
+    return torch.cat((rotate(x[..., :dim], *own), rotate(x[..., :dim], *capped), x[..., dim:]), dim=-1)
+
+
+def widen_recent(turned: Tensor, dim: int) -> Tensor:
+    """[rotated at j | 0 | rest], of keys whose `dim` rotary dimensions are rotated already."""
+    return torch.cat((turned[..., :dim], torch.zeros_like(turned[..., :dim]), turned[..., dim:]), dim=-1)
 
 
 def widen_sinks(x: Tensor, own) -> Tensor:

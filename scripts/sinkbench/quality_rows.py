@@ -6,6 +6,8 @@ import pandas as pd
 from sinkbench.measurements import Recorder
 from sinkbench.statistics import Bootstrap
 
+PHASES = 16  # at most, of a period
+
 
 def record_quality(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
     """Add the rows of all quality jobs.
@@ -64,16 +66,27 @@ class _Corpus:
     def _change(self, about: dict, nll: pd.Series, baseline: pd.Series, against: str) -> None:
         """Percent change of perplexity over the positions that both score, all documents and each."""
         difference = (nll.astype(float) - baseline.astype(float)).dropna().rename("difference")
-        self._percent(about, difference, against)
+        self._percent(about, "perplexity_change", difference, against)
         for document, part in difference.groupby(level="document", sort=False):
-            self._percent(about, part, against, document=document)
+            self._percent(about, "perplexity_change", part, against, document=document)
+        self._phases(about, difference, against)
 
-    def _percent(self, about: dict, difference: pd.Series, against: str, **where) -> None:
+    def _phases(self, about: dict, difference: pd.Series, against: str) -> None:
+        """The same by the position's place in the period of a policy whose work repeats."""
+        period = self.plan["methods"][about["method"]]["period"]
+        if period > 1:
+            width = -(-period // PHASES)
+            phase = difference.index.get_level_values("position") % period // width * width
+            for start, part in difference.groupby(phase):
+                where = {"kind": "phase", "position": int(start)}
+                self._percent(about, "perplexity_change_phase", part, against, **where)
+
+    def _percent(self, about: dict, metric: str, difference: pd.Series, against: str, **where) -> None:
         if len(difference):
             interval = self.bootstrap.mean(difference.reset_index(), "difference")
             percent = 100 * np.expm1(interval)
             where |= {"against": against, "n": len(difference)}
-            self.recorder.add(about, "perplexity_change", *percent, **where)
+            self.recorder.add(about, metric, *percent, **where)
 
     def _paired_index(self) -> pd.MultiIndex:
         """(document, position) that every valid method scores, but those capped in length."""

@@ -36,32 +36,48 @@ def ring_visibility(policy, length: int) -> Visibility:
 class RingBuffers:
     """The rings of all layers and of `batch` streams that stand at the same position.
 
+    Args:
+        observed: the last queries that are kept for a refresh (see `refresh`); an engine that decodes
+            refreshed caches writes that of token t, not rotated, to slot t mod observed.
+
     Attributes:
         keys, values: [layers, batch, heads, budget + 1, head_dim]; keys as the last step rotated them.
         sink_keys: [layers, batch, heads, sinks, head_dim], not rotated.
+        queries: [layers, batch, heads, observed, head_dim].
         position: stream index of the last token read, -1 when there is none.
     """
 
-    def __init__(self, model, visibility: Visibility, batch: int = 1):
+    def __init__(self, model, visibility: Visibility, batch: int = 1, observed: int = 0):
         config = model.config
         self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
         heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, batch, heads, visibility.budget + 1, head_dim)
+        shape = (config.num_hidden_layers, batch, heads, visibility.sinks + visibility.longest + 1, head_dim)
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros_like(self.keys)
         self.sink_keys = self.keys[..., : visibility.sinks, :].clone()
+        self.queries = self.keys[..., :observed, :].clone()
 
     def nbytes(self) -> int:
-        """Bytes of keys, values and unrotated sink keys."""
-        return self.keys.nbytes + self.values.nbytes + self.sink_keys.nbytes
+        """Bytes of keys, values, unrotated sink keys and kept queries."""
+        return sum(part.nbytes for part in (self.keys, self.values, self.sink_keys, self.queries))
+
+    def slot(self, position):
+        """The slot of the token at `position` past the sinks, an integer or a tensor of them."""
+        sinks = self.visibility.sinks
+        return sinks + (position - sinks) % (self.visibility.recent + 1)
+
+    def advance(self) -> int:
+        """Step to the next token; its slot."""
+        self.position += 1
+        return self.position if self.position < self.visibility.sinks else self.slot(self.position)
 
     def load(self, chunks: ChunkStream, row: int = 0) -> None:
         """Stream `row` takes over where a parallel pass stopped; nothing of what it held before stays."""
         self.position = chunks.position - 1
-        sinks, recent = self.visibility.sinks, self.visibility.recent
-        first = max(sinks, chunks.position - recent)
+        sinks = self.visibility.sinks
+        first = sinks + chunks.position + 1 - self.visibility.keys_at(chunks.position)
         stored = torch.arange(first, max(first, chunks.position))
-        slots = (sinks + (stored - sinks) % (recent + 1)).to(self.keys.device)
+        slots = self.slot(stored).to(self.keys.device)
         turns = self.rotary.at(-torch.arange(sinks, device=self.keys.device))
         for layer, carried in chunks.carried.items():
             self._load_recent(layer, row, carried, slots)
@@ -69,7 +85,7 @@ class RingBuffers:
 
     def _load_recent(self, layer: int, row: int, carried: tuple[Tensor, Tensor], slots: Tensor) -> None:
         """The last tokens into their slots, zeros elsewhere: what a mask hides must still be finite."""
-        source = slice(self.visibility.budget - len(slots), self.visibility.budget)
+        source = slice(carried[0].shape[1] - len(slots), None)
         recent = self._narrow(carried[0][:, source], 0), carried[1][:, source]
         for ring, part in zip((self.keys[layer, row], self.values[layer, row]), recent, strict=True):
             ring.zero_().index_copy_(1, slots, part)
@@ -92,18 +108,16 @@ class RingBuffers:
 class RingStream(Cache):
     """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host."""
 
-    def __init__(self, model, visibility: Visibility):
+    def __init__(self, model, buffers: RingBuffers):
         super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
-        self.buffers, self.visibility = RingBuffers(model, visibility), visibility
+        self.buffers, self.visibility = buffers, buffers.visibility
 
     def begin(self) -> None:
         """Step to the next token: its slot, its rotation and the sinks' rotation."""
-        self.buffers.position += 1
-        sinks, budget = self.visibility.sinks, self.visibility.budget
-        t, ring = self.buffers.position, budget + 1 - sinks
-        self._slot = t if t < sinks else sinks + (t - sinks) % ring
-        self._visible = min(t, budget) + 1
-        turn = t - min(t, budget)
+        self._slot = self.buffers.advance()
+        sinks, t = self.visibility.sinks, self.buffers.position
+        self._visible = self.visibility.keys_at(t)
+        turn = t + 1 - self._visible
         positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.buffers.keys.device)
         self._table = self.buffers.rotary.at(positions)
 
@@ -122,6 +136,8 @@ class RingStream(Cache):
 
         Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
         """
+        if observed := self.buffers.queries.shape[3]:
+            self.buffers.queries[self._layer, :, :, self.buffers.position % observed] = query[:, :, 0]
         dim, new = self.buffers.rotary.dim, slice(self._slot, self._slot + 1)
         slots = self.buffers.keys[self._layer]
         parts = (query, slots[:, :, new], self.buffers.sink_keys[self._layer])

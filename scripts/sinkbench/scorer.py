@@ -1,13 +1,16 @@
 """The exact evaluator: per-token NLLs of a document under a visibility rule, in parallel form."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from sinkbench.attention import stock_hidden
 from sinkbench.forward import forward_hidden
-from sinkbench.kernels import kernel_for
+from sinkbench.kernels import MaskedKernel, kernel_for
 from sinkbench.nll import token_nll
 from sinkbench.parallel import ChunkStream
+from sinkbench.refresh import Past
 from sinkbench.visibility import Visibility
 
 
@@ -27,11 +30,12 @@ class Scorer:
     @torch.inference_mode()
     def stream(self, document: Tensor, visibility: Visibility) -> Tensor:
         """NLL of tokens 1 .. T-1 given all before, float32 [T - 1], of document ids [T]."""
-        inputs, targets = document[:-1], document[1:]
-        stream = ChunkStream(self.model, visibility, self.kernel)
-        size = self._chunk_size(visibility)
-        chunks = zip(inputs.split(size), targets.split(size), strict=True)
-        return torch.cat([self._chunk(stream, *chunk) for chunk in chunks])
+        return self._nll(ChunkStream(self.model, visibility, self.kernel), document)
+
+    @torch.inference_mode()
+    def refreshed(self, document: Tensor, policy) -> Tensor:
+        """The same with a cache that `policy` refreshes (see `refresh`): no chunk crosses a refresh."""
+        return self._nll(self._refreshed(policy), document)
 
     def dense(self, document: Tensor) -> Tensor:
         """The same with plain causal attention: keys of the whole document stay in memory.
@@ -44,10 +48,12 @@ class Scorer:
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, visibility: Visibility) -> tuple[ChunkStream, Tensor]:
         """The stream after `prompt` [T] and the last hidden state [1, hidden]."""
-        stream = ChunkStream(self.model, visibility, self.kernel)
-        for chunk in prompt.split(self._chunk_size(visibility)):
-            hidden = self._hidden(stream, chunk)
-        return stream, hidden[-1:]
+        return self._prefill(ChunkStream(self.model, visibility, self.kernel), prompt)
+
+    @torch.inference_mode()
+    def prefill_refreshed(self, prompt: Tensor, policy) -> tuple[ChunkStream, Tensor]:
+        """The same with a cache that `policy` refreshes: the next one needs the stream's `past`."""
+        return self._prefill(self._refreshed(policy), prompt)
 
     @torch.inference_mode()
     def recompute(self, document: Tensor, positions: list[int], visibility: Visibility) -> Tensor:
@@ -68,19 +74,41 @@ class Scorer:
         """The first chunk must hold every sink."""
         return max(self.chunk_tokens, visibility.sinks)
 
-    def _chunk(self, stream: ChunkStream, inputs: Tensor, targets: Tensor) -> Tensor:
-        nll = token_nll(self.model, self._hidden(stream, inputs), targets)
-        self.progress(len(inputs))
-        return nll
+    def _refreshed(self, policy) -> ChunkStream:
+        """Segments are short and of many lengths, which a kernel of fixed shapes would pad."""
+        return ChunkStream(self.model, policy.visibility(0), MaskedKernel(), Past(self.model, policy))
+
+    def _nll(self, stream: ChunkStream, document: Tensor) -> Tensor:
+        parts, targets = [], document[1:]
+        for chunk, hidden in self._read(stream, document[:-1]):
+            parts.append(token_nll(self.model, hidden, targets[: len(chunk)]))
+            targets = targets[len(chunk) :]
+            self.progress(len(chunk))
+        return torch.cat(parts)
+
+    def _prefill(self, stream: ChunkStream, prompt: Tensor) -> tuple[ChunkStream, Tensor]:
+        for _, hidden in self._read(stream, prompt):
+            last = hidden[-1:]
+        return stream, last
+
+    def _read(self, stream: ChunkStream, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Ids and hidden states [tokens, hidden] of one chunk after another."""
+        while len(ids):
+            size = stream.ahead(self._chunk_size(stream.visibility))
+            chunk, ids = ids[:size], ids[size:]
+            yield chunk, self._hidden(stream, chunk)
 
     def _hidden(self, stream: ChunkStream, inputs: Tensor) -> Tensor:
         """Hidden states [tokens, hidden] of one chunk, padded at its end where the kernel wants it."""
         sinks = stream.visibility.sinks
-        full = self._chunk_size(stream.visibility) if self.kernel.fixed_shapes else sinks
+        full = self._chunk_size(stream.visibility) if stream.kernel.fixed_shapes else sinks
         padding = max(0, full - len(inputs))
         ids = torch.nn.functional.pad(inputs, (0, padding))
         stream.begin(len(inputs), padding)
-        return forward_hidden(self.model, ids, stream, self.kernel.prepare)[: len(inputs)]
+        hidden = forward_hidden(self.model, ids, stream, stream.kernel.prepare)[: len(inputs)]
+        if stream.past is not None:
+            stream.past.read(inputs)
+        return hidden
 
     def _batch(self, visibility: Visibility) -> int:
         return max(1, self.chunk_tokens // (visibility.budget + 1))

@@ -86,6 +86,7 @@ class _Bench:
         self.settings, self.speed = settings, settings["speed"]
         self.policy = policies.build(settings["policy"], settings["with"])
         self.kind, self.points = self.speed["kind"], self.speed["points"]
+        self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
         model = load_model(settings["model"], settings["device"])
         self.model = quantizations.apply(settings["quantization"], model)
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
@@ -114,7 +115,7 @@ class _Bench:
         reset_peak(self.model.device)
         length = self._prompt_tokens(point, repetition)
         before = read_state(self.model.device)
-        timing = time_decode(self.engine, self._texts(length), self.speed["warmup"], self.speed["steps"])
+        timing = time_decode(self.engine, self._texts(length), self.speed["warmup"], self.steps)
         state = {"before": before, "after": read_state(self.model.device)}
         step = np.arange(len(timing.steps_ms))
         where = {"kind": self.kind, "point": point, "repetition": repetition}
@@ -138,14 +139,15 @@ class _Bench:
         if self.policy.cache != "growing":
             return point
         middle = (self.speed["repetitions"] + 1) // 2
-        stretch = self.speed["warmup"] + self.speed["steps"]
+        stretch = self.speed["warmup"] + self.steps
         return max(1, point + (repetition - middle) * stretch - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
         """Bytes that a step must read: the weights, and the keys and values that it sees."""
-        middle = prompt_tokens + self.speed["warmup"] + self.speed["steps"] // 2
-        cached = self.policy.cache != "fresh"
-        keys = self.policy.visibility(middle).keys_at(middle) if cached else 0
+        first = prompt_tokens + self.speed["warmup"]
+        visibility = self.policy.visibility(first + self.steps)
+        seen = [visibility.keys_at(position) for position in range(first, first + self.steps)]
+        keys = round(sum(seen) / self.steps) if self.policy.cache != "fresh" else 0
         keys *= self.settings["batch"]
         return weight_bytes_per_token(self.model) + keys * cache_bytes_per_key(self.model)
 
@@ -172,7 +174,7 @@ class _Bench:
         """The corpus as one stream, repeated until it is long enough for every point."""
         ids = np.concatenate(list(documents.values()))
         rounds = self.speed["repetitions"] + 1
-        timed = max(self.points) + rounds * (self.speed["warmup"] + self.speed["steps"])
+        timed = max(self.points) + rounds * (self.speed["warmup"] + self.steps)
         needed = max(timed, self._scored_from() + self.speed["score_tokens"] + 1) + self.settings["batch"]
         text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")

@@ -12,6 +12,7 @@ from sinkbench.errors import Unavailable
 from sinkbench.nll import logits
 from sinkbench.refusal import unavailable_on
 from sinkbench.ring import ring_visibility
+from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
 from sinkbench.static_ring import StaticRing, advance, read_token
 
 RECOMPILES = 64  # per function: each length of a growing cache is one (torch's default, 8, is soon reached)
@@ -31,18 +32,22 @@ class StaticEngine:
             raise Unavailable("a CUDA graph needs a CUDA device")
         self.model, self.policy, self.scorer = model, policy, scorer
         self._free()
+        self.reset()
 
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, room: int) -> Tensor:
         self.reset()
         if self.ring is None:
-            self.ring = StaticRing(self.model, ring_visibility(self.policy, prompts.shape[1] + room))
-        chunks, hidden = self.scorer.prefill(prompts[0], self.ring.visibility)
-        self.ring.load(chunks)
+            visibility = ring_visibility(self.policy, prompts.shape[1] + room)
+            self.ring = StaticRing(self.model, visibility, observed_queries(self.policy))
+        hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], self.ring.buffers)
+        self.ring.position.fill_(self.ring.buffers.position)
         return logits(self.model, hidden)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
+        if self.refresh is not None:
+            self.refresh.before(tokens)
         self.ring.token.copy_(tokens)
         full = self.ring.is_full()
         if full not in self.steps:
@@ -52,11 +57,13 @@ class StaticEngine:
         return scores
 
     def reset(self) -> None:
+        self.refresh: RingRefresh | None = None
         if self.policy.cache == "growing":
             self._free()
 
     def cache_bytes(self) -> int:
-        return self.ring.buffers.nbytes()
+        store = 0 if self.refresh is None else self.refresh.nbytes()
+        return self.ring.buffers.nbytes() + store
 
     def _free(self) -> None:
         self.ring: StaticRing | None = None

@@ -13,7 +13,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.forward import combine, project
 from sinkbench.nll import logits
-from sinkbench.parallel import ChunkStream
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
 from sinkbench.visibility import Visibility
@@ -26,21 +25,17 @@ class StaticRing:
         token: id that the next step reads, int64 [1].
         position: stream index of the last token read, int64 [1]: `buffers.position` on the device.
         layers: each layer's part of `buffers`: keys and values [heads, budget + 1, head_dim], sink keys
-            [heads, sinks, head_dim].
+            [heads, sinks, head_dim], queries [heads, observed, head_dim].
     """
 
-    def __init__(self, model, visibility: Visibility):
-        self.model, self.visibility = model, visibility
-        self.buffers = RingBuffers(model, visibility)
+    def __init__(self, model, visibility: Visibility, observed: int = 0):
+        self.model, self.visibility, self.observed = model, visibility, observed
+        self.buffers = RingBuffers(model, visibility, observed=observed)
         self.token, self.position = torch.zeros(2, 1, dtype=torch.int64, device=model.device)
         # One tensor per layer: a compiler that saw the whole would have to prove that layers do not overlap.
-        rings = (self.buffers.keys, self.buffers.values, self.buffers.sink_keys)
+        buffers = self.buffers
+        rings = (buffers.keys, buffers.values, buffers.sink_keys, buffers.queries)
         self.layers = list(zip(*(ring[:, 0].unbind() for ring in rings), strict=True))
-
-    def load(self, chunks: ChunkStream) -> None:
-        """Take over where a parallel pass stopped."""
-        self.buffers.load(chunks)
-        self.position.fill_(self.buffers.position)
 
     def is_full(self) -> bool:
         """Whether the next token finds every slot in use."""
@@ -55,6 +50,7 @@ class Place(NamedTuple):
     sin: Tensor
     is_sink: Tensor  # bool [sinks, 1]: the sink that the token is
     visible: Tensor  # bool [1, budget + 1]
+    asked: Tensor | None  # int64 [1]: where the query is kept, if it is
 
 
 def advance(ring: StaticRing) -> Place:
@@ -67,7 +63,8 @@ def advance(ring: StaticRing) -> Place:
     slot = torch.where(t < sinks, t, sinks + (t - sinks) % (budget + 1 - sinks))
     cos, sin = ring.buffers.rotary.at(torch.cat((t, t, t - last + first)))
     visible = torch.arange(budget + 1, device=t.device) <= last
-    return Place(torch.cat((slot, first)), cos, sin, (first == t)[:, None], visible[None])
+    asked = t % ring.observed if ring.observed else None
+    return Place(torch.cat((slot, first)), cos, sin, (first == t)[:, None], visible[None], asked)
 
 
 def read_token(ring: StaticRing, place: Place, full: bool) -> Tensor:
@@ -78,13 +75,15 @@ def read_token(ring: StaticRing, place: Place, full: bool) -> Tensor:
     return logits(ring.model, ring.model.gpt_neox.final_layer_norm(hidden))
 
 
-def _attend(layer, hidden: Tensor, rings: tuple[Tensor, Tensor, Tensor], place: Place, full: bool) -> Tensor:
+def _attend(layer, hidden: Tensor, rings: tuple[Tensor, ...], place: Place, full: bool) -> Tensor:
     """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden].
 
     A sink that is being read is written into its slot twice, with the same numbers.
     """
     query, key, value = project(layer, hidden)
-    keys, values, sink_keys = rings
+    keys, values, sink_keys, queries = rings
+    if place.asked is not None:
+        queries.index_copy_(1, place.asked, query)
     if not full:
         sink_keys.copy_(torch.where(place.is_sink, key, sink_keys))
     turned = rotate_head(torch.cat((query, key, sink_keys), dim=1), (place.cos, place.sin))

@@ -171,7 +171,7 @@ class Study:
         for run in self.runs.values():
             earliest = min(run.positions or self.config["speed"]["positions"])
             policy = run.method.build()
-            if policy.cache == "ring" and policy.budget > earliest:
+            if policy.cache not in ("growing", "fresh") and policy.budget > earliest:
                 raise UserError(
                     f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
                 )
@@ -194,6 +194,7 @@ class Study:
             "dtype": method.dtype or self.model["dtype"],
             "budget": shape.budget if bounded else None,
             "sinks": shape.sinks if bounded else None,
+            "period": policy.period,
         }
 
 

@@ -1,8 +1,8 @@
 """Decode engines: one file, one word. `sinkbench/engines/<word>.py` defines `CACHES` and a class `Engine`.
 
-CACHES names the cache forms that the engine decodes (growing, ring, fresh; a policy names the one it
-needs), MAX_BATCH how many streams it decodes in step (1 if it is not defined). `Engine(model, policy,
-scorer)` raises errors.Unavailable where it cannot run, and offers:
+CACHES names the cache forms that the engine decodes (growing, ring, fresh, pruned, refreshed, observed; a
+policy names the one it needs), MAX_BATCH how many streams it decodes in step (1 if it is not defined).
+`Engine(model, policy, scorer)` raises errors.Unavailable where it cannot run, and offers:
 
     reset()                  forget everything and free the cache
     prefill(prompts, room)   reset, read ids [batch, T], make room for `room` more tokens;

@@ -5,9 +5,11 @@ from torch import Tensor
 
 from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
-from sinkbench.ring import RingStream, ring_visibility
+from sinkbench.pruned import PrunedBuffers
+from sinkbench.ring import RingBuffers, RingStream, ring_visibility
+from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
 
-CACHES = ("ring", "growing")
+CACHES = ("ring", "growing", "pruned", "refreshed", "observed")
 
 
 class Engine:
@@ -15,22 +17,27 @@ class Engine:
 
     def __init__(self, model, policy, scorer):
         self.model, self.policy, self.scorer = model, policy, scorer
+        self.refresh: RingRefresh | None = None
 
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, room: int) -> Tensor:
         visibility = ring_visibility(self.policy, prompts.shape[1] + room)
-        self.ring = RingStream(self.model, visibility)
-        chunks, hidden = self.scorer.prefill(prompts[0], visibility)
-        self.ring.buffers.load(chunks)
+        kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
+        buffers = kind(self.model, visibility, observed=observed_queries(self.policy))
+        hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], buffers)
+        self.ring = RingStream(self.model, buffers)
         return logits(self.model, hidden)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
+        if self.refresh is not None:
+            self.refresh.before(tokens)
         self.ring.begin()
         return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
 
     def reset(self) -> None:
-        self.ring = None
+        self.ring = self.refresh = None
 
     def cache_bytes(self) -> int:
-        return self.ring.buffers.nbytes()
+        store = 0 if self.refresh is None else self.refresh.nbytes()
+        return self.ring.buffers.nbytes() + store

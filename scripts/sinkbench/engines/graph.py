@@ -2,7 +2,7 @@
 
 from sinkbench.static_engine import StaticEngine
 
-CACHES = ("ring", "growing")
+CACHES = ("ring", "growing", "refreshed", "observed")
 
 
 class Engine(StaticEngine):

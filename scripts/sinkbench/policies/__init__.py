@@ -4,7 +4,8 @@ Its fields are the keys that the config allows under `with:`; it raises UserErro
 sense together. It stays free of torch, since the workflow reads it while planning, and offers:
 
     label                       what tells two runs of the policy apart, such as "4+2044" ("" if nothing does)
-    cache                       the cache form an engine must have to decode it: growing, ring or fresh
+    cache                       the cache form an engine must have to decode it (engines.CACHES)
+    period                      steps after which its work repeats; a timing covers whole periods
     visibility(length)          who sees whom (visibility.Visibility) in a stream of that many tokens
     positions(length)           indices t whose next token is scored in a document of that many tokens
     nll_at(scorer, document, positions)   the exact NLLs there, float32, nats (scorer.Scorer)
@@ -37,7 +38,16 @@ def build(word: str, settings: dict):
     for name, value in settings.items():
         if taken[name].type is int and type(value) is not int:
             raise UserError(f"with.{name}: {value!r} is not a whole number")
+        if taken[name].type is bool and type(value) is not bool:
+            raise UserError(f"with.{name}: {value!r} is not true or false")
     return policy(**settings)
+
+
+def require_at_least(policy, **least: int) -> None:
+    """Shared check: settings of `policy` that may not be less than so much."""
+    for name, smallest in least.items():
+        if getattr(policy, name) < smallest:
+            raise UserError(f"with.{name}: {getattr(policy, name)} is not at least {smallest}")
 
 
 def require_budget(budget: int, sinks: int) -> None:

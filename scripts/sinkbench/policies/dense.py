@@ -14,6 +14,7 @@ class Policy:
 
     label = ""
     cache = "growing"
+    period = 1
 
     def __post_init__(self):
         if not isinstance(self.max_tokens, int) or self.max_tokens < 2:

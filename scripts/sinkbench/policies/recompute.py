@@ -30,6 +30,7 @@ class Policy:
     seed: int = 0
 
     cache = "fresh"
+    period = 1
 
     def __post_init__(self):
         require_budget(self.budget, self.sinks)

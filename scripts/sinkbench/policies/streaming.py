@@ -14,6 +14,7 @@ class Policy:
     sinks: int
 
     cache = "ring"
+    period = 1
 
     def __post_init__(self):
         require_budget(self.budget, self.sinks)

@@ -1,0 +1,139 @@
+"""Refreshing a streaming cache: every R tokens a policy says anew which W keys stand beside the sinks.
+
+A refresh falls before the token at r, for every multiple r of R past the budget (until then nothing has
+been dropped). It rewrites what the ring of W recent slots holds; between two refreshes the ring goes on as
+in streaming, so that token r + i takes the place of the i-th key that the refresh gave. Two things follow:
+
+- a segment of R tokens is an ordinary chunk of `parallel.ChunkStream` whose carried keys were rewritten:
+  segments are sequential, the tokens inside one are parallel, and the result is that of decoding;
+- any engine that decodes a ring decodes this: a refresh writes into its buffers, in place, between two of
+  its steps (`ring_refresh`). With `every` past the text's end nothing is rewritten, and it is streaming.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d
+
+from sinkbench.forward import forward_hidden
+from sinkbench.kernels import MaskedKernel
+from sinkbench.parallel import ChunkStream
+from sinkbench.rope import at_least_float32
+from sinkbench.visibility import Visibility
+
+
+def next_refresh(position: int, every: int, budget: int) -> int:
+    """The first refresh at or after `position`."""
+    return -(-max(position, budget + 1) // every) * every
+
+
+def last_of(x: Tensor, count: int) -> Tensor:
+    """The last `count` tokens of [heads, tokens, dim], or all if there are fewer; none for 0."""
+    return x[:, max(0, x.shape[1] - count) :]
+
+
+class Past:
+    """What refreshes may look back on: the last `lookback` tokens before the next one to be read.
+
+    Args:
+        model: a GPT-NeoX for causal language modelling.
+        policy: with budget, sinks, every, lookback and observed, and a method `resident(past)` that gives,
+            by layer, the keys and values [heads, W, dim] of the new ring, first to leave first. `observed`
+            is how many queries to keep beside the keys; None: not even keys.
+
+    Attributes:
+        ids: the text's sinks, then its last `lookback` tokens.
+        position: stream index of the next token to be read.
+        keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
+            queries) widened as in `parallel`.
+        queries: by layer, of the last `policy.observed` tokens.
+        sinks: by layer, the widened keys of the sinks.
+    """
+
+    def __init__(self, model, policy):
+        self.model, self.policy, self.position = model, policy, 0
+        self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
+        self.keys, self.values, self.queries, self.sinks = {}, {}, {}, {}
+
+    def ahead(self, stream: ChunkStream, most: int) -> int:
+        """Tokens, at most `most`, until a refresh; one that is due is made first."""
+        if self.is_due(self.position):
+            self.refresh(stream)
+        return min(
+            most, next_refresh(self.position + 1, self.policy.every, self.policy.budget) - self.position
+        )
+
+    def is_due(self, position: int) -> bool:
+        """Whether a refresh falls before the token at `position`."""
+        return position == next_refresh(position, self.policy.every, self.policy.budget)
+
+    def read(self, ids: Tensor) -> None:
+        """Note that ids [tokens] were read."""
+        sinks = self.policy.sinks
+        self.ids = torch.cat((self.ids, ids))
+        self.ids = torch.cat((self.ids[:sinks], self.ids[sinks:][-self.policy.lookback :]))
+        self.position += len(ids)
+
+    def absorb(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
+        if self.policy.observed is None:
+            return
+        past_sinks, kept = slice(max(0, self.policy.sinks - start), None), self.policy.lookback
+        news = {
+            "keys": (keys[:, past_sinks], kept),
+            "values": (values[:, past_sinks], kept),
+            "queries": (queries, self.policy.observed),
+        }
+        for name, (new, most) in news.items():
+            held = getattr(self, name)
+            old = [held[layer]] if layer in held else []
+            held[layer] = last_of(torch.cat((*old, new), 1), most)
+
+    def refresh(self, stream: ChunkStream) -> None:
+        """Rewrite the recent keys and values that `stream` carries."""
+        sinks = self.policy.sinks
+        self.sinks = {layer: keys[:, :sinks] for layer, (keys, _) in stream.carried.items()}
+        for layer, new in self.policy.resident(self).items():
+            held = stream.carried[layer]
+            stream.carried[layer] = tuple(
+                torch.cat((old[:, :sinks], part), 1) for old, part in zip(held, new, strict=True)
+            )
+
+    def attention(self, layer: int, pool: int = 1) -> Tensor:
+        """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
+
+        The mean over the queries of a softmax over sinks and kept tokens up to the query's own, then a mean
+        over `pool` (odd) neighbours (Li et al. 2024, SnapKV, section 4.1).
+        """
+        queries, keys, sinks = self.queries[layer], self.keys[layer], self.sinks[layer]
+        scale = self.values[layer].shape[-1] ** -0.5
+        scores = queries @ torch.cat((sinks, keys), 1).mT * scale
+        later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
+        later = later.triu(scores.shape[2] - scores.shape[1] + 1)
+        weights = scores.masked_fill(later, float("-inf")).softmax(-1, dtype=at_least_float32(scores.dtype))
+        mean = weights[:, :, sinks.shape[1] :].mean(1)
+        return avg_pool1d(mean, pool, stride=1, padding=pool // 2, count_include_pad=False)
+
+    def recent_and(self, layer: int, near: int, chosen: Tensor) -> Tensor:
+        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in order."""
+        tokens = self.keys[layer].shape[1]
+        recent = torch.arange(tokens - near, tokens, device=chosen.device)
+        return torch.cat((recent.expand(len(chosen), -1), chosen.sort(-1).values), -1)
+
+    def gather(self, layer: int, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the layer's kept tokens `index` [heads, tokens]."""
+        held = self.keys[layer], self.values[layer]
+        return tuple(part.gather(1, index[..., None].expand(-1, -1, part.shape[-1])) for part in held)
+
+    def forward_again(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """By layer, keys and values of the last W tokens from a causal pass over `ids` and nothing else."""
+        sinks, count = self.policy.sinks, len(self.ids)
+        dense = Visibility(sinks, self.policy.lookback)
+        stream = ChunkStream(self.model, dense, MaskedKernel(), skipped=self.position - count)
+        stream.begin(count)
+        forward_hidden(self.model, self.ids, stream, stream.kernel.prepare)
+        recent = self.policy.budget - sinks
+        return {layer: tuple(part[:, -recent:] for part in held) for layer, held in stream.carried.items()}
+
+    def nbytes(self) -> int:
+        """Bytes of the store: keys, values and queries that are kept for refreshes but not read by a step."""
+        return sum(part.nbytes for held in (self.keys, self.values, self.queries) for part in held.values())
