@@ -98,7 +98,7 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
 ):
     engine = RecordingEngine()
     monkeypatch.setattr(engines, "build", lambda *_: engine)
-    timing = speed.Timing(Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path))
+    timing = speed.Timer(Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path))
     monkeypatch.setattr(timing, "_score", lambda: {"max_gap": 0.0})
     timing.measure()
     assert len(engine.prompts) == (2 + 1) * 2
@@ -178,7 +178,7 @@ CompilationError.__module__ = "triton.compiler.errors"
 def test_what_the_device_or_a_compiler_ends_is_recorded_in_one_line(
     tokens_path, tmp_path, monkeypatch, error, status
 ):
-    monkeypatch.setattr(speed.Timing, "measure", raising(error))
+    monkeypatch.setattr(speed.Timer, "measure", raising(error))
     speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert len(steps) == 0 and "points" not in notes
@@ -196,7 +196,7 @@ def test_what_the_device_or_a_compiler_ends_is_recorded_in_one_line(
     ],
 )
 def test_an_error_of_the_program_is_no_result(tokens_path, tmp_path, monkeypatch, error):
-    monkeypatch.setattr(speed.Timing, "measure", raising(error))
+    monkeypatch.setattr(speed.Timer, "measure", raising(error))
     with pytest.raises(type(error)):
         speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     assert not (tmp_path / "steps.parquet").exists()
@@ -228,7 +228,7 @@ def test_bandwidth_is_that_of_reading_and_of_copying():
 
 def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
     benches = (Bench(SETTINGS | {"batch": batch}, tokens_path) for batch in (1, 4))
-    single, four = map(speed.Timing, benches)
+    single, four = map(speed.Timer, benches)
     keys = 33 * 2 * 3 * 64 * 4
     assert four._bytes_per_step(80) - single._bytes_per_step(80) == 3 * keys
 

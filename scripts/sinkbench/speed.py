@@ -25,10 +25,10 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str) -> None:
     Args:
         settings: see bench.Bench.
     """
-    attempt(settings, output_path, COLUMNS, lambda: Timing(Bench(settings, tokens_path)).measure())
+    attempt(settings, output_path, COLUMNS, lambda: Timer(Bench(settings, tokens_path)).measure())
 
 
-class Timing:
+class Timer:
     """The times of a run at its points, and the score of its engine."""
 
     def __init__(self, bench: Bench):
