@@ -16,6 +16,7 @@ class Bench:
     Args:
         settings: model, device, policy, with, engine, batch, chunk_tokens, speed
             (see study.Study.speed_settings).
+        model: as `settings` name it, already loaded and quantized; None loads it.
 
     Attributes:
         kind, points: what time depends on, and where it is measured.
@@ -24,15 +25,14 @@ class Bench:
         text: token ids on the model's device, long enough for everything.
     """
 
-    def __init__(self, settings: dict, tokens_path: str):
+    def __init__(self, settings: dict, tokens_path: str, model=None):
         self.settings, self.speed = settings, settings["speed"]
         self.policy = policies.build(settings["policy"], settings["with"])
         self.kind, self.points = self.speed["kind"], self.speed["points"]
         self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
         budget = self.policy.visibility(min(self.points)).budget
         self.scored_from = max(1, budget - self.speed["score_tokens"] // 2)
-        model = load_model(settings["model"], settings["device"])
-        self.model = quantizations.apply(settings["quantization"], model)
+        self.model = _model(settings) if model is None else model
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
         self.text = self._text(load_documents(tokens_path, settings["tokens"]))
@@ -55,3 +55,7 @@ class Bench:
         text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
         return text
+
+
+def _model(settings: dict):
+    return quantizations.apply(settings["quantization"], load_model(settings["model"], settings["device"]))

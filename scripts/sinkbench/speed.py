@@ -19,13 +19,13 @@ from sinkbench.progress import Progress
 COLUMNS = ["kind", "point", "repetition", "step", "ms"]
 
 
-def measure_speed(settings: dict, tokens_path: str, output_path: str) -> None:
+def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None) -> None:
     """Write the per-step times (COLUMNS) and, as notes, a summary per point; see attempt for failures.
 
     Args:
-        settings: see bench.Bench.
+        settings, model: see bench.Bench.
     """
-    attempt(settings, output_path, COLUMNS, lambda: Timer(Bench(settings, tokens_path)).measure())
+    attempt(settings, output_path, COLUMNS, lambda: Timer(Bench(settings, tokens_path, model)).measure())
 
 
 class Timer:
