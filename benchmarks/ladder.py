@@ -123,9 +123,9 @@ def measured(study: Study, runs: list[str], folder: Path) -> pd.DataFrame:
     speed = {name: plan["stamps"]["speed"][name] for name in plan["runs"]}
     plan["stamps"] = {"quality": {}, "speed": speed, "profile": {}}
     paths = [folder / f"{name}.parquet" for name in speed]
-    outputs = folder / "measurements.parquet", folder / "measurements.csv"
+    outputs = (folder / name for name in ("measurements.parquet", "measurements.csv", "environment.json"))
     aggregate(plan, [], paths, [], WORKFLOW / "schemas/measurements.schema.yaml", *outputs)
-    return read_table(outputs[0])[0]
+    return read_table(folder / "measurements.parquet")[0]
 
 
 if __name__ == "__main__":

@@ -13,4 +13,5 @@ if __name__ == "__main__":
             snakemake.input.schema,
             snakemake.output.table,
             snakemake.output.csv,
+            snakemake.output.environment,
         )

@@ -1,5 +1,7 @@
 """From job files to the table: right numbers, right pairs, nothing from an invalid run."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,12 +35,16 @@ def files(tmp_path):
     return tmp_path
 
 
+def outputs(folder) -> tuple:
+    return folder / "out.parquet", folder / "out.csv", folder / "environment.json"
+
+
 def run(files) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
     stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
     paths = [str(files / f"{name}.parquet") for name in methods]
-    aggregate(plan, paths, [], [], SCHEMA, files / "out.parquet", files / "out.csv")
+    aggregate(plan, paths, [], [], SCHEMA, *outputs(files))
     return read_table(files / "out.parquet")[0]
 
 
@@ -75,7 +81,7 @@ def run_speed(
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
     plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
-    aggregate(plan, [], paths, [], SCHEMA, tmp_path / "out.parquet", tmp_path / "out.csv")
+    aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
 
 
@@ -187,3 +193,16 @@ def test_another_stamp_is_refused(files):
     write_table(files / "full.parquet", table, notes | {"stamp": "older"})
     with pytest.raises(UserError, match=r"full\.parquet: made with another config or other code"):
         run(files)
+
+
+def test_environments_name_the_jobs_that_were_made_in_them(files):
+    frame, notes = read_table(files / "full.parquet")
+    write_table(files / "full.parquet", frame, notes | {"environment": {"device": "another CPU"}})
+    run(files)
+    assert json.loads((files / "environment.json").read_text()) == {
+        "study": "s",
+        "environments": [
+            {"device": "another CPU", "jobs": ["quality full/c"]},
+            {"device": "CPU", "jobs": ["quality sampled/c", "quality capped/c"]},
+        ],
+    }

@@ -19,7 +19,7 @@ from sinkbench.tables import load
 from sinkbench.trace import read_launches, shared_times
 from sinkbench.weight_shapes import WeightShapes
 from synthetic import SCHEMA
-from test_aggregation import STATISTICS, method
+from test_aggregation import STATISTICS, method, outputs
 from test_speed import SETTINGS, tokens_path  # noqa: F401 (a fixture)
 from traces import COMPILED, FLASH, LAYER, LAYERS, LM, OUTPUT, QKV, STEP, UP, D, F, Trace, V
 from workflow_runner import Checkout
@@ -206,8 +206,7 @@ def plan(stamps: dict, speed: dict) -> dict:
 
 def aggregated(folder, wanted: dict, speed: tuple = ()) -> pd.DataFrame:
     paths = [[str(folder / "speed.parquet") for _ in speed], [str(folder / "profile.parquet")]]
-    outputs = (SCHEMA, folder / "out.parquet", folder / "out.csv")
-    aggregation.aggregate(plan(wanted, dict(speed)), [], *paths, *outputs)
+    aggregation.aggregate(plan(wanted, dict(speed)), [], *paths, SCHEMA, *outputs(folder))
     return read_table(folder / "out.parquet")[0]
 
 

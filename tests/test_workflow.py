@@ -173,3 +173,10 @@ def test_the_report_is_made(finished):
     result = finished.snakemake("--report", "report.html")
     assert result.returncode == 0, result.stdout
     assert (finished.folder / "report.html").stat().st_size > 100_000
+
+
+def test_reference_results_are_kept_with_their_environment(finished):
+    result = finished.snakemake("reference")
+    assert result.returncode == 0, result.stdout
+    kept = {path.name for path in (finished.folder / "docs/reference/toy").iterdir()}
+    assert {"headline.md", "headline.csv", "pareto.svg", "environment.json"} <= kept

@@ -1,5 +1,6 @@
 """From the files of all jobs to one table of measurements, refusing files made from another config."""
 
+import json
 from collections.abc import Iterator
 
 import pandas as pd
@@ -8,10 +9,12 @@ from sinkbench.errors import UserError
 from sinkbench.measurements import Recorder, load_schema
 from sinkbench.profile_rows import record_profile
 from sinkbench.quality_rows import record_quality
-from sinkbench.records import replacing
+from sinkbench.records import replacing, write_json
 from sinkbench.speed_rows import record_speed
 from sinkbench.statistics import Bootstrap
 from sinkbench.store import read_table, write_table
+
+RECORDS = {"quality": record_quality, "speed": record_speed, "profile": record_profile}
 
 
 def aggregate(
@@ -22,8 +25,9 @@ def aggregate(
     schema: str,
     table_path: str,
     csv_path: str,
+    environment_path: str,
 ) -> None:
-    """Write the measurements as parquet and as CSV.
+    """Write the measurements as parquet and as CSV, and what they were measured with as JSON.
 
     Args:
         plan: study.Study.plan().
@@ -34,13 +38,25 @@ def aggregate(
     """
     recorder = Recorder(load_schema(schema))
     bootstrap = Bootstrap(plan["statistics"])
-    record_quality(recorder, bootstrap, plan, dict(_read(quality, plan["stamps"]["quality"])))
-    record_speed(recorder, bootstrap, plan, dict(_read(speed, plan["stamps"]["speed"])))
-    record_profile(recorder, bootstrap, plan, dict(_read(profile, plan["stamps"]["profile"])))
+    paths = {"quality": quality, "speed": speed, "profile": profile}
+    results = {kind: dict(_read(paths[kind], plan["stamps"][kind])) for kind in paths}
+    for kind, record in RECORDS.items():
+        record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
     write_table(table_path, frame, {"study": plan["study"]})
     with replacing(csv_path) as partial:
         frame.to_csv(partial, index=False)
+    write_json(environment_path, {"study": plan["study"], "environments": _environments(results)})
+
+
+def _environments(results: dict[str, dict]) -> list[dict]:
+    """Every environment that results were made in, and the jobs that were, in their order."""
+    found: dict[str, dict] = {}
+    for kind, made in results.items():
+        for job, (_, notes) in made.items():
+            key = json.dumps(notes["environment"], sort_keys=True)
+            found.setdefault(key, {**notes["environment"], "jobs": []})["jobs"].append(f"{kind} {job}")
+    return list(found.values())
 
 
 def _read(paths: list[str], stamps: dict[str, str]) -> Iterator[tuple[str, tuple[pd.DataFrame, dict]]]:

@@ -12,6 +12,7 @@ rule aggregate:
     output:
         table=f"{RESULTS}/measurements.parquet",
         csv=f"{RESULTS}/measurements.csv",
+        environment=f"{RESULTS}/environment.json",
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:
