@@ -55,9 +55,8 @@ class RingRefresh:
         if due:
             self.past.sinks = {0: self._sinks()}
             renewed = self.policy.resident(self.past)
-            self.buffers.rewrite(
-                *map(torch.cat, zip(*(renewed[layer] for layer in sorted(renewed)), strict=True))
-            )
+            pairs = zip(*(renewed[layer] for layer in sorted(renewed)), strict=True)
+            self.buffers.rewrite(*map(torch.cat, pairs))
         self.unread.append(tokens)
 
     def nbytes(self) -> int:
@@ -74,13 +73,13 @@ class RingRefresh:
             self._absorb(torch.arange(start, self.past.position, device=self.buffers.keys.device))
 
     def _absorb(self, tokens: Tensor) -> None:
-        """Keys, values and queries of `tokens` past the sinks, of all layers, in the form that the past keeps."""
+        """Keys, values and queries of `tokens` past the sinks, in the form that the past keeps."""
         observed, slots = self.policy.observed, self.buffers.slot(tokens)
         last = tokens[max(0, len(tokens) - observed) :]
-        queries = self.buffers.queries[:, 0, :, last % max(1, observed)].flatten(0, 1)
-        keys, values = (
-            ring[:, 0, :, slots].flatten(0, 1) for ring in (self.buffers.keys, self.buffers.values)
-        )
+        rings = self.buffers.queries, self.buffers.keys, self.buffers.values
+        chosen = last % max(1, observed), slots, slots
+        parts = (ring[:, 0].index_select(2, index) for ring, index in zip(rings, chosen, strict=True))
+        queries, keys, values = (part.flatten(0, 1) for part in parts)
         own, capped = (self.buffers.rotary.at(index) for index in (last, last.clamp(max=self.policy.budget)))
         if self.policy.sinks:
             queries, keys = widen_queries(queries, own, capped), widen_recent(keys, self.buffers.rotary.dim)
