@@ -69,7 +69,8 @@ def run_speed(
             paths[-1], steps[columns], {**notes, "points": points, "bandwidth_bytes_per_s": bandwidths}
         )
     runs = {
-        name: {**dict(zip(("method", "engine", "batch"), RUNS[name], strict=True)), "tpot_against": ["slow"]}
+        name: dict(zip(("method", "engine", "batch"), RUNS[name], strict=True))
+        | {"family": "engine", "tpot_against": ["slow"]}
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}

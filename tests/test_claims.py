@@ -1,5 +1,6 @@
 """Claims flip when the number that they rest on crosses its threshold, and are never guessed."""
 
+import pandas as pd
 import pytest
 import synthetic
 from sinkbench import brief, claims, tradeoff
@@ -87,3 +88,24 @@ def test_the_frontier_is_what_no_other_run_beats():
             for rival, other, quality in found.points
         )
         assert (row["method"] in best) != beaten
+
+
+def with_engines(frame: pd.DataFrame, baselines: dict[str, float]) -> pd.DataFrame:
+    """The measurements with streaming and dense on a fast engine too, and its speed-ups by baseline."""
+    own = frame["metric"].isin(("tpot_ms", "speedup")) & frame["method"].isin((FULL, "dense"))
+    fast = frame[own & (frame["batch"] == 1) & frame["engine"].isin(("eager", "stock"))].copy()
+    fast["engine"], fast["value"] = "fast", 0.1
+    times = fast[fast["metric"] == "tpot_ms"]
+    ratios = fast[(fast["metric"] == "speedup") & (fast["against"] == "dense.stock")]
+    made = [ratios.assign(against=name, value=x, low=x, high=x) for name, x in baselines.items()]
+    return pd.concat([frame, times, *made], ignore_index=True)
+
+
+def test_a_speedup_of_the_engine_is_none_of_the_policy():
+    """A fast engine against a slow dense baseline says nothing while both were decoded on the fast one."""
+    frame = with_engines(synthetic.measurements(), {"dense.stock": 99.0, "dense.fast": 1.5})
+    verdict = judge("speedup", frame)
+    assert verdict.verdict == FAILS
+    assert f"{FULL}.fast 1.5" in verdict.measured and "dense.fast" in verdict.measured
+    frame = with_engines(synthetic.measurements(), {"dense.stock": 99.0})
+    assert f"{FULL}.fast 99" in judge("speedup", frame).measured

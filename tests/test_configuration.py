@@ -7,6 +7,7 @@ import yaml
 from conftest import ROOT
 from sinkbench.configuration import TYPES, read_study
 from sinkbench.errors import UserError
+from sinkbench.run_table import RunTable
 from snakemake.utils import update_config
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -119,10 +120,11 @@ MISTAKES = [
     ("claims", ["nope"], "claims: 'nope' is not one of"),
     # names that refer to each other
     ("runs.WIN.perplexity_against", "none", "runs[WIN].perplexity_against: 'none' is not one of recompute"),
-    ("runs.WIN.tpot_against", "dense", "runs[WIN].tpot_against: 'dense' is not one of recompute"),
+    ("runs.WIN.tpot_against", "stock", "runs[WIN].tpot_against: 'stock' is not one of recompute"),
+    ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of recompute"),
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
-    ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.eager is listed twice"),
+    ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
     # sources
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),
@@ -150,9 +152,39 @@ def test_mistake_is_one_line(path, value, expected, tmp_path):
 
 
 def test_one_name_for_two_methods(tmp_path):
-    again = {**ENTRIES[0], "family": "streaming"}
+    again = {**ENTRIES[0], "with": ENTRIES[0]["with"] | {"samples": 3}}
     said = line(mutated(BASE, tmp_path, "runs", [*ENTRIES, again]))
     assert f"runs[{len(ENTRIES)}].with: recompute-4+2044 is listed before, with " in said
+
+
+def entry(family: str, **keys) -> dict:
+    return {"family": family, "policy": "streaming", "with": {"budget": 8, "sinks": 2}} | keys
+
+
+def test_a_method_may_be_listed_by_several_families():
+    """The first scores it, and each times its own engines."""
+    dense = {"family": "baseline", "policy": "dense", "with": {"max_tokens": 9}, "engine": ["eager", "graph"]}
+    first = entry("streaming", engine="eager", perplexity_against="dense", profile=False)
+    second = entry("engine", engine=["graph", "fused"], tpot_against="dense.eager")
+    table = RunTable([dense, first, second], "float32")
+    method = table.methods["streaming-2+6"]
+    assert (method.family, method.perplexity_against) == ("streaming", "dense")
+    families = {run.name: (run.family, run.profiled) for run in table.runs.values() if run.method == method}
+    assert families == {
+        "streaming-2+6.eager": ("streaming", False),
+        "streaming-2+6.graph": ("engine", True),
+        "streaming-2+6.fused": ("engine", True),
+    }
+
+
+def test_a_method_named_as_baseline_means_its_run_on_the_same_engine():
+    dense = {"family": "baseline", "policy": "dense", "with": {"max_tokens": 9}, "engine": ["eager", "graph"]}
+    again = entry("engine", engine=["eager", "graph"], tpot_against=["dense", "dense.graph"])
+    runs = RunTable([dense, again], "float32").runs
+    assert runs["streaming-2+6.eager"].tpot_against == ("dense.eager", "dense.graph")
+    assert runs["streaming-2+6.graph"].tpot_against == ("dense.graph", "dense.graph")
+    with pytest.raises(UserError, match=r"runs\[1\]\.tpot_against: 'dense.fused' is not one of"):
+        RunTable([dense, entry("engine", engine="fused", tpot_against="dense")], "float32")
 
 
 @pytest.mark.parametrize(

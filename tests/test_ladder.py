@@ -3,6 +3,7 @@
 import pytest
 import torch
 from sinkbench import engines, static_engine
+from sinkbench.compilation import compiled
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
@@ -10,7 +11,7 @@ from sinkbench.refusal import unavailable_on
 from sinkbench.ring import ring_visibility
 from sinkbench.run_table import RunTable
 from sinkbench.scorer import Scorer
-from sinkbench.static_engine import StaticEngine, compiled
+from sinkbench.static_engine import StaticEngine
 from sinkbench.visibility import Visibility
 from test_known_answers import TOLERANCE, decode, largest_gap
 

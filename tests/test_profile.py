@@ -12,8 +12,10 @@ from sinkbench.kernel_parts import DOUBTFUL, attribute
 from sinkbench.measurements import load_schema
 from sinkbench.models import random_model
 from sinkbench.profile_readings import profiles
+from sinkbench.readings import matching, usable
 from sinkbench.records import stamp
 from sinkbench.store import read_table, write_table
+from sinkbench.tables import load
 from sinkbench.trace import read_launches, shared_times
 from sinkbench.weight_shapes import WeightShapes
 from synthetic import SCHEMA
@@ -191,12 +193,12 @@ def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path,
 
 
 def plan(stamps: dict, speed: dict) -> dict:
-    runs = {"m.eager": {"method": "m", "engine": "eager", "batch": 1, "tpot_against": []}}
+    run = {"family": "streaming", "method": "m", "engine": "eager", "batch": 1, "tpot_against": []}
     stamps = {"quality": {}, "speed": speed, "profile": stamps}
     return {
         "study": "s",
         "methods": {"m": method(4)},
-        "runs": runs,
+        "runs": {"m.eager": run},
         "stamps": stamps,
         "statistics": STATISTICS,
     }
@@ -243,6 +245,17 @@ def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypat
         assert frame[["metric", "status"]].values.tolist() == [[metric, notes["status"]]]
 
 
+def test_times_stand_where_only_the_profile_failed():
+    frame = synthetic.measurements()
+    run = {"method": "streaming-4+508", "engine": "eager", "batch": 1}
+    own = (frame["method"] == run["method"]) & (frame["engine"] == "eager") & (frame["metric"] == "part_ms")
+    failed = frame[own].head(1).assign(value=None, status="unavailable: no profiler")
+    frame = pd.concat([frame[~own], failed], ignore_index=True)
+    assert len(matching(usable(frame), metric="tpot_ms", **run)) == len(synthetic.POSITIONS)
+    assert matching(usable(frame), metric="part_ms", **run).empty
+    assert "Status" not in load("ladder").build(frame, {})  # nothing is said against any time
+
+
 def test_an_engine_cannot_name_a_part_that_does_not_exist(monkeypatch):
     monkeypatch.setattr(engines.import_module("sinkbench.engines.eager"), "PARTS", {"k": "x"}, raising=False)
     with pytest.raises(ValueError, match="x is not one of mlp"):
@@ -274,11 +287,9 @@ def test_metrics_of_a_profile_are_in_the_schema():
     assert {"part_ms", "launches_per_step"} <= set(load_schema(SCHEMA)["metrics"])
 
 
-def test_a_study_that_profiles_has_a_job_for_each_run(tmp_path):
+def test_a_study_profiles_the_runs_that_it_names(tmp_path):
     checkout = Checkout(tmp_path)
     config = checkout.config() | {"measure": ["profile"], "tables": ["profile"], "figures": ["profile"]}
     checkout.write_config(config)
     jobs = {job for job in checkout.planned() if job.startswith("profile")}
-    assert jobs == {
-        f"profile {run}" for run in ("dense.stock", "recompute-4+124.fresh", "streaming-4+124.eager")
-    }
+    assert jobs == {"profile streaming-4+124.eager"}  # the other entries say profile: false

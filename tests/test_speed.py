@@ -5,6 +5,7 @@ import pytest
 import torch
 from sinkbench import engines, speed
 from sinkbench.bandwidth import measure_bandwidth
+from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
@@ -97,9 +98,9 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
 ):
     engine = RecordingEngine()
     monkeypatch.setattr(engines, "build", lambda *_: engine)
-    bench = speed._Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path)
-    monkeypatch.setattr(bench, "_score", dict)
-    bench.measure()
+    timing = speed.Timer(Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path))
+    monkeypatch.setattr(timing, "_score", lambda: {"max_gap": 0.0})
+    timing.measure()
     assert len(engine.prompts) == (2 + 1) * 2
     if distinct:
         assert set(engine.prompts) == distinct
@@ -177,7 +178,7 @@ CompilationError.__module__ = "triton.compiler.errors"
 def test_what_the_device_or_a_compiler_ends_is_recorded_in_one_line(
     tokens_path, tmp_path, monkeypatch, error, status
 ):
-    monkeypatch.setattr(speed._Bench, "measure", raising(error))
+    monkeypatch.setattr(speed.Timer, "measure", raising(error))
     speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert len(steps) == 0 and "points" not in notes
@@ -195,7 +196,7 @@ def test_what_the_device_or_a_compiler_ends_is_recorded_in_one_line(
     ],
 )
 def test_an_error_of_the_program_is_no_result(tokens_path, tmp_path, monkeypatch, error):
-    monkeypatch.setattr(speed._Bench, "measure", raising(error))
+    monkeypatch.setattr(speed.Timer, "measure", raising(error))
     with pytest.raises(type(error)):
         speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     assert not (tmp_path / "steps.parquet").exists()
@@ -226,7 +227,8 @@ def test_bandwidth_is_that_of_reading_and_of_copying():
 
 
 def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
-    single, four = (speed._Bench(SETTINGS | {"batch": batch}, tokens_path) for batch in (1, 4))
+    benches = (Bench(SETTINGS | {"batch": batch}, tokens_path) for batch in (1, 4))
+    single, four = map(speed.Timer, benches)
     keys = 33 * 2 * 3 * 64 * 4
     assert four._bytes_per_step(80) - single._bytes_per_step(80) == 3 * keys
 

@@ -4,10 +4,14 @@ import re
 import shutil
 
 import pytest
+import torch
+from sinkbench.measurements import has_failed
 from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
+METHODS, RUNS, PROFILES = 8, 4, 1  # of tests/toy.yaml
+SWEEP = 4  # its entry that lists window sizes
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def checkout(finished):
 
 def measured(planned: set[str]) -> set[str]:
     """The jobs that measure something, and tokenization."""
-    return {job for job in planned if re.match(r"tokenize|\w+_quality|\w+_speed", job)}
+    return {job for job in planned if re.match(r"tokenize|\w+_quality|\w+_speed|profile", job)}
 
 
 def test_a_second_run_has_nothing_to_do(checkout):
@@ -48,6 +52,9 @@ def test_rules_are_visible_by_name(checkout):
         "baseline_quality",
         "baseline_speed",
         "streaming_quality",
+        "quantization_quality",
+        "engine_speed",
+        "profile",
         "aggregate",
         "figure",
     ):
@@ -68,12 +75,14 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
         "baseline_speed recompute-4+124.fresh",
         "baseline_speed dense.stock",
         "streaming_speed streaming-4+124.eager",
+        "engine_speed streaming-4+124.graph",
+        "profile streaming-4+124.eager",
     }
 
 
 def test_a_new_window_size_measures_itself_alone(checkout):
     config = checkout.config()
-    config["runs"][-1]["with"]["budget"] = [64, 32, 16]
+    config["runs"][SWEEP]["with"]["budget"] = [64, 32, 16]
     checkout.write_config(config)
     planned = checkout.planned()
     assert measured(planned) == {"streaming_quality streaming-4+12 stdlib"}
@@ -82,7 +91,7 @@ def test_a_new_window_size_measures_itself_alone(checkout):
 
 def test_a_removed_window_size_measures_nothing(checkout):
     config = checkout.config()
-    config["runs"][-1]["with"]["budget"] = [64]
+    config["runs"][SWEEP]["with"]["budget"] = [64]
     checkout.write_config(config)
     planned = checkout.planned()
     assert measured(planned) == set()
@@ -104,7 +113,7 @@ def test_a_corpus_edit_redoes_what_reads_it(checkout):
     checkout.write_config(config)
     planned = measured(checkout.planned())
     assert "tokenize stdlib" in planned
-    assert len(planned) == 1 + 7 + 3
+    assert len(planned) == 1 + METHODS + RUNS + PROFILES
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_an_edit_of_the_evaluator_redoes_all_that_score(checkout):
     path = checkout.folder / "scripts/sinkbench/parallel.py"
     path.write_text(path.read_text() + "\nEDITED = True\n")
     planned = measured(checkout.planned())
-    assert len(planned) == 7 + 3
+    assert len(planned) == METHODS + RUNS + PROFILES
     assert not any(job.startswith("tokenize") for job in planned)
 
 
@@ -150,9 +159,13 @@ def test_results_of_another_config_are_refused(checkout, tmp_path):
 def test_measurements_are_whole(finished):
     frame, notes = read_table(finished.folder / "results/toy/measurements.parquet")
     assert notes["study"] == "toy"
-    assert set(frame.status) == {"ok"}
+    failed = frame[has_failed(frame)]
+    if not torch.cuda.is_available():
+        assert failed[["engine", "metric", "status"]].values.tolist() == [
+            ["graph", "tpot_ms", "unavailable: a CUDA graph needs a CUDA device"]
+        ]
     pooled = frame[(frame.metric == "perplexity") & frame.document.isna()]
-    assert len(pooled) == 7
+    assert len(pooled) == METHODS
     assert frame[frame.metric == "nll_gap"].value.max() < 1e-4
 
 

@@ -4,12 +4,12 @@ A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of i
 rule is written once (`parallel.ChunkStream`) and each kernel turns it into the mask that it wants.
 """
 
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.nn.functional import pad, scaled_dot_product_attention
+
+from sinkbench.compilation import compiled
 
 
 class MaskedKernel:
@@ -45,7 +45,7 @@ class FlexKernel:
     @staticmethod
     def prepare(function):
         """`function` compiled into one kernel, since elementwise passes over a chunk cost memory traffic."""
-        return _compiled(function)
+        return compiled(function)
 
     def mask(self, sees, queries: int, keys: int, device: torch.device):
         """Block mask over [queries, keys]."""
@@ -57,13 +57,7 @@ class FlexKernel:
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
         """Attention output [batch, heads, queries, value_dim]."""
-        return _compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale)
-
-
-@cache
-def _compiled(function):
-    """One compiled copy for the whole process, whoever asks; fullgraph: an error, never a silent fallback."""
-    return torch.compile(function, dynamic=False, fullgraph=True)
+        return compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale)
 
 
 def kernel_for(device: torch.device) -> MaskedKernel | FlexKernel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sinkbench.parts import ordered
-from sinkbench.readings import RUN, NotMeasured, matching, run_name, statuses, usable
+from sinkbench.readings import PROFILE, RUN, NotMeasured, matching, run_name, statuses, usable
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def profiles(measurements: pd.DataFrame, **where) -> list[Profile]:
         NotMeasured: the study has none.
     """
     valid = matching(usable(measurements), **where)
-    valid = valid[valid["metric"].isin(("part_ms", "launches_per_step"))]
+    valid = valid[valid["metric"].isin(PROFILE)]
     if valid.empty:
         raise NotMeasured("; ".join(statuses(matching(measurements, **where)).values()) if where else "")
     return [_profile(rows) for _, rows in valid.groupby(RUN, sort=False, dropna=False)]

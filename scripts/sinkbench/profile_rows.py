@@ -17,7 +17,9 @@ def record_profile(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results
     """
     for run, (kernels, notes) in results.items():
         entry = plan["runs"][run]
-        about = describe(plan, entry["method"]) | {name: entry[name] for name in ("engine", "batch")}
+        about = describe(plan, entry["method"]) | {
+            name: entry[name] for name in ("family", "engine", "batch")
+        }
         about["device"] = notes["environment"]["device"]
         if notes["status"] != "ok":
             _record_failure(recorder, {**about, "status": notes["status"]})

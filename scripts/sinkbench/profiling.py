@@ -15,27 +15,23 @@ a kernel finds its part.
 """
 
 import json
-import traceback
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from textwrap import shorten
 
 import pandas as pd
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from sinkbench import engines
+from sinkbench.attempt import attempt
+from sinkbench.bench import Bench
 from sinkbench.clock import elapsed_ms, mark, synchronise
-from sinkbench.environment import environment
 from sinkbench.errors import Unavailable
 from sinkbench.kernel_parts import attribute
 from sinkbench.parts import members
 from sinkbench.progress import Progress
-from sinkbench.records import stamp
-from sinkbench.speed import STATUS_CHARACTERS, _Bench, _failure
-from sinkbench.store import write_table
 from sinkbench.trace import Launch, read_launches
 from sinkbench.weight_shapes import WeightShapes
 
@@ -47,31 +43,18 @@ COLUMNS = ["step", "part", "kernel", "launches", "ms"]
 def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write the time of every kernel by step and part (COLUMNS) and, as notes, the unprofiled step times.
 
-    A run that ends as in speed.measure_speed leaves an empty table whose status says why.
-
     Args:
-        settings: see study.Study.profile_settings.
+        settings: see study.Study.profile_settings. See attempt for failures.
     """
-    notes = {"stamp": stamp(settings), "environment": environment(settings["device"])}
-    try:
-        kernels, measured = _Profiling(_Bench(settings, tokens_path)).measure()
-        notes |= {"status": "ok", **measured}
-    except Exception as error:
-        if (kind := _failure(error)) is None:
-            raise
-        traceback.print_exc()
-        notes |= {"status": shorten(f"{kind}: {error}", STATUS_CHARACTERS)}
-        kernels = pd.DataFrame(columns=COLUMNS)
-        print(f"NO PROFILE {settings['label']}: {notes['status']}", flush=True)
-    write_table(output_path, kernels, notes)
+    attempt(settings, output_path, COLUMNS, lambda: Profiling(Bench(settings, tokens_path)).measure())
 
 
-class _Profiling:
+class Profiling:
     """At the smallest point that the run is timed at, where its cache is in steady state."""
 
-    def __init__(self, bench: _Bench):
+    def __init__(self, bench: Bench):
         self.bench, self.speed, self.point = bench, bench.speed, min(bench.points)
-        self.timed_steps = self.speed["repetitions"] * self.speed["steps"]
+        self.timed_steps = self.speed["repetitions"] * self.bench.steps
 
     def measure(self) -> tuple[pd.DataFrame, dict]:
         """The table and the notes. The profiler comes last: it may slow down what runs after it."""
@@ -92,16 +75,16 @@ class _Profiling:
         tokens = self._begin(0)
         marks = [mark(tokens.device)]
         for _ in range(self.speed["repetitions"]):
-            for _ in range(self.speed["steps"]):
+            for _ in range(self.bench.steps):
                 self.bench.engine.step(tokens)
             marks.append(mark(tokens.device))
         synchronise(tokens.device)
-        return [elapsed_ms(*pair) / self.speed["steps"] for pair in pairwise(marks)]
+        return [elapsed_ms(*pair) / self.bench.steps for pair in pairwise(marks)]
 
     def _traced(self) -> list[Launch]:
         """Launches of a new engine: prefill, warm-up, and marked steps in the middle of the timed ones."""
         cuda = self.bench.model.device.type == "cuda"
-        self._rebuild()
+        self.bench.rebuild()
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
         with profile(activities=activities, record_shapes=True) as profiler:
             tokens = self._begin(max(0, self.timed_steps - PROFILED_STEPS) // 2)
@@ -119,7 +102,7 @@ class _Profiling:
 
         A growing cache has the same room wherever it begins, so that static shapes stay the same.
         """
-        prompts, warmup = self.bench._texts(self.point + later), self.speed["warmup"]
+        prompts, warmup = self.bench.texts(self.point + later), self.speed["warmup"]
         room = warmup + max(self.timed_steps, PROFILED_STEPS) - later
         self.bench.engine.reset()
         self.bench.engine.prefill(prompts, room)
@@ -128,11 +111,6 @@ class _Profiling:
             self.bench.engine.step(tokens)
         synchronise(tokens.device)
         return tokens
-
-    def _rebuild(self) -> None:
-        bench = self.bench
-        bench.engine = None  # two engines might not fit
-        bench.engine = engines.build(bench.settings["engine"], bench.model, bench.policy, bench.scorer)
 
 
 def engine_parts(word: str) -> dict[str, str]:

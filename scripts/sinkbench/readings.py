@@ -7,6 +7,7 @@ import pandas as pd
 from sinkbench.measurements import DISTURBED, has_failed
 
 RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
+PROFILE = ("part_ms", "launches_per_step")  # metrics of profile jobs, which may fail where a run was timed
 
 
 class NotMeasured(Exception):
@@ -17,11 +18,11 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
     """Rows that may become a number.
 
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
-    computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So does
-    a disturbed time, which is marked wherever it is shown.
+    computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
+    the times of a run whose profile failed, and a disturbed time, which is marked wherever it is shown.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
-    failed = measurements[dropped]
+    failed = measurements[dropped & ~measurements["metric"].isin(PROFILE)]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
     dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
     dropped |= timed & measurements["method"].isin(quality["method"])
@@ -120,7 +121,8 @@ def is_disturbed(row: Mapping) -> bool:
 
 
 def doubts(rows: pd.DataFrame, position) -> list[str]:
-    """What the statuses of one run's rows say against it: that it failed, or of its numbers at a point."""
+    """What the statuses of one run's rows say against its times: that it failed, or those at a point."""
+    rows = rows[~rows["metric"].isin(PROFILE)]
     here = (rows["position"] == position).fillna(False).astype(bool) & (rows["status"] != "ok")
     return list(rows[has_failed(rows) | here]["status"].unique())
 

@@ -5,7 +5,7 @@ on an engine: what determines time.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from sinkbench import engines, policies, quantizations
@@ -14,7 +14,12 @@ from sinkbench.errors import UserError
 
 @dataclass(frozen=True)
 class Method:
-    """What determines perplexity; `options` are the policy's own settings."""
+    """What determines perplexity.
+
+    Args:
+        family: the rule that scores it: that of the first entry that lists it.
+        options: the policy's own settings.
+    """
 
     family: str
     policy: str
@@ -33,21 +38,31 @@ class Method:
         """The policy object."""
         return policies.build(self.policy, self.options)
 
+    def is_listed_again_by(self, other: "Method") -> bool:
+        """Whether `other` is this method in another entry, which need not repeat the baseline."""
+        against = other.perplexity_against or self.perplexity_against
+        return replace(other, family=self.family, perplexity_against=against) == self
+
 
 @dataclass(frozen=True)
 class Run:
     """A method on an engine.
 
     Args:
+        family: the rule that times it.
         batch: streams decoded in step.
-        positions: stream positions at which a ring is timed; None: those of the whole study.
+        tpot_against: names of runs; of a method that is named alone, its run on the same engine.
+        positions: stream positions (context lengths) at which it is timed; None: those of the whole study.
+        profiled: whether a study that measures profiles has one of it.
     """
 
+    family: str
     method: Method
     engine: str
     batch: int
     tpot_against: tuple[str, ...]
     positions: tuple[int, ...] | None
+    profiled: bool
 
     @property
     def name(self) -> str:
@@ -75,23 +90,32 @@ class RunTable:
             except UserError as error:
                 raise UserError(f"runs[{index}].{error}") from None
         for index, entry in enumerate(entries):
-            for key, known in (("perplexity_against", self.methods), ("tpot_against", self.runs)):
-                for name in _as_list(entry.get(key, [])):
-                    check_name(name, known, f"runs[{index}].{key}")
+            for name in _as_list(entry.get("perplexity_against", [])):
+                check_name(name, self.methods, f"runs[{index}].perplexity_against")
+            for name in _tpot_against(entry, self.methods):
+                check_name(name, self.runs, f"runs[{index}].tpot_against")
+        self.runs = {name: self._resolved(run) for name, run in self.runs.items()}
 
     def _add(self, entry: dict, model_dtype: str) -> None:
         for method in _expand(entry, model_dtype):
-            if self.methods.setdefault(method.name, method) != method:
+            known = self.methods.setdefault(method.name, method)
+            if not known.is_listed_again_by(method):
                 raise UserError(f"with: {method.name} is listed before, with other settings")
             batches = _as_list(entry.get("batch", 1))
             for engine, batch in product(_as_list(entry.get("engine", [])), batches):
                 _check_engine(engine, method, batch)
                 against = tuple(_as_list(entry.get("tpot_against", [])))
                 positions = tuple(entry["positions"]) if "positions" in entry else None
-                run = Run(method, engine, batch, against, positions)
+                profiled = entry.get("profile", True)
+                run = Run(entry["family"], known, engine, batch, against, positions, profiled)
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
                 self.runs[run.name] = run
+
+    def _resolved(self, run: Run) -> Run:
+        """The run with names of runs for those of methods in `tpot_against`."""
+        against = (_on_engine(name, run.engine, self.methods) for name in run.tpot_against)
+        return replace(run, tpot_against=tuple(against))
 
 
 def check_name(name: str, known, where: str) -> None:
@@ -122,6 +146,17 @@ def _check_engine(engine: str, method: Method, batch: int) -> None:
         raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
     if batch > engines.max_batch(engine):
         raise UserError(f"batch: {batch} is more than the {engines.max_batch(engine)} of engine {engine}")
+
+
+def _tpot_against(entry: dict, methods: dict) -> list[str]:
+    """Names of all runs that an entry's runs are compared with."""
+    names, engines_of_entry = _as_list(entry.get("tpot_against", [])), _as_list(entry.get("engine", []))
+    return [_on_engine(name, engine, methods) for name in names for engine in engines_of_entry]
+
+
+def _on_engine(name: str, engine: str, methods: dict) -> str:
+    """The name of a run; a method's name means its run on `engine`."""
+    return f"{name}.{engine}" if name in methods else name
 
 
 def _as_list(value) -> list:

@@ -38,7 +38,7 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
     for run, (steps, notes) in results.items():
         entry = plan["runs"][run]
         about = describe(plan, entry["method"])
-        about |= {name: entry[name] for name in ("engine", "batch")}
+        about |= {name: entry[name] for name in ("family", "engine", "batch")}
         about["device"] = notes["environment"]["device"]
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)

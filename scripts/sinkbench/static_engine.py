@@ -1,21 +1,17 @@
 """Decoding with the static ring: plain torch, compiled, captured in a CUDA graph, or both."""
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
+from sinkbench.compilation import compiled
 from sinkbench.cuda_graph import capture
 from sinkbench.errors import Unavailable
 from sinkbench.nll import logits
-from sinkbench.refusal import unavailable_on
 from sinkbench.ring import ring_visibility
 from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
 from sinkbench.static_ring import StaticRing, advance, read_token
-
-RECOMPILES = 64  # per function: each length of a growing cache is one (torch's default, 8, is soon reached)
 
 
 class StaticEngine:
@@ -78,19 +74,3 @@ class StaticEngine:
             return read(ring, place(ring), full)
 
         return capture(step, rewind=lambda: ring.position.sub_(1)) if self.captured else step
-
-
-@cache
-def compiled(function: Callable) -> Callable:
-    """`function` through torch.compile, whole, at fixed shapes; raises Unavailable where that fails.
-
-    Without `fullgraph` a function that has been compiled too often would silently run uncompiled.
-    """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILES)
-    fast = torch.compile(function, fullgraph=True, dynamic=False)
-
-    def run(*arguments):
-        with unavailable_on(TorchDynamoException, FailOnRecompileLimitHit, what="torch.compile"):
-            return fast(*arguments)
-
-    return run

@@ -48,7 +48,11 @@ class Study:
 
     def runs_of(self, family: str) -> list[str]:
         """Names of a family's runs."""
-        return [name for name, run in self.runs.items() if run.method.family == family]
+        return [name for name, run in self.runs.items() if run.family == family]
+
+    def profiled_runs(self) -> list[str]:
+        """Names of the runs that have a profile."""
+        return [name for name, run in self.runs.items() if run.profiled and self.measures("profile")]
 
     def tokens_settings(self, corpus: str) -> dict:
         """Settings of the tokenization job of a corpus."""
@@ -80,7 +84,7 @@ class Study:
         speed = dict(self.config["speed"])
         corpus = speed.pop("corpus")
         if chosen.positions:
-            speed["positions"] = list(chosen.positions)
+            speed["positions"] = speed["contexts"] = list(chosen.positions)
         kind, points = chosen.method.build().timed_at(speed)
         del speed["contexts"], speed["positions"]
         files = (*_method_files(chosen.method), f"sinkbench/engines/{chosen.engine}.py")
@@ -102,12 +106,13 @@ class Study:
             if self.measures("quality")
         }
         speed = {run: stamp(self.speed_settings(run)) for run in self.runs if self.measures("speed")}
-        profile = {run: stamp(self.profile_settings(run)) for run in self.runs if self.measures("profile")}
+        profile = {run: stamp(self.profile_settings(run)) for run in self.profiled_runs()}
         return {
             "study": self.name,
             "methods": {name: self._describe(method) for name, method in self.methods.items()},
             "runs": {
                 name: {
+                    "family": run.family,
                     "method": run.method.name,
                     "engine": run.engine,
                     "batch": run.batch,

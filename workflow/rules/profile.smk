@@ -10,7 +10,7 @@ rule profile:
     log:
         f"{RESULTS}/logs/profile/{{run}}.log",
     wildcard_constraints:
-        run=one_of(study.runs),
+        run=one_of(study.profiled_runs()),
     conda:
         "../../envs/sinkbench.yaml"
     resources:

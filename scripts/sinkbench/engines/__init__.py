@@ -10,7 +10,8 @@ policy names the one it needs), MAX_BATCH how many streams it decodes in step (1
     step(tokens)             read one id of each stream [batch], return float32 logits [batch, vocabulary]
     cache_bytes()            bytes of keys and values held now
 
-Logits of a step may be overwritten by the next one.
+Logits of a step may be overwritten by the next one. An engine whose cache never changes size may keep its
+memory, and what it compiled or captured for it, over `reset`; the next prefill overwrites all of it.
 """
 
 import ast

@@ -1,0 +1,61 @@
+"""A run on the bench: its model, policy and engine, and the text that it decodes."""
+
+import numpy as np
+import torch
+
+from sinkbench import engines, policies, quantizations
+from sinkbench.models import load_model
+from sinkbench.quality import check_vocabulary
+from sinkbench.scorer import Scorer
+from sinkbench.tokens import load_documents
+
+
+class Bench:
+    """What jobs that time a run have in common.
+
+    Args:
+        settings: model, device, policy, with, engine, batch, chunk_tokens, speed
+            (see study.Study.speed_settings).
+        model: as `settings` name it, already loaded and quantized; None loads it.
+
+    Attributes:
+        kind, points: what time depends on, and where it is measured.
+        steps: timed in a row; whole periods of the policy, so that their mean holds all that it does.
+        scored_from: stream index of the first token on which the engine is scored.
+        text: token ids on the model's device, long enough for everything.
+    """
+
+    def __init__(self, settings: dict, tokens_path: str, model=None):
+        self.settings, self.speed = settings, settings["speed"]
+        self.policy = policies.build(settings["policy"], settings["with"])
+        self.kind, self.points = self.speed["kind"], self.speed["points"]
+        self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
+        budget = self.policy.visibility(min(self.points)).budget
+        self.scored_from = max(1, budget - self.speed["score_tokens"] // 2)
+        self.model = _model(settings) if model is None else model
+        self.scorer = Scorer(self.model, settings["chunk_tokens"])
+        self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
+        self.text = self._text(load_documents(tokens_path, settings["tokens"]))
+
+    def texts(self, length: int) -> torch.Tensor:
+        """A stretch of the stream for every member of the batch [batch, length]; no two begin alike."""
+        return torch.stack([self.text[row : row + length] for row in range(self.settings["batch"])])
+
+    def rebuild(self) -> None:
+        """A new engine in place of the old one; two might not fit."""
+        self.engine = None
+        self.engine = engines.build(self.settings["engine"], self.model, self.policy, self.scorer)
+
+    def _text(self, documents: dict) -> torch.Tensor:
+        """The corpus as one stream, repeated until it is long enough for every point."""
+        ids = np.concatenate(list(documents.values()))
+        rounds = self.speed["repetitions"] + 1
+        timed = max(self.points) + rounds * (self.speed["warmup"] + self.steps)
+        needed = max(timed, self.scored_from + self.speed["score_tokens"] + 1) + self.settings["batch"]
+        text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
+        check_vocabulary(self.model, text, "of the timed stream")
+        return text
+
+
+def _model(settings: dict):
+    return quantizations.apply(settings["quantization"], load_model(settings["model"], settings["device"]))
