@@ -36,7 +36,7 @@ VARIANTS = {
     "select-3": ("select", {"every": 3, "lookback": WINDOW, "chosen": 9, "observed": 10, "pool": 5}),
     "select-6": ("select", {"every": 6, "lookback": NEVER, "chosen": 5, "observed": 4, "pool": 3}),
     "copy-1": ("copy", {"every": 1, "lookback": NEVER, "chosen": 6, "least": 1, "span": 2, "back": 1}),
-    "copy-4": ("copy", {"every": 4, "lookback": 25, "chosen": 5, "span": 6}),
+    "copy-4": ("copy", {"every": 4, "lookback": 40, "chosen": 5, "least": 2, "span": 6, "back": 4}),
     "select-14": ("select", {"every": 14, "lookback": 30, "chosen": 5, "observed": 3, "shared": True}),
 }
 ENGINES = {"pruned": [Eager], "refreshed": [Eager, StaticEngine], "observed": [Eager, StaticEngine]}

@@ -41,6 +41,7 @@ class Past:
             is how many queries to keep beside the keys; None: not even keys.
 
     Attributes:
+        heads: of one layer.
         ids: the text's sinks, then its last `lookback` tokens.
         position: stream index of the next token to be read.
         keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
@@ -51,6 +52,7 @@ class Past:
 
     def __init__(self, model, policy):
         self.model, self.policy, self.position = model, policy, 0
+        self.heads = model.config.num_attention_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
         self.keys, self.values, self.queries, self.sinks = {}, {}, {}, {}
 
@@ -97,6 +99,14 @@ class Past:
             stream.carried[layer] = tuple(
                 torch.cat((old[:, :sinks], part), 1) for old, part in zip(held, new, strict=True)
             )
+
+    def fold(self) -> None:
+        """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
+        for held in (self.keys, self.values, self.queries):
+            if held:
+                folded = torch.cat([held[layer] for layer in sorted(held)])
+                held.clear()
+                held[0] = folded
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
         """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].

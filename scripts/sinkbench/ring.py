@@ -83,6 +83,17 @@ class RingBuffers:
             self._load_recent(layer, row, carried, slots)
             self._load_sinks(layer, row, carried, turns)
 
+    def rewrite(self, keys: Tensor, values: Tensor) -> None:
+        """Replace what a full ring of one stream holds [layers * heads, W, dim], first to leave first.
+
+        Args:
+            keys: widened as in `parallel`, if there are sinks.
+        """
+        recent = torch.arange(self.visibility.recent, device=self.keys.device)
+        slots = self.slot(self.position + 1 - self.visibility.recent + recent)
+        for ring, part in ((self.keys, self._narrow(keys, 0)), (self.values, values)):
+            ring[:, 0].index_copy_(2, slots, part.unflatten(0, ring.shape[:1] + ring.shape[2:3]))
+
     def _load_recent(self, layer: int, row: int, carried: tuple[Tensor, Tensor], slots: Tensor) -> None:
         """The last tokens into their slots, zeros elsewhere: what a mask hides must still be finite."""
         source = slice(carried[0].shape[1] - len(slots), None)

@@ -9,7 +9,8 @@ all that the cache form `refreshed` asks of an engine; `observed` also asks of e
 import torch
 from torch import Tensor
 
-from sinkbench.parallel import ChunkStream, widen_queries, widen_recent, widen_sinks
+from sinkbench.parallel import widen_queries, widen_recent, widen_sinks
+from sinkbench.refresh import Past
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
 
@@ -20,7 +21,7 @@ def take_over(scorer, policy, prompt: Tensor, buffers: RingBuffers) -> "tuple[Te
     """Read `prompt` [T] into `buffers`: its last hidden state [1, hidden], and the refreshes to come."""
     if policy.cache in FORMS:
         chunks, hidden = scorer.prefill_refreshed(prompt, policy)
-        refresh = RingRefresh(chunks, buffers)
+        refresh = RingRefresh(chunks.past, buffers)
     else:
         chunks, hidden = scorer.prefill(prompt, buffers.visibility)
         refresh = None
@@ -37,25 +38,25 @@ class RingRefresh:
     """One stream's refreshes.
 
     Args:
-        stream: the stream after the prompt, with its `past` (scorer.Scorer.prefill_refreshed).
+        past: of the stream after the prompt (scorer.Scorer.prefill_refreshed).
         buffers: the ring that took over from it.
     """
 
-    def __init__(self, stream: ChunkStream, buffers: RingBuffers):
-        self.stream, self.past, self.buffers = stream, stream.past, buffers
+    def __init__(self, past: Past, buffers: RingBuffers):
+        self.past, self.policy, self.buffers = past, past.policy, buffers
         self.unread: list[Tensor] = []  # ids that the past has not absorbed; their keys are in the ring
+        past.fold()
 
     def before(self, tokens: Tensor) -> None:
         """Refresh the ring if one falls before the step that reads `tokens` [1]."""
-        position = self.buffers.position + 1
-        due = self.past.is_due(position)
+        due = self.past.is_due(self.buffers.position + 1)
         if due or len(self.unread) > self.buffers.visibility.recent:  # the next token takes the oldest's slot
             self._catch_up()
         if due:
-            self.stream.position = position
-            self.stream.carried = self._sinks()
-            self.past.refresh(self.stream)
-            self.buffers.load(self.stream)
+            self.past.sinks = {0: self._sinks()}
+            renewed = self.policy.resident(self.past)
+            pairs = zip(*(renewed[layer] for layer in sorted(renewed)), strict=True)
+            self.buffers.rewrite(*map(torch.cat, pairs))
         self.unread.append(tokens)
 
     def nbytes(self) -> int:
@@ -64,35 +65,31 @@ class RingRefresh:
 
     def _catch_up(self) -> None:
         """Let the past absorb the unread tokens from the ring."""
-        start, policy = self.past.position, self.past.policy
+        start = max(self.past.position, self.policy.sinks)
         if self.unread:
             self.past.read(torch.cat(self.unread))
             self.unread = []
-        tokens = torch.arange(max(start, policy.sinks), self.past.position, device=self.buffers.keys.device)
-        if policy.observed is not None and len(tokens):
-            self._absorb(tokens)
+        if self.policy.observed is not None and start < self.past.position:
+            self._absorb(torch.arange(start, self.past.position, device=self.buffers.keys.device))
 
     def _absorb(self, tokens: Tensor) -> None:
         """Keys, values and queries of `tokens` past the sinks, in the form that the past keeps."""
-        observed, slots = self.past.policy.observed, self.buffers.slot(tokens)
+        observed, slots = self.policy.observed, self.buffers.slot(tokens)
         last = tokens[max(0, len(tokens) - observed) :]
-        asked = last % max(1, observed)
-        tables = [self.buffers.rotary.at(index) for index in (last, last.clamp(max=self.past.policy.budget))]
-        for layer in self.stream.carried:
-            queries = self.buffers.queries[layer, 0][:, asked]
-            keys, values = self.buffers.keys[layer, 0][:, slots], self.buffers.values[layer, 0][:, slots]
-            if self.past.policy.sinks:
-                queries, keys = widen_queries(queries, *tables), widen_recent(keys, self.buffers.rotary.dim)
-            else:
-                queries = rotate_head(queries, tables[0])
-            self.past.absorb(layer, self.past.policy.sinks, queries, keys, values)
+        rings = self.buffers.queries, self.buffers.keys, self.buffers.values
+        chosen = last % max(1, observed), slots, slots
+        parts = (ring[:, 0].index_select(2, index) for ring, index in zip(rings, chosen, strict=True))
+        queries, keys, values = (part.flatten(0, 1) for part in parts)
+        own, capped = (self.buffers.rotary.at(index) for index in (last, last.clamp(max=self.policy.budget)))
+        if self.policy.sinks:
+            queries, keys = widen_queries(queries, own, capped), widen_recent(keys, self.buffers.rotary.dim)
+        else:
+            queries = rotate_head(queries, own)
+        self.past.absorb(0, self.policy.sinks, queries, keys, values)
 
-    def _sinks(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """By layer, the sinks' keys, widened, and values; empty without sinks."""
-        sinks = self.past.policy.sinks
-        if not sinks:
-            return self.stream.carried
-        table = self.buffers.rotary.at(torch.arange(sinks, device=self.buffers.keys.device))
-        keys = widen_sinks(self.buffers.sink_keys[:, 0], table)
-        values = self.buffers.values[:, 0, :, :sinks]
-        return dict(enumerate(zip(keys, values, strict=True)))
+    def _sinks(self) -> Tensor:
+        """The sinks' keys of all layers, widened; empty without sinks."""
+        keys = self.buffers.sink_keys[:, 0].flatten(0, 1)
+        if not self.policy.sinks:
+            return keys
+        return widen_sinks(keys, self.buffers.rotary.at(torch.arange(self.policy.sinks, device=keys.device)))

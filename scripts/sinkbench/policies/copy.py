@@ -30,9 +30,9 @@ class Policy(RefreshedPolicy):
     """
 
     chosen: int
-    least: int = 2
+    least: int = 1
     span: int = 8
-    back: int = 4
+    back: int = 1
 
     cache = "refreshed"
     observed = 0  # keys of the past, but no queries

@@ -59,5 +59,6 @@ class Policy(RefreshedPolicy):
         near = self.near(self.chosen)
         far = weights[:, : weights.shape[1] - near]
         if self.shared:
-            far = far.mean(0, keepdim=True).expand_as(far)
+            layers = far.unflatten(0, (-1, past.heads))
+            far = layers.mean(1, keepdim=True).expand_as(layers).flatten(0, 1)
         return past.recent_and(layer, near, far.topk(self.chosen, -1).indices)
