@@ -1,0 +1,187 @@
+"""Find the tiles of the fused kernels (scripts/sinkbench/fused/tiles.py) that are fastest on this card.
+
+    python benchmarks/tiles.py                          # bfloat16, Pythia-2.8b's shape, 4 + 2044, one stream
+    python benchmarks/tiles.py --quantization int8_mlp
+    python benchmarks/tiles.py --batch 16
+
+Times whole steps in a CUDA graph (device time, median of repetitions), changes one thing after the other and
+keeps what is faster. What a round tries is compiled beforehand in processes of their own.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from sinkbench import quantizations  # noqa: E402
+from sinkbench.attempt import failure  # noqa: E402
+from sinkbench.clock import elapsed_ms, mark, synchronise  # noqa: E402
+from sinkbench.cuda_graph import capture  # noqa: E402
+from sinkbench.fused import tiles  # noqa: E402
+from sinkbench.fused.step import FusedStep  # noqa: E402
+from sinkbench.fused.tiles import Tile  # noqa: E402
+from sinkbench.models import load_model  # noqa: E402
+from sinkbench.ring import RingBuffers  # noqa: E402
+from sinkbench.visibility import Visibility  # noqa: E402
+
+FAR = 10_000  # stream position: the ring is full
+REPETITIONS, REPLAYS = 3, 20
+VALUES = {  # of tiles' constants
+    "BLOCK_KEYS": (8, 16, 32, 64),
+    "SPLIT_KEYS": (32, 64, 128, 256),
+    "LEAD": (0.0, 0.15, 0.3, 0.6),
+}
+State = dict  # name in tiles: value
+
+
+def main() -> None:
+    options = parse()
+    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *VALUES)}
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+        for number, tried in enumerate(rounds(options)):
+            states = [changed(state, *change) for change in tried]
+            pool.starmap(compile_step, [(options, other) for other in states], chunksize=1)
+            if number == 0:  # from here on the parent uses CUDA, and could no longer fork
+                best = step_ms(options, state)
+                print(f"{best:.4f} ms as it is", flush=True)
+            for change, other in zip(tried, states, strict=True):
+                ms = step_ms(options, other)
+                print(f"{ms:.4f} ms {change}", flush=True)
+                if ms < best:
+                    best, state = ms, other
+    print(f"\n{best:.4f} ms with {state}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quantization", default="none", choices=quantizations.available())
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--budget", type=int, default=2048)
+    parser.add_argument("--sinks", type=int, default=4)
+    parser.add_argument("--processes", type=int, default=max(1, os.cpu_count() - 1), help="that compile")
+    return parser.parse_args()
+
+
+def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
+    """Lists of changes (name in tiles, keys in it, value), each list tried on the best of those before."""
+    bits = bits_of(options)
+    if options.batch > 1:
+        yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
+    else:
+        tried = [("in", width, in_tiles()) for width in bits]
+        tried += [("out", bits[0], out_tiles()), ("head", bits[-1], head_tiles())]
+        for kernel, width, some in tried:
+            yield [("TILES", (kernel, width), tile) for tile in some]
+    for name, values in VALUES.items():
+        yield [(name, (), value) for value in values]
+
+
+def in_tiles() -> list[Tile]:
+    sizes = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2), (8, 2), (2, 4), (4, 4), (8, 4)]
+    return [
+        Tile(*size, strips=strips, stages=2)
+        for size, strips in product([(rows, 512, warps) for rows, warps in sizes], (1, 2, 4, 8))
+    ]
+
+
+def out_tiles() -> list[Tile]:
+    sizes = product((2, 4, 8), (512, 1024, 2048), (1, 2, 4), (3, 5))
+    return [Tile(*size) for size in sizes if 8 <= size[0] * size[1] / (32 * size[2]) <= 64]
+
+
+def head_tiles() -> list[Tile]:
+    return [
+        Tile(rows, 512, warps, 2, strips) for rows, warps, strips in product((2, 4, 8), (1, 2, 4), (1, 4))
+    ]
+
+
+def batch_tiles() -> list[Tile]:
+    return [Tile(*size) for size in product((16, 32, 64), (64, 128, 256), (1, 2, 4), (2, 4))]
+
+
+def bits_of(options: argparse.Namespace) -> list[int]:
+    """Widths of the weights that the step reads, the narrowest first."""
+    word = options.quantization
+    narrow = [int(word.removeprefix("int").removesuffix("_mlp"))] if word != "none" else []
+    return narrow + ([16] if word == "none" or word.endswith("_mlp") else [])
+
+
+def changed(state: State, name: str, keys: tuple, value) -> State:
+    state = deepcopy(state)
+    if not keys:
+        return {**state, name: value}
+    *outer, last = keys
+    inner = state[name]
+    for key in outer:
+        inner = inner[key]
+    inner[last] = value
+    return state
+
+
+def build(options: argparse.Namespace, state: State, layers: int | None) -> FusedStep:
+    """A step with the tiles of `state`, of all layers (None) or of some."""
+    for name, value in state.items():
+        setattr(tiles, name, value)
+    model, ring = model_and_ring(options.quantization, options.batch, options.budget, options.sinks, layers)
+    ring.position = FAR
+    step = FusedStep(model, ring, pdl=torch.cuda.get_device_capability() >= (9, 0))
+    step.begin()
+    return step
+
+
+@cache
+def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layers: int | None):
+    settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())["model"]
+    if layers is not None:
+        settings["shape"] |= {"num_hidden_layers": layers}
+    model = quantizations.apply(quantization, load_model(settings, "cuda"))
+    return model, RingBuffers(model, Visibility(sinks, budget - sinks), batch)
+
+
+@torch.inference_mode()
+def compile_step(options: argparse.Namespace, state: State) -> None:
+    """Leave the kernels of a step in Triton's cache; what does not compile will say so when it is timed."""
+    try:
+        build(options, state, layers=1)()
+        torch.cuda.synchronize()
+    except Exception as error:
+        if failure(error) is None:
+            raise
+
+
+@torch.inference_mode()
+def step_ms(options: argparse.Namespace, state: State) -> float:
+    """Milliseconds of a step; infinity for one that the card cannot make."""
+    try:
+        step = build(options, state, layers=None)
+        replay = capture(step, rewind=lambda: step.position.sub_(1))
+    except Exception as error:
+        if failure(error) is None:
+            raise
+        return float("inf")
+    return median(timed(replay, step.position.device) for _ in range(REPETITIONS))
+
+
+def timed(replay, device: torch.device) -> float:
+    marks = [mark(device)]
+    for _ in range(REPLAYS):
+        replay()
+    marks.append(mark(device))
+    synchronise(device)
+    return elapsed_ms(*marks) / REPLAYS
+
+
+if __name__ == "__main__":
+    main()
