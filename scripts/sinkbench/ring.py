@@ -39,19 +39,24 @@ class RingBuffers:
     Args:
         observed: the last queries that are kept for a refresh (see `refresh`); an engine that decodes
             refreshed caches writes that of token t, not rotated, to slot t mod observed.
+        block: tokens that a step may read at once, and the last of which may be taken back (see
+            `block_ring`): every one has slots of its own for the sinks, which it meets at its own distance.
 
     Attributes:
-        keys, values: [layers, batch, heads, budget + 1, head_dim]; keys as the last step rotated them.
+        keys, values: [layers, batch, heads, slots, head_dim], slots = budget + 1 for blocks of one; keys as
+            the last step rotated them.
         sink_keys: [layers, batch, heads, sinks, head_dim], not rotated.
         queries: [layers, batch, heads, observed, head_dim].
         position: stream index of the last token read, -1 when there is none.
     """
 
-    def __init__(self, model, visibility: Visibility, batch: int = 1, observed: int = 0):
+    def __init__(self, model, visibility: Visibility, batch: int = 1, observed: int = 0, block: int = 1):
         config = model.config
         self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
+        self.block = block
         heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, batch, heads, visibility.sinks + visibility.longest + 1, head_dim)
+        slots = block * visibility.sinks + visibility.longest + block
+        shape = (config.num_hidden_layers, batch, heads, slots, head_dim)
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros_like(self.keys)
         self.sink_keys = self.keys[..., : visibility.sinks, :].clone()
@@ -64,7 +69,7 @@ class RingBuffers:
     def slot(self, position):
         """The slot of the token at `position` past the sinks, an integer or a tensor of them."""
         sinks = self.visibility.sinks
-        return sinks + (position - sinks) % (self.visibility.recent + 1)
+        return self.block * sinks + (position - sinks) % (self.visibility.recent + self.block)
 
     def advance(self) -> int:
         """Step to the next token; its slot."""
@@ -105,8 +110,9 @@ class RingBuffers:
         """The sinks' keys, rotated back from their own index, and values."""
         keys, values = (part[:, : self.visibility.sinks] for part in carried)
         self.sink_keys[layer, row] = rotate_head(self._narrow(keys, 1), turns)
-        self.keys[layer, row, :, : self.visibility.sinks] = self.sink_keys[layer, row]
-        self.values[layer, row, :, : self.visibility.sinks] = values
+        slots = slice(self.block * self.visibility.sinks)
+        self.keys[layer, row, :, slots] = self.sink_keys[layer, row].repeat(1, self.block, 1)
+        self.values[layer, row, :, slots] = values.repeat(1, self.block, 1)
 
     def _narrow(self, keys: Tensor, part: int) -> Tensor:
         """Drop the half of a widened key's rotary part that `part` does not name."""
