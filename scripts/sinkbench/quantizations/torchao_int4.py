@@ -1,4 +1,4 @@
-"""Weight-only int4 of TorchAO, one scale per 128 inputs, packed for tinygemm, in the blocks' linear layers."""
+"""Weight-only int4 of TorchAO, one scale per 128 inputs, packed for tinygemm, in all blocks' layers."""
 
 from sinkbench.quantized_linear import ATTENTION, MLP
 from sinkbench.torchao_layers import quantize_layers
