@@ -86,7 +86,12 @@ class Timer:
         return max(1, point + (repetition - middle) * stretch - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
-        """Bytes that a step must read: the weights, and the keys and values that it sees."""
+        """Bytes that a step must read: the weights, and the keys and values that it sees.
+
+        MBU is these bytes over time and bandwidth: what the mathematics needs, not what an engine moves. A
+        static growing cache has whole 1,024 slots (ring.GROWTH), so that a step of the engines with static
+        shapes may read up to 1,023 slots more, for which its MBU gives no credit.
+        """
         first = prompt_tokens + self.speed["warmup"]
         visibility = self.bench.policy.visibility(first + self.bench.steps)
         seen = [visibility.keys_at(position) for position in range(first, first + self.bench.steps)]
