@@ -2,10 +2,13 @@
 
     python benchmarks/ladder.py                                                # a CUDA GPU, random weights
     python benchmarks/ladder.py --study demo --engines stock,eager,reference   # any machine
+    python benchmarks/ladder.py --positions 2048 --budgets 2048 --steps 32 --repetitions 3 --score-tokens 32
 
-Times the runs of a study (workflow/studies), chosen by engine, quantization and batch, with the study's own
-loop. `reference` is the formulation of StreamingLLM's authors (rotate all keys, concatenate), re-implemented.
-A run that cannot be made costs one line that says why; its row keeps it.
+Times runs of a study (workflow/studies), chosen by engine, budget, quantization and batch, with the study's
+own clock. Runs of one number format share a model and take their repetitions in turn, so that what drifts
+meanwhile meets them all. `reference` is the formulation of StreamingLLM's authors (rotate all keys,
+concatenate), re-implemented; its prompt is read token by token beyond the budget, so that on a GPU it wants
+`--positions` no larger than that. A run that cannot be made costs one line that says why; its row keeps it.
 """
 
 import argparse
@@ -22,29 +25,33 @@ from snakemake.utils import update_config
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from sinkbench import quantizations  # noqa: E402
+from rungs import Rung, climb  # noqa: E402
 from sinkbench.aggregation import aggregate  # noqa: E402
 from sinkbench.configuration import read_study  # noqa: E402
+from sinkbench.datasheet import datasheet_bandwidth  # noqa: E402
+from sinkbench.errors import UserError  # noqa: E402
 from sinkbench.formats import md  # noqa: E402
-from sinkbench.models import load_model  # noqa: E402
-from sinkbench.speed import measure_speed  # noqa: E402
+from sinkbench.measurements import has_failed  # noqa: E402
+from sinkbench.readings import RUN, matching  # noqa: E402
 from sinkbench.store import read_table  # noqa: E402
 from sinkbench.study import Study  # noqa: E402
 from sinkbench.tables import ladder  # noqa: E402
 from sinkbench.tokens import tokenize  # noqa: E402
 
 WORKFLOW = ROOT / "workflow"
+SPEED = ("warmup", "steps", "repetitions", "score_tokens")  # keys of the config's speed
 
 
 def main() -> None:
     options = parse()
-    study = the_study(options)
-    runs = chosen(study, options)
-    with TemporaryDirectory() as folder:
-        frame = measured(study, runs, Path(folder))
-    table = ladder.build(frame, {})
-    shown = md.render(table, ladder.TITLE, "").strip()
-    print(f"\n{shown}\n\nMeasured on {', '.join(frame['device'].unique())}.")
+    try:
+        study = the_study(options)
+        with TemporaryDirectory() as folder:
+            frame = measured(study, chosen(study, options), Path(folder))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    shown = md.render(at_every_point(frame), ladder.TITLE, "").strip()
+    print(f"\n{shown}\n\n{about_the_device(frame)}")
 
 
 def parse() -> argparse.Namespace:
@@ -57,11 +64,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--study", default="latency", help="an overlay in workflow/studies")
     parser.add_argument("--engines", type=words, help="words, separated by commas (default: all)")
+    parser.add_argument("--budgets", type=numbers, help="numbers; caches without one stay (default: all)")
     parser.add_argument("--quantizations", type=words, help="words, separated by commas (default: all)")
     parser.add_argument("--batches", type=numbers, help="numbers, separated by commas (default: all)")
     parser.add_argument("--positions", type=numbers, help="stream positions and contexts, for all runs")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--repetitions", type=int)
+    for option in SPEED:
+        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help="default: the study's")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the study's")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the study's")
+    parser.add_argument("--model", help="a folder (default: the study's, which may have random weights)")
     return parser.parse_args()
 
 
@@ -71,9 +82,12 @@ def the_study(options: argparse.Namespace) -> Study:
     config = {}
     for file in files:
         update_config(config, yaml.safe_load(file.read_text()))
-    config["speed"] |= {
-        key: value for key in ("steps", "repetitions") if (value := getattr(options, key)) is not None
-    }
+    given = {key: value for key, value in vars(options).items() if value is not None}
+    config["speed"] |= {key: given[key] for key in SPEED if key in given}
+    config["device"] = given.get("device", config["device"])
+    config["model"] |= {key: given[key] for key in ("dtype",) if key in given}
+    if options.model:
+        config["model"] |= {"source": "folder", "path": options.model}
     if options.positions:
         config["speed"] |= {"positions": options.positions, "contexts": options.positions}
         for entry in config["runs"]:
@@ -83,16 +97,19 @@ def the_study(options: argparse.Namespace) -> Study:
 
 def chosen(study: Study, options: argparse.Namespace) -> list[str]:
     """Names of the runs to time, those of one number format together."""
-    wanted = {
+    of_a_run = {
         "engines": lambda run: run.engine,
+        "budgets": lambda run: run.method.options.get("budget"),
         "quantizations": lambda run: run.method.quantization,
         "batches": lambda run: run.batch,
     }
-    names = [
-        name
-        for name, run in study.runs.items()
-        if all(not getattr(options, key) or of(run) in getattr(options, key) for key, of in wanted.items())
-    ]
+    names = list(study.runs)
+    for key, value in of_a_run.items():
+        if (wanted := getattr(options, key)) is not None:
+            known = {value(study.runs[name]) for name in names} - {None}
+            names = [name for name in names if value(study.runs[name]) in (*wanted, None)]
+            if not known & {*wanted}:
+                raise UserError(f"--{key}: {wanted} is none of {', '.join(map(str, sorted(known)))}")
     return sorted(names, key=format_of(study))
 
 
@@ -106,26 +123,44 @@ def format_of(study: Study) -> Callable[[str], tuple]:
     return key
 
 
-def measured(study: Study, runs: list[str], folder: Path) -> pd.DataFrame:
-    """The measurements of `runs`; each model is made once."""
+def measured(study: Study, names: list[str], folder: Path) -> pd.DataFrame:
+    """The measurements of the runs `names`; each model is made once."""
     tokens = folder / "tokens.parquet"
     tokenize(study.tokens_settings(study.config["speed"]["corpus"]), tokens, folder / "tokens.json")
-    for _, group in groupby(runs, format_of(study)):
-        model = None
-        for name in group:
-            settings = study.speed_settings(name)
-            if model is None:
-                model = load_model(settings["model"], settings["device"])
-                model = quantizations.apply(settings["quantization"], model)
-            measure_speed(settings, tokens, folder / f"{name}.parquet", model)
+    for _, group in groupby(names, format_of(study)):
+        climb([Rung(name, study.speed_settings(name), folder) for name in group], tokens)
     plan = study.plan()
-    plan["runs"] = {name: plan["runs"][name] for name in study.runs if name in runs}
+    plan["runs"] = {name: plan["runs"][name] for name in study.runs if name in names}
     speed = {name: plan["stamps"]["speed"][name] for name in plan["runs"]}
     plan["stamps"] = {"quality": {}, "speed": speed, "profile": {}}
     paths = [folder / f"{name}.parquet" for name in speed]
     outputs = (folder / name for name in ("measurements.parquet", "measurements.csv", "environment.json"))
     aggregate(plan, [], paths, [], WORKFLOW / "schemas/measurements.schema.yaml", *outputs)
     return read_table(folder / "measurements.parquet")[0]
+
+
+def at_every_point(frame: pd.DataFrame) -> pd.DataFrame:
+    """The study's table for each timed point in turn; runs without a time come last."""
+    tables = []
+    for point in sorted(frame["position"].dropna().unique()):
+        here = matching(frame, position=point)
+        own = frame.merge(here[RUN].drop_duplicates(), on=RUN)
+        tables.append(ladder.build(own[own["position"].isna() | (own["position"] == point)], {}))
+    if has_failed(frame).any():
+        tables.append(ladder.build(frame[has_failed(frame)], {}))
+    return pd.concat(tables, ignore_index=True).fillna("")
+
+
+def about_the_device(frame: pd.DataFrame) -> str:
+    """What the floors are made of."""
+    device = ", ".join(frame["device"].unique())
+    speeds = {way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "copy")}
+    speeds["datasheet"] = datasheet_bandwidth(device)
+    known = [f"{what} {speed / 1e12:.3f}" for what, speed in speeds.items() if pd.notna(speed)]
+    return (
+        f"Measured on {device}; bandwidth [TB/s]: {', '.join(known) or 'not measured'}. `reference` is our "
+        "re-implementation of the authors' formulation."
+    )
 
 
 if __name__ == "__main__":

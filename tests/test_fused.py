@@ -112,3 +112,9 @@ def test_kernels_compile_and_fit_without_a_gpu(capability):
     assert run.returncode == 0, run.stderr[-2000:]
     shared = [int(found) for found in re.findall(r"shared_bytes=(\d+)", run.stdout)]
     assert len(shared) == 16 and max(shared) <= 163 * 1024
+
+
+def test_weights_in_a_foreign_format_are_refused_by_name():
+    model = model_of(hidden_size=128, num_attention_heads=4, intermediate_size=128)
+    with pytest.raises(Unavailable, match="fused: weights are Int8Tensor"):
+        check_supported(quantizations.apply("torchao_int8_mlp", model))

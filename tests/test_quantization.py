@@ -192,3 +192,28 @@ def test_nlls_of_a_trained_model_change_a_little(word, text):
         nll[name] = scorer.stream(text, Visibility(sinks=4, recent=124))
     change = nll[word] - nll["none"]
     assert CHANGE[word] / 2 < change.abs().mean() < 2 * CHANGE[word]
+
+
+TORCHAO = ["torchao_int8_mlp", "torchao_int8", "torchao_int8_dynamic_mlp", "torchao_int8_dynamic"]
+
+
+@pytest.mark.parametrize("word", TORCHAO)
+def test_torchao_reads_fewer_bytes_and_stays_near(word):
+    ids = torch.randint(96, (60,), generator=generator(3))
+    plain = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
+    exact, before = Scorer(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
+    quantized = quantizations.apply(word, plain)
+    mlp = 2 * 2 * 128 * 256
+    replaced = mlp + (0 if word.endswith("_mlp") else 2 * 4 * 128 * 128)
+    saved = before - weight_bytes_per_token(quantized)
+    assert 0.95 * 3 * replaced < saved <= 3 * replaced  # a byte for four, and a scale per row
+    gap = (Scorer(quantized, 32).stream(ids, Visibility(2, 20)) - exact).abs()
+    assert 0 < gap.mean() < 0.02
+
+
+def test_torchao_int4_says_why_it_cannot_run():
+    if torch.cuda.is_available():
+        pytest.skip("it runs on CUDA")
+    model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
+    with pytest.raises(Unavailable, match="torchao Int4WeightOnlyConfig: "):
+        quantizations.apply("torchao_int4", model)

@@ -10,7 +10,7 @@ from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
-METHODS, RUNS, PROFILES = 8, 4, 1  # of tests/toy.yaml
+METHODS, RUNS, PROFILES = 9, 4, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes
 
 

@@ -39,22 +39,32 @@ def attempt(
     Raises:
         Exception: whatever else goes wrong; an error of this program is no result.
     """
-    notes = {"stamp": stamp(settings), "environment": environment(settings["device"]), "status": "ok"}
+    notes = opening_notes(settings)
     try:
         table, measured = measure()
         notes |= measured
     except Exception as error:
-        if (kind := failure(error)) is None:
+        if (status := failure(error)) is None:
             raise
         traceback.print_exc()
-        notes |= {"status": shorten(f"{kind}: {error}", STATUS_CHARACTERS)}
+        notes["status"] = status
         table = pd.DataFrame(columns=columns)
-        print(f"NOTHING MEASURED {settings['label']}: {notes['status']}", flush=True)
+        print(f"NOTHING MEASURED {settings['label']}: {status}", flush=True)
     write_table(output_path, table, notes)
 
 
+def opening_notes(settings: dict) -> dict:
+    """What is known before anything is measured: stamp, environment, and status ok."""
+    return {"stamp": stamp(settings), "environment": environment(settings["device"]), "status": "ok"}
+
+
 def failure(error: Exception) -> str | None:
-    """What became of a run that ended in `error`; None if the error is one of this program."""
+    """The status, in one line, of a run that ended in `error`; None if the error is one of this program."""
+    kind = _kind(error)
+    return kind and shorten(f"{kind}: {error}", STATUS_CHARACTERS)
+
+
+def _kind(error: Exception) -> str | None:
     if isinstance(error, (Unavailable, torch.OutOfMemoryError)):
         return "unavailable"
     if isinstance(error, torch.AcceleratorError) or type(error).__module__.startswith(OF_COMPILERS):

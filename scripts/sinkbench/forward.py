@@ -3,7 +3,6 @@
 The modules of the model are called as they are, whatever their weights' number format.
 """
 
-import torch
 from torch import Tensor
 
 
@@ -23,9 +22,8 @@ def combine(layer, hidden: Tensor, attended: Tensor) -> Tensor:
     return middle + layer.mlp(layer.post_attention_layernorm(middle))
 
 
-@torch.inference_mode()
-def forward_hidden(model, ids: Tensor, stream, prepare) -> Tensor:
-    """Last hidden states [tokens, hidden] of ids [tokens].
+def forward_hidden(model, ids: Tensor, stream, prepare=lambda function: function) -> Tensor:
+    """Last hidden states [tokens, hidden] of ids [tokens]; callers choose torch.inference_mode.
 
     Args:
         stream: `stream.attend(index, layer, hidden)` gives a layer's attended heads.

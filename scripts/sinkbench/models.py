@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.activations import ACT2FN
 
@@ -114,7 +115,15 @@ def weight_bytes_per_token(model) -> int:
     tied embedding is in it a second time, as the LM head's.
     """
     stored = model.state_dict().items()
-    return sum(tensor.nbytes for name, tensor in stored if name != "gpt_neox.embed_in.weight")
+    return sum(_stored_bytes(tensor) for name, tensor in stored if name != "gpt_neox.embed_in.weight")
+
+
+def _stored_bytes(tensor: torch.Tensor) -> int:
+    """Bytes of a tensor, or of those that a quantized one is made of."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return tensor.nbytes
+    inner, _ = tensor.__tensor_flatten__()
+    return sum(_stored_bytes(getattr(tensor, name)) for name in inner)
 
 
 def cache_bytes_per_key(model) -> int:

@@ -1,9 +1,10 @@
 """One profile job: where the time of a decode step goes, part by part, and how long the device waits.
 
 A run's engine is brought to its steady state and timed as it is; then it is built again and the same steps
-are traced by torch's profiler, from the prefill on, so that an engine's warm-up shows the kernels that it
-captures. From the trace come the kernels of a step (on a CPU: its operators) and their times. Where kernels
-overlap, they share the time, so that the parts add up to the time in which the device is busy.
+are traced by torch's profiler, from the first step on, so that an engine's warm-up shows the kernels that it
+captures (the prefill is left out: some engines' is thousands of steps). From the trace come the kernels of a
+step (on a CPU: its operators) and their times. Where kernels overlap, they share the time, so that the parts
+add up to the time in which the device is busy.
 
 The profiler slows the host down, which would pass for waiting. The idle time is therefore that of an
 unprofiled step less the busy time, at least 0 (profile_rows). On a CPU it is what the host spends outside of
@@ -72,7 +73,8 @@ class Profiling:
 
         The stream goes on through all repetitions: what plans anew for each length must do so here.
         """
-        tokens = self._begin(0)
+        tokens = self._prefill(0)
+        self._warm_up(tokens)
         marks = [mark(tokens.device)]
         for _ in range(self.speed["repetitions"]):
             for _ in range(self.bench.steps):
@@ -82,12 +84,13 @@ class Profiling:
         return [elapsed_ms(*pair) / self.bench.steps for pair in pairwise(marks)]
 
     def _traced(self) -> list[Launch]:
-        """Launches of a new engine: prefill, warm-up, and marked steps in the middle of the timed ones."""
+        """Launches of a new engine: warm-up, and marked steps in the middle of the timed ones."""
         cuda = self.bench.model.device.type == "cuda"
         self.bench.rebuild()
+        tokens = self._prefill(max(0, self.timed_steps - PROFILED_STEPS) // 2)
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
         with profile(activities=activities, record_shapes=True) as profiler:
-            tokens = self._begin(max(0, self.timed_steps - PROFILED_STEPS) // 2)
+            self._warm_up(tokens)
             for _ in range(PROFILED_STEPS):
                 with record_function(STEP):
                     self.bench.engine.step(tokens)
@@ -97,20 +100,22 @@ class Profiling:
             raise Unavailable("torch's profiler saw no kernel; it needs access to CUPTI")
         return launches
 
-    def _begin(self, later: int) -> Tensor:
-        """Prefill `later` tokens beyond the point and warm up; the ids [batch] to go on with.
+    def _prefill(self, later: int) -> Tensor:
+        """Prefill `later` tokens beyond the point; the ids [batch] to go on with.
 
         A growing cache has the same room wherever it begins, so that static shapes stay the same.
         """
-        prompts, warmup = self.bench.texts(self.point + later), self.speed["warmup"]
-        room = warmup + max(self.timed_steps, PROFILED_STEPS) - later
+        prompts = self.bench.texts(self.point + later)
+        room = self.speed["warmup"] + max(self.timed_steps, PROFILED_STEPS) - later
         self.bench.engine.reset()
         self.bench.engine.prefill(prompts, room)
-        tokens = prompts[:, -1].contiguous()
-        for _ in range(warmup):
+        return prompts[:, -1].contiguous()
+
+    def _warm_up(self, tokens: Tensor) -> None:
+        """The first of these steps builds what the engine compiles or captures."""
+        for _ in range(self.speed["warmup"]):
             self.bench.engine.step(tokens)
         synchronise(tokens.device)
-        return tokens
 
 
 def engine_parts(word: str) -> dict[str, str]:

@@ -29,29 +29,44 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None
 
 
 class Timer:
-    """The times of a run at its points, and the score of its engine."""
+    """The times of a run at its points, taken round by round, and the score of its engine.
+
+    A round visits all points in turn, beside a bandwidth measurement; round 0 is warm-up and not counted.
+    Whoever compares runs lets their timers take rounds in turn (benchmarks/ladder.py).
+    """
 
     def __init__(self, bench: Bench):
         self.bench, self.engine, self.device = bench, bench.engine, bench.model.device
         self.speed, self.points = bench.speed, bench.points
+        self.start = read_state(self.device)
+        self.frames, self.summaries, self.bandwidths = [], [], []
 
     def measure(self) -> tuple[pd.DataFrame, dict]:
-        """Rounds visit all points in turn, beside a bandwidth measurement; the first is warm-up."""
-        start, frames, points, bandwidths = read_state(self.device), [], [], []
+        """All rounds, one after another."""
         rounds = self.speed["repetitions"] + 1
         with Progress(self.bench.settings["label"], "points", rounds * len(self.points)) as progress:
             for repetition in range(rounds):
-                bandwidths.append(measure_bandwidth(self.device))
-                for point in self.points:
-                    frame, summary = self._repetition(point, repetition)
-                    frames += [frame] * (repetition > 0)
-                    points += [summary] * (repetition > 0)
-                    progress(1)
-        for summary, reasons in zip(points, disturbances(points, start), strict=True):
+                self.take(repetition, measure_bandwidth(self.device), progress)
+        return self.result()
+
+    def take(self, repetition: int, bandwidth: dict, progress=lambda points: None) -> None:
+        """One round, beside which `bandwidth` was measured."""
+        for point in self.points:
+            frame, summary = self._repetition(point, repetition)
+            if repetition > 0:
+                self.frames.append(frame)
+                self.summaries.append(summary)
+            progress(1)
+        if repetition > 0:
+            self.bandwidths.append(bandwidth)
+
+    def result(self) -> tuple[pd.DataFrame, dict]:
+        """The steps (COLUMNS) and the notes of all rounds."""
+        for summary, reasons in zip(self.summaries, disturbances(self.summaries, self.start), strict=True):
             summary["disturbed"] = reasons
-        measured = {"start": start, "points": points, "bandwidth_bytes_per_s": bandwidths[1:]}
         score = self._score()
-        return pd.concat(frames, ignore_index=True), {**measured, "score": score, "status": _status(score)}
+        notes = {"start": self.start, "points": self.summaries, "bandwidth_bytes_per_s": self.bandwidths}
+        return pd.concat(self.frames, ignore_index=True), {**notes, "score": score, "status": _status(score)}
 
     def _repetition(self, point: int, repetition: int) -> tuple[pd.DataFrame, dict]:
         self.engine.reset()  # or the peak would count the cache of the point before
@@ -86,7 +101,12 @@ class Timer:
         return max(1, point + (repetition - middle) * stretch - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
-        """Bytes that a step must read: the weights, and the keys and values that it sees."""
+        """Bytes that a step must read: the weights, and the keys and values that it sees.
+
+        MBU is these bytes over time and bandwidth: what the mathematics needs, not what an engine moves. A
+        static growing cache has whole 1,024 slots (ring.GROWTH), so that a step of the engines with static
+        shapes may read up to 1,023 slots more, for which its MBU gives no credit.
+        """
         first = prompt_tokens + self.speed["warmup"]
         visibility = self.bench.policy.visibility(first + self.bench.steps)
         seen = [visibility.keys_at(position) for position in range(first, first + self.bench.steps)]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from sinkbench.forward import combine, project
+from sinkbench.forward import forward_hidden, project
 from sinkbench.nll import logits
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
@@ -69,25 +69,29 @@ def advance(ring: StaticRing) -> Place:
 
 def read_token(ring: StaticRing, place: Place, full: bool) -> Tensor:
     """Read `ring.token` at `place`; float32 logits [1, vocabulary]. `full`: no slot needs hiding."""
-    hidden = ring.model.gpt_neox.embed_in(ring.token)
-    for layer, rings in zip(ring.model.gpt_neox.layers, ring.layers, strict=True):
-        hidden = combine(layer, hidden, _attend(layer, hidden, rings, place, full))
-    return logits(ring.model, ring.model.gpt_neox.final_layer_norm(hidden))
+    return logits(ring.model, forward_hidden(ring.model, ring.token, _Reading(ring, place, full)))
 
 
-def _attend(layer, hidden: Tensor, rings: tuple[Tensor, ...], place: Place, full: bool) -> Tensor:
-    """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden].
+class _Reading(NamedTuple):
+    """One token's way through the layers (see forward_hidden)."""
 
-    A sink that is being read is written into its slot twice, with the same numbers.
-    """
-    query, key, value = project(layer, hidden)
-    keys, values, sink_keys, queries = rings
-    if place.asked is not None:
-        queries.index_copy_(1, place.asked, query)
-    if not full:
-        sink_keys.copy_(torch.where(place.is_sink, key, sink_keys))
-    turned = rotate_head(torch.cat((query, key, sink_keys), dim=1), (place.cos, place.sin))
-    keys.index_copy_(1, place.slots, turned[:, 1:])
-    values.index_copy_(1, place.slots[:1], value)
-    mask = None if full else place.visible
-    return scaled_dot_product_attention(turned[None, :, :1], keys[None], values[None], attn_mask=mask)[0]
+    ring: StaticRing
+    place: Place
+    full: bool
+
+    def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
+        """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden].
+
+        A sink that is being read is written into its slot twice, with the same numbers.
+        """
+        place, (keys, values, sink_keys, queries) = self.place, self.ring.layers[index]
+        query, key, value = project(layer, hidden)
+        if place.asked is not None:
+            queries.index_copy_(1, place.asked, query)
+        if not self.full:
+            sink_keys.copy_(torch.where(place.is_sink, key, sink_keys))
+        turned = rotate_head(torch.cat((query, key, sink_keys), dim=1), (place.cos, place.sin))
+        keys.index_copy_(1, place.slots, turned[:, 1:])
+        values.index_copy_(1, place.slots[:1], value)
+        mask = None if self.full else place.visible
+        return scaled_dot_product_attention(turned[None, :, :1], keys[None], values[None], attn_mask=mask)[0]

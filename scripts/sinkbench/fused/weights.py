@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sinkbench.errors import Unavailable
 
@@ -68,3 +69,10 @@ def check_supported(model) -> None:
         raise Unavailable(f"fused: activation {config.hidden_act!r}; only 'gelu' (exact) is built")
     if model.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise Unavailable(f"fused: weights of {model.dtype}; only float32, bfloat16 and float16 are built")
+    foreign = {
+        type(weight).__name__ for weight in model.parameters() if is_traceable_wrapper_subclass(weight)
+    }
+    if foreign:
+        raise Unavailable(
+            f"fused: weights are {min(foreign)}; it reads plain ones and the project's own int8, int4"
+        )
