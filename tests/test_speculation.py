@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines, speculation
+from sinkbench.agreement import agreement
 from sinkbench.block_decoder import READS, BlockDecoder
 from sinkbench.decoding import generate, greedy
 from sinkbench.errors import UserError
@@ -158,3 +159,19 @@ def test_a_captured_round_is_captured_once_and_leaves_no_trace(tiny, monkeypatch
 def test_models_of_other_tokens_are_refused(tiny):
     with pytest.raises(UserError, match="draft: its vocabulary has 4 tokens"):
         check_vocabularies(tiny, random_model(TINY, 0, torch.float32, "cpu"))
+
+
+@settings(max_examples=10, deadline=None)
+@given(shape=shapes(), seed=st.integers(0, 1000), length=st.integers(4, 40))
+def test_agreement_is_what_rounds_of_one_draft_find(shape, seed, length):
+    target, ids = model_and_text(shape, seed, length)
+    draft, policy = near(target, seed), Streaming(budget=8, sinks=2)
+    scorers = (Scorer(target, 7), Scorer(draft, 7))
+    same, shared = agreement(*scorers, ids, policy.visibility(0))
+    rounds = speculator(target, draft, policy, 1, Greedy())
+    rounds.prefill(ids[:-1], 1)
+    rounds.pair.copy_(ids[-2:])
+    assert same[-1] == rounds.round().accepted
+    decoders = (BlockDecoder(model, policy, Scorer(model, 9), 1, "graph") for model in (target, draft))
+    p, q = (decoder.prefill(ids, 1).softmax(-1) for decoder in decoders)
+    torch.testing.assert_close(shared[-1], 1 - (p - q).abs().sum() / 2, atol=1e-7, rtol=0)

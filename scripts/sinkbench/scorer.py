@@ -8,7 +8,7 @@ from torch import Tensor
 from sinkbench.attention import stock_hidden
 from sinkbench.forward import forward_hidden
 from sinkbench.kernels import MaskedKernel, kernel_for
-from sinkbench.nll import token_nll
+from sinkbench.nll import logits, token_nll
 from sinkbench.parallel import ChunkStream
 from sinkbench.refresh import Past
 from sinkbench.visibility import Visibility
@@ -36,6 +36,12 @@ class Scorer:
     def refreshed(self, document: Tensor, policy) -> Tensor:
         """The same with a cache that `policy` refreshes (see `refresh`): no chunk crosses a refresh."""
         return self._nll(self._refreshed(policy), document)
+
+    @torch.inference_mode()
+    def scores(self, document: Tensor, visibility: Visibility) -> Iterator[Tensor]:
+        """Logits [tokens, vocabulary] after each token of a document, one chunk after another."""
+        for _, hidden in self._read(ChunkStream(self.model, visibility, self.kernel), document):
+            yield logits(self.model, hidden)
 
     def dense(self, document: Tensor) -> Tensor:
         """The same with plain causal attention: keys of the whole document stay in memory.
