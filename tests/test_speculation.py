@@ -38,7 +38,9 @@ def near(model, seed: int):
 
 
 def speculator(target, draft, policy, drafted: int, rule, form: str = "eager") -> Speculator:
-    decoders = (BlockDecoder(model, policy, Scorer(model, 16), drafted + 1, form) for model in (target, draft))
+    decoders = (
+        BlockDecoder(model, policy, Scorer(model, 16), drafted + 1, form) for model in (target, draft)
+    )
     return Speculator(*decoders, drafted, rule)
 
 
@@ -107,7 +109,12 @@ def test_sampled_text_has_the_target_s_distribution():
     texts = torch.cat((prompt.expand(len(triples), -1), triples), 1)
     shares = target(texts).logits[:, 3:-1].log_softmax(-1).gather(2, triples[..., None]).sum((1, 2)).exp()
     own = speculator(
-        target, draft, Streaming(budget=20, sinks=2), 2, Sampled(2, vocabulary, 1.0, 5, target.device), "graph"
+        target,
+        draft,
+        Streaming(budget=20, sinks=2),
+        2,
+        Sampled(2, vocabulary, 1.0, 5, target.device),
+        "graph",
     )
     counts, kept = torch.zeros(len(triples)), []
     own.prefill(prompt, 3)

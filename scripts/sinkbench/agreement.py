@@ -8,7 +8,9 @@ from sinkbench.visibility import Visibility
 
 
 @torch.inference_mode()
-def agreement(target: Scorer, draft: Scorer, document: Tensor, visibility: Visibility) -> tuple[Tensor, Tensor]:
+def agreement(
+    target: Scorer, draft: Scorer, document: Tensor, visibility: Visibility
+) -> tuple[Tensor, Tensor]:
     """Of the token after each of document [T]: the chance that one draft stays, greedy and sampled, both [T].
 
     Greedy: 1 where both models have the same likeliest token. Sampled at temperature 1: sum of min(p, q), the

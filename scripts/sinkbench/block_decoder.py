@@ -26,7 +26,9 @@ class BlockDecoder:
 
     def __init__(self, model, policy, scorer, block: int, form: str):
         if policy.cache not in CACHES:
-            raise Unavailable(f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}")
+            raise Unavailable(
+                f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}"
+            )
         self.model, self.policy, self.scorer, self.block = model, policy, scorer, block
         self._read, self.ring = READS[form], None
 

@@ -1,9 +1,9 @@
 """Speculative decoding (Leviathan et al. 2023; Chen et al. 2023) over caches of the streaming kind.
 
-A round: the draft model proposes k tokens one by one, the target reads them all as one block of k + 1 queries,
-a rule (see `verification`) keeps some and adds one, and both caches take back what was not kept. Each model has
-its own cache under the same policy. Nothing of a round is decided on the host, so that a whole round, drafts
-and all, can be one CUDA graph; the host learns only afterwards how many tokens it gave.
+A round: the draft model proposes k tokens one by one, the target reads them all as one block of k + 1
+queries, a rule (see `verification`) keeps some and adds one, and both caches take back what was not kept.
+Each model has its own cache under the same policy. Nothing of a round is decided on the host, so that a whole
+round, drafts and all, can be one CUDA graph; the host learns only afterwards how many tokens it gave.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,13 @@ class Speculator:
     """
 
     def __init__(self, target: BlockDecoder, draft: BlockDecoder, drafted: int, rule, captured: bool = False):
-        self.target, self.draft, self.drafted, self.rule, self.captured = target, draft, drafted, rule, captured
+        self.target, self.draft, self.drafted, self.rule, self.captured = (
+            target,
+            draft,
+            drafted,
+            rule,
+            captured,
+        )
         self.pair = torch.zeros(2, dtype=torch.int64, device=target.model.device)
         self._step = None
 
@@ -123,7 +129,7 @@ def speculate(speculator: Speculator, prompt: Tensor, count: int) -> tuple[Tenso
 
 
 def block_nll(decoder: BlockDecoder, text: Tensor, start: int) -> Tensor:
-    """NLLs [T - start] of tokens start .. T-1 of a text [T], read in whole blocks as a target reads drafts."""
+    """NLLs [T - start] of tokens start .. T-1 of a text [T], in blocks, as a target reads drafts."""
     scores = [decoder.prefill(text[:start], len(text) - start + decoder.block)]
     scores += [decoder.read(block) for block in text[start:-1].split(decoder.block)]
     return token_nll_of_logits(torch.cat(scores), text[start:])

@@ -70,14 +70,16 @@ class Sampled:
         accepted = leading(stays)
         nothing = torch.zeros_like(p[:1])  # after all drafts nothing was proposed, and all of p remains
         left = (p - torch.cat((q, nothing))).clamp_(min=0).index_select(0, accepted)
-        left = torch.where(left.sum(-1, keepdim=True) > 0, left, p.index_select(0, accepted))  # p = q, rounded
+        left = torch.where(
+            left.sum(-1, keepdim=True) > 0, left, p.index_select(0, accepted)
+        )  # p = q, rounded
         return accepted, self._draw(left, -1)
 
     def _share(self, scores: Tensor) -> Tensor:
         return (scores / self.temperature).softmax(-1)
 
     def _draw(self, weights: Tensor, index: int) -> Tensor:
-        """argmax of weights / exponential noise is a draw in their proportion; nothing waits for the device."""
+        """argmax of weights / exponential noise: a draw in their proportion without waiting for the device."""
         return (weights / self.races[index]).argmax(-1)
 
 

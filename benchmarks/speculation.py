@@ -1,0 +1,214 @@
+"""Acceptance and speed of speculative decoding along the stream, under a streaming and a dense cache.
+
+    python benchmarks/speculation.py                     # the demonstration models, any machine; 20 minutes
+    python benchmarks/speculation.py --output rows.csv   # keeps every round
+
+First the chance that one draft stays, along the given text (see sinkbench.agreement), then rounds on
+continuations of the models' own, then what the parts of a round cost and what acceptance makes of that:
+with a tokens a round (Leviathan et al. 2023, theorem 3.8), speed-up = a t(1) / (k t_draft + t(k + 1)).
+"""
+
+import argparse
+import sys
+import time
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from sinkbench import engines, policies  # noqa: E402
+from sinkbench.agreement import agreement  # noqa: E402
+from sinkbench.block_decoder import READS, BlockDecoder  # noqa: E402
+from sinkbench.clock import synchronise  # noqa: E402
+from sinkbench.corpora import documents  # noqa: E402
+from sinkbench.decoding import Sampler, generate, greedy  # noqa: E402
+from sinkbench.models import load_model  # noqa: E402
+from sinkbench.scorer import Scorer  # noqa: E402
+from sinkbench.speculation import Speculator, check_vocabularies, speculate  # noqa: E402
+from sinkbench.tokens import load_tokenizer  # noqa: E402
+from sinkbench.verification import Greedy, Sampled  # noqa: E402
+
+MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
+REPETITIONS = 30  # reads of a block, of which the median counts
+
+
+class Remembering(Scorer):
+    """A scorer that keeps the last prompt it read, since many rules continue the same one."""
+
+    kept = None
+
+    def prefill(self, prompt, visibility):
+        key = (len(prompt), int(prompt.sum()), visibility)
+        if self.kept is None or self.kept[0] != key:
+            self.kept = None
+            self.kept = key, super().prefill(prompt, visibility)
+        return self.kept[1]
+
+
+def main() -> None:
+    options = parse()
+    settings = {"source": "folder", "dtype": options.dtype}
+    models = [
+        load_model({**settings, "path": str(path)}, options.device) for path in (options.model, options.draft)
+    ]
+    check_vocabularies(*models)
+    scorers = [Remembering(model, options.chunk) for model in models]
+    texts = read_texts(options)
+    print(f"{len(texts)} documents on {options.device}, {torch.get_num_threads()} threads\n")
+    chosen = {
+        "streaming": policies.build("streaming", {"budget": options.budget, "sinks": options.sinks}),
+        "dense": policies.build("dense", {"max_tokens": max(options.positions) + 1}),
+    }
+    show_agreement(scorers, chosen, texts, options)
+    show_costs(scorers, chosen, texts, options)
+    rows = [row for name in chosen for row in continuations(scorers, chosen[name], name, texts, options)]
+    show_rounds(pd.DataFrame(rows), options)
+
+
+def parse() -> argparse.Namespace:
+    def numbers(text: str) -> list[int]:
+        return [int(number) for number in text.split(",")]
+
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "resources/demo-model", help="folder of the target"
+    )
+    parser.add_argument(
+        "--draft", type=Path, default=ROOT / "resources/demo-draft", help="folder of the draft"
+    )
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--budget", type=int, default=512, help="cached tokens, sinks included")
+    parser.add_argument("--sinks", type=int, default=4)
+    parser.add_argument("--drafted", type=numbers, default=[1, 2, 4, 8], help="tokens drafted in a round")
+    parser.add_argument("--positions", type=numbers, default=[512, 1024, 2048, 4096, 8192])
+    parser.add_argument("--tokens", type=int, default=96, help="length of each continuation")
+    parser.add_argument("--form", choices=sorted(READS), default="eager", help="how blocks are read")
+    parser.add_argument("--chunk", type=int, default=256, help="tokens per pass of the evaluator")
+    parser.add_argument("--output", type=Path, help="CSV of all rounds")
+    return parser.parse_args()
+
+
+def read_texts(options) -> dict[str, torch.Tensor]:
+    tokenizer = load_tokenizer(options.model / "tokenizer.json")
+    texts = {}
+    for name, text in documents({"name": "stdlib", "kind": "stdlib", "modules": MODULES}):
+        ids = tokenizer.encode("<|endoftext|>" + text).ids
+        if len(ids) > max(options.positions):
+            texts[name] = torch.tensor(ids, device=options.device)
+    return texts
+
+
+def show_agreement(scorers, chosen: dict, texts: dict, options) -> None:
+    """Mean chance that one draft stays, by bins of positions between those asked for."""
+    edges, frames = [0, *options.positions], []
+    for (name, policy), ids in product(chosen.items(), texts.values()):
+        ids = ids[: max(options.positions)]
+        same, shared = agreement(*scorers, ids, policy.visibility(len(ids)))
+        frame = pd.DataFrame({"policy": name, "greedy": same.cpu(), "sampled": shared.cpu()})
+        frames.append(frame.assign(positions=pd.cut(frame.index, edges, right=False)))
+    table = pd.concat(frames).groupby(["policy", "positions"], observed=True)[["greedy", "sampled"]].mean()
+    print(
+        "Chance that one draft stays, along the text itself:",
+        table.round(3).to_string(),
+        "",
+        sep="\n",
+        flush=True,
+    )
+
+
+def show_costs(scorers, chosen: dict, texts: dict, options) -> None:
+    """Median milliseconds of reading blocks after the longest prompt and after the shortest."""
+    ids, rows = next(iter(texts.values())), []
+    for (name, policy), position in product(chosen.items(), (min(options.positions), max(options.positions))):
+        for what, scorer in zip(("target", "draft"), scorers, strict=True):
+            decoder = BlockDecoder(scorer.model, policy, scorer, max(options.drafted) + 1, options.form)
+            decoder.prefill(ids[:position], 256)
+            for size in (1, *(count + 1 for count in options.drafted)):
+                rows.append(
+                    (name, position, f"{what} {size}", block_ms(decoder, ids[position : position + size]))
+                )
+    table = pd.DataFrame(rows, columns=["policy", "position", "read", "ms"])
+    table = table.pivot(index=["policy", "position"], columns="read", values="ms")
+    print(
+        "Milliseconds to read a block of so many tokens:",
+        table.round(2).to_string(),
+        "",
+        sep="\n",
+        flush=True,
+    )
+
+
+def block_ms(decoder: BlockDecoder, block) -> float:
+    times = []
+    for _ in range(REPETITIONS):
+        synchronise(block.device)
+        begun = time.perf_counter()
+        decoder.read(block)
+        synchronise(block.device)
+        times.append(1e3 * (time.perf_counter() - begun))
+        decoder.take_back(len(block))
+    return sorted(times)[len(times) // 2]
+
+
+def continuations(scorers, policy, name: str, texts: dict, options):
+    """One row for every continuation with drafts, beside the one without."""
+    for position, (document, ids) in product(options.positions, texts.items()):
+        where = {"policy": name, "position": position, "document": document}
+        for rule in ("greedy", "sampled"):
+            yield from (where | row for row in continued(scorers, policy, ids[:position], rule, options))
+        print(f"{name} {position} {document}", file=sys.stderr, flush=True)
+
+
+def continued(scorers, policy, prompt, rule: str, options):
+    plain = engines.build("eager", scorers[0].model, policy, scorers[0])
+    choose = greedy if rule == "greedy" else Sampler(1.0, 0, prompt.device)
+    expected, plain_ms = timed(lambda count: generate(plain, prompt[None], count, choose)[0], options.tokens)
+    for drafted in options.drafted:
+        speculator = build(scorers, policy, drafted, rule, options)
+        (got, kept), ms = timed(partial(speculate, speculator, prompt), options.tokens)
+        same = float((got == expected).all()) if rule == "greedy" else float("nan")
+        judged = sum(min(count + 1, drafted) for count in kept)
+        counts = {"rounds": len(kept), "kept": sum(kept), "judged": judged, "same": same}
+        yield {"rule": rule, "drafted": drafted, **counts, "ms": ms, "plain_ms": plain_ms}
+
+
+def build(scorers, policy, drafted: int, rule: str, options) -> Speculator:
+    model = scorers[0].model
+    decoders = [BlockDecoder(each.model, policy, each, drafted + 1, options.form) for each in scorers]
+    sampled = Sampled(drafted, model.config.vocab_size, 1.0, 0, model.device)
+    captured = model.device.type == "cuda" and options.form == "graph"
+    return Speculator(*decoders, drafted, Greedy() if rule == "greedy" else sampled, captured)
+
+
+def timed(act, count: int):
+    """What `act(count)` gives once its prompt is known, and milliseconds."""
+    act(4)
+    begun = time.perf_counter()
+    result = act(count)
+    return result, 1e3 * (time.perf_counter() - begun)
+
+
+def show_rounds(rows: pd.DataFrame, options) -> None:
+    """Acceptance (of drafts that were judged), tokens a round, and speed-up, pooled over documents."""
+    if options.output:
+        rows.to_csv(options.output, index=False)
+    sums = rows.groupby(["policy", "rule", "drafted", "position"], sort=False)[
+        ["kept", "judged", "rounds", "ms", "plain_ms", "same"]
+    ].sum(min_count=1)
+    table = pd.DataFrame({
+        "acceptance": sums.kept / sums.judged,
+        "tokens_per_step": sums.kept / sums.rounds + 1,
+        "speedup": sums.plain_ms / sums.ms,
+        "identical": sums.same,
+    })  # fmt: skip
+    print("Continuations:", table.round(3).to_string(), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
