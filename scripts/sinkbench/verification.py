@@ -79,7 +79,7 @@ class Sampled:
         return (scores / self.temperature).softmax(-1)
 
     def _draw(self, weights: Tensor, index: int) -> Tensor:
-        """argmax of weights / exponential noise: a draw in their proportion without waiting for the device."""
+        """argmax of weights / exponential noise: a draw in their proportion, made without a wait."""
         return (weights / self.races[index]).argmax(-1)
 
 

@@ -1,0 +1,26 @@
+"""Measurements of speculation: how many drafts stay, and how many tokens a round gives."""
+
+import pandas as pd
+
+from sinkbench.measurements import Recorder
+from sinkbench.statistics import Bootstrap
+
+
+def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds: pd.DataFrame) -> None:
+    """Add the rows of one point of a run.
+
+    Args:
+        here: the columns that say what was measured, `drafted` among them.
+        rounds: repetition, step and tokens of every round. The rounds of a repetition continue one text and
+            are resampled together.
+    """
+    frame = rounds.assign(document=rounds["repetition"], position=0)
+    recorder.add(here, "tokens_per_step", *bootstrap.mean(frame, "tokens"), n=len(frame))
+    drafts = judged(frame, here["drafted"])
+    recorder.add(here, "acceptance_rate", *bootstrap.mean(drafts, "stays"), n=len(drafts))
+
+
+def judged(rounds: pd.DataFrame, drafted: int) -> pd.DataFrame:
+    """One row for every draft that was judged, with `stays`: none is after the first that does not stay."""
+    stayed = rounds.loc[rounds.index.repeat(rounds["tokens"] - 1)].assign(stays=1)
+    return pd.concat((stayed, rounds[rounds["tokens"] <= drafted].assign(stays=0)), ignore_index=True)
