@@ -76,6 +76,7 @@ def measurements(
     ladder: bool = False,
     refresh: bool = False,
     busy: tuple = (),
+    drafts: bool = False,
 ) -> pd.DataFrame:
     """A study of the demo's size.
 

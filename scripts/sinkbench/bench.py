@@ -35,24 +35,30 @@ class Bench:
         self.model = _model(settings) if model is None else model
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
-        self.text = self._text(load_documents(tokens_path, settings["tokens"]))
+        documents = load_documents(tokens_path, settings["tokens"]).values()
+        self.starts = np.cumsum([0, *map(len, documents)])[:-1]
+        self.text = self._text(np.concatenate(list(documents)))
 
-    def texts(self, length: int) -> torch.Tensor:
-        """A stretch of the stream for every member of the batch [batch, length]; no two begin alike."""
-        return torch.stack([self.text[row : row + length] for row in range(self.settings["batch"])])
+    def texts(self, length: int, document: int = 0) -> torch.Tensor:
+        """A stretch of the stream for every member of the batch [batch, length]; no two begin alike.
+
+        Args:
+            document: where the stretch starts; counted on from the first behind the last.
+        """
+        start = self.starts[document % len(self.starts)]
+        return torch.stack([self.text[start + row :][:length] for row in range(self.settings["batch"])])
 
     def rebuild(self) -> None:
         """A new engine in place of the old one; two might not fit."""
         self.engine = None
         self.engine = engines.build(self.settings["engine"], self.model, self.policy, self.scorer)
 
-    def _text(self, documents: dict) -> torch.Tensor:
-        """The corpus as one stream, repeated until it is long enough for every point."""
-        ids = np.concatenate(list(documents.values()))
+    def _text(self, ids: np.ndarray) -> torch.Tensor:
+        """The corpus as one stream, repeated until it is long enough for every point from every document."""
         rounds = self.speed["repetitions"] + 1
         timed = max(self.points) + rounds * (self.speed["warmup"] + self.steps)
         needed = max(timed, self.scored_from + self.speed["score_tokens"] + 1) + self.settings["batch"]
-        text = torch.from_numpy(np.resize(ids, needed)).to(self.model.device)
+        text = torch.from_numpy(np.resize(ids, needed + self.starts[-1])).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
         return text
 

@@ -22,6 +22,7 @@ class Timing:
     ttft_ms: float
     tpot_ms: float  # wall clock
     steps_ms: list[float]
+    tokens: list[int]  # that each step gave to every stream
 
 
 def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
@@ -41,7 +42,7 @@ def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
         marks.append(mark(prompts.device))
     synchronise(prompts.device)
     tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
-    return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)])
+    return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)], [1] * steps)
 
 
 def synchronise(device: torch.device) -> None:

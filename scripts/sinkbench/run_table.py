@@ -11,6 +11,8 @@ from itertools import product
 from sinkbench import engines, policies, quantizations
 from sinkbench.errors import UserError
 
+SPECULATING = ("eager", "graph")  # engines in whose form blocks are read (block_decoder.READS)
+
 
 @dataclass(frozen=True)
 class Method:
@@ -54,6 +56,8 @@ class Run:
         tpot_against: names of runs; of a method that is named alone, its run on the same engine.
         positions: stream positions (context lengths) at which it is timed; None: those of the whole study.
         profiled: whether a study that measures profiles has one of it.
+        drafted: tokens that a draft model proposes in a round; None: there is none.
+        temperature: at which tokens are sampled then; 0 is greedy.
     """
 
     family: str
@@ -63,11 +67,19 @@ class Run:
     tpot_against: tuple[str, ...]
     positions: tuple[int, ...] | None
     profiled: bool
+    drafted: int | None = None
+    temperature: float | None = None
 
     @property
     def name(self) -> str:
-        """The word of the run's files and labels, such as streaming-4+2044.eager (or .fused-x16)."""
-        return f"{self.method.name}.{self.engine}" + (f"-x{self.batch}" if self.batch > 1 else "")
+        """The word of the run's files and labels, such as streaming-4+2044.eager (or .fused-x16, .graph-k4)."""
+        return f"{self.method.name}.{self.label}" + (f"-x{self.batch}" if self.batch > 1 else "")
+
+    @property
+    def label(self) -> str:
+        """The engine as measurements name it, with the tokens drafted and the temperature, if any."""
+        sampled = f"-t{self.temperature:g}" if self.temperature else ""
+        return self.engine + (f"-k{self.drafted}" if self.drafted else "") + sampled
 
 
 class RunTable:
@@ -101,13 +113,7 @@ class RunTable:
             known = self.methods.setdefault(method.name, method)
             if not known.is_listed_again_by(method):
                 raise UserError(f"with: {method.name} is listed before, with other settings")
-            batches = _as_list(entry.get("batch", 1))
-            for engine, batch in product(_as_list(entry.get("engine", [])), batches):
-                _check_engine(engine, method, batch)
-                against = tuple(_as_list(entry.get("tpot_against", [])))
-                positions = tuple(entry["positions"]) if "positions" in entry else None
-                profiled = entry.get("profile", True)
-                run = Run(entry["family"], known, engine, batch, against, positions, profiled)
+            for run in _runs(entry, known):
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
                 self.runs[run.name] = run
@@ -137,6 +143,35 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
         against = entry.get("perplexity_against")
         dtype = _unless(dtype, model_dtype)
         yield Method(entry["family"], entry["policy"], options, quantization, dtype, against)
+
+
+def _runs(entry: dict, method: Method) -> Iterator[Run]:
+    """One run of a method for every combination of what an entry lists."""
+    against = tuple(_as_list(entry.get("tpot_against", [])))
+    positions = tuple(entry["positions"]) if "positions" in entry else None
+    speculate = entry.get("speculate", {})
+    profiled = entry.get("profile", True) and not speculate
+    if entry.get("engine") and bool(speculate) != (entry["family"] == "speculation"):
+        raise UserError("speculate: what family speculation has, and no other")
+    axes = [_as_list(entry.get("engine", [])), _as_list(entry.get("batch", 1))]
+    drafts = [
+        _as_list(speculate.get("drafted")),
+        _as_list(speculate.get("temperature", 0 if speculate else None)),
+    ]
+    for engine, batch, *drafting in product(*axes, *drafts):
+        _check_engine(engine, method, batch)
+        if speculate:
+            _check_speculation(engine, method, batch)
+        yield Run(entry["family"], method, engine, batch, against, positions, profiled, *drafting)
+
+
+def _check_speculation(engine: str, method: Method, batch: int) -> None:
+    if engine not in SPECULATING:
+        raise UserError(f"engine: {engine} does not verify drafts; {', '.join(SPECULATING)} can")
+    if method.build().cache not in ("ring", "growing"):
+        raise UserError(f"speculate: drafts cannot be taken back from the cache of {method.policy}")
+    if batch > 1:
+        raise UserError(f"batch: {batch} streams; drafts are verified for one")
 
 
 def _check_engine(engine: str, method: Method, batch: int) -> None:

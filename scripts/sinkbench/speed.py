@@ -16,7 +16,7 @@ from sinkbench.memory import peak_bytes, reset_peak
 from sinkbench.models import cache_bytes_per_key, weight_bytes_per_token
 from sinkbench.progress import Progress
 
-COLUMNS = ["kind", "point", "repetition", "step", "ms"]
+COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens"]
 
 
 def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None) -> None:
@@ -33,10 +33,15 @@ class Timer:
 
     A round visits all points in turn, beside a bandwidth measurement; round 0 is warm-up and not counted.
     Whoever compares runs lets their timers take rounds in turn (benchmarks/ladder.py).
+
+    Args:
+        clock: times the engine, as clock.time_decode does.
+        decode: gives the engine's NLLs, as decoding.decode_nll does.
     """
 
-    def __init__(self, bench: Bench):
+    def __init__(self, bench: Bench, clock=time_decode, decode=decode_nll):
         self.bench, self.engine, self.device = bench, bench.engine, bench.model.device
+        self.clock, self.decode = clock, decode
         self.speed, self.points = bench.speed, bench.points
         self.start = read_state(self.device)
         self.frames, self.summaries, self.bandwidths = [], [], []
@@ -73,7 +78,8 @@ class Timer:
         reset_peak(self.device)
         length = self._prompt_tokens(point, repetition)
         before = read_state(self.device)
-        timing = time_decode(self.engine, self.bench.texts(length), self.speed["warmup"], self.bench.steps)
+        texts = self.bench.texts(length, repetition)
+        timing = self.clock(self.engine, texts, self.speed["warmup"], self.bench.steps)
         state = {"before": before, "after": read_state(self.device)}
         step = np.arange(len(timing.steps_ms))
         where = {"kind": self.bench.kind, "point": point, "repetition": repetition}
@@ -86,7 +92,7 @@ class Timer:
             "bytes_per_step": self._bytes_per_step(length),
             "state": state,
         }
-        return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms}), summary
+        return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms, "tokens": timing.tokens}), summary
 
     def _prompt_tokens(self, point: int, repetition: int) -> int:
         """The point itself; for a growing cache, lengths around it that no two repetitions share.
@@ -121,7 +127,7 @@ class Timer:
         texts = self.bench.texts(start + count)
         scored = range(start - 1, start + count - 1)
         exact = torch.stack([self.bench.policy.nll_at(self.bench.scorer, text, scored) for text in texts])
-        gap = (decode_nll(self.engine, texts, start) - exact).abs()
+        gap = (self.decode(self.engine, texts, start) - exact).abs()
         gaps = {"mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
         return {"from": start - 1, "tokens": gap.numel(), **gaps}
 

@@ -8,6 +8,7 @@ import pandas as pd
 from sinkbench.datasheet import datasheet_bandwidth
 from sinkbench.measurements import DISTURBED, Recorder
 from sinkbench.quality_rows import describe
+from sinkbench.speculation_rows import record_acceptance
 from sinkbench.statistics import Bootstrap
 
 LEAST_CLEAN = 3
@@ -38,7 +39,7 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
     for run, (steps, notes) in results.items():
         entry = plan["runs"][run]
         about = describe(plan, entry["method"])
-        about |= {name: entry[name] for name in ("family", "engine", "batch")}
+        about |= {name: entry[name] for name in ("family", "engine", "batch", "drafted", "temperature")}
         about["device"] = notes["environment"]["device"]
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
@@ -69,16 +70,17 @@ class _Run:
             here = {**self.about, "kind": point.kind, "position": point.position}
             self._add_sizes(here, point.repetitions)
             self._add_times({**here, "status": point.status}, point.repetitions)
-            self._add_steps({**here, "status": point.status}, point, steps)
+            if here["drafted"] is None:
+                self._add_floor({**here, "status": point.status}, point.repetitions)
+                self._add_steps({**here, "status": point.status}, point, steps)
+            else:
+                at_point = (steps["kind"] == point.kind) & (steps["point"] == point.position)
+                record_acceptance(self.recorder, self.bootstrap, here, steps[at_point])
 
     def _add_sizes(self, here: dict, part: pd.DataFrame) -> None:
         """What does not depend on the device's other users."""
         for metric in ("peak_memory_bytes", "cache_bytes"):
             self.recorder.add(here, metric, part[metric].max(), n=len(part))
-        needed = part.bytes_per_step.median()
-        self.recorder.add(here, "bytes_per_step", needed)
-        value, low, high = (1e3 * needed / speed for speed in self.best)
-        self.recorder.add(here, "floor_ms", value, high, low, n=len(self.measured))
 
     def _add_times(self, here: dict, part: pd.DataFrame) -> None:
         count = len(part)
@@ -87,11 +89,19 @@ class _Run:
         self.recorder.add(here, "tpot_ms", tpot, low, high, n=count)
         rates = [here["batch"] * 1e3 / ms for ms in (tpot, high, low)]
         self.recorder.add(here, "tokens_per_s", *rates, n=count)
+
+    def _add_floor(self, here: dict, part: pd.DataFrame) -> None:
+        """What a step of one token must read, and how fast it is read."""
+        needed, (tpot, low, high) = part.bytes_per_step.median(), self.bootstrap.median(part.tpot_ms)
+        still = {**here, "status": "ok"}  # does not depend on the device's other users
+        self.recorder.add(still, "bytes_per_step", needed)
+        value, most, least = (1e3 * needed / speed for speed in self.best)
+        self.recorder.add(still, "floor_ms", value, least, most, n=len(self.measured))
         bandwidths = {"mbu": self.best[0], "mbu_datasheet": datasheet_bandwidth(here["device"])}
         for metric, bandwidth in bandwidths.items():
             if bandwidth:
-                shares = [part.bytes_per_step.median() / (1e-3 * ms * bandwidth) for ms in (tpot, high, low)]
-                self.recorder.add(here, metric, *shares, n=count)
+                shares = [needed / (1e-3 * ms * bandwidth) for ms in (tpot, high, low)]
+                self.recorder.add(here, metric, *shares, n=len(part))
 
     def _add_steps(self, here: dict, point: _Point, steps: pd.DataFrame) -> None:
         counted = steps.repetition.isin(point.repetitions.repetition)

@@ -32,6 +32,9 @@ class Study:
         self.config, self.name = config, config["study"]
         self.model = {"dtype": config["model"]["dtype"], **_source(config["model"])}
         self.tokenizer = _source(config["tokenizer"])
+        self.draft = (
+            {"dtype": config["model"]["dtype"], **_source(config["draft"])} if "draft" in config else None
+        )
         self.corpora = _corpora_by_name(config["corpora"])
         table = RunTable(config["runs"], self.model["dtype"])
         self.methods, self.runs = table.methods, table.runs
@@ -75,6 +78,16 @@ class Study:
         """Settings of a speed job."""
         return self._run_settings(run, "speed", "measure_speed.py")
 
+    def settings_of(self, run: str) -> dict:
+        """Settings of the job that times a run."""
+        return self.speculation_settings(run) if self.runs[run].drafted else self.speed_settings(run)
+
+    def speculation_settings(self, run: str) -> dict:
+        """Settings of a speed job with a draft model."""
+        chosen, settings = self.runs[run], self._run_settings(run, "speed", "measure_speculation.py")
+        drafting = {"drafted": chosen.drafted, "temperature": chosen.temperature}
+        return settings | drafting | {"draft": self.draft, "seed": self.config["statistics"]["seed"]}
+
     def profile_settings(self, run: str) -> dict:
         """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
         return self._run_settings(run, "profile", "measure_profile.py")
@@ -105,7 +118,7 @@ class Study:
             for method, corpus in product(self.methods, self.corpora)
             if self.measures("quality")
         }
-        speed = {run: stamp(self.speed_settings(run)) for run in self.runs if self.measures("speed")}
+        speed = {run: stamp(self.settings_of(run)) for run in self.runs if self.measures("speed")}
         profile = {run: stamp(self.profile_settings(run)) for run in self.profiled_runs()}
         return {
             "study": self.name,
@@ -114,8 +127,10 @@ class Study:
                 name: {
                     "family": run.family,
                     "method": run.method.name,
-                    "engine": run.engine,
+                    "engine": run.label,
                     "batch": run.batch,
+                    "drafted": run.drafted,
+                    "temperature": run.temperature,
                     "tpot_against": run.tpot_against,
                 }
                 for name, run in self.runs.items()
@@ -126,11 +141,11 @@ class Study:
 
     def model_files(self) -> list[Path]:
         """Files whose change makes every measurement stale."""
-        if self.model["source"] == "folder":
-            folder = Path(self.model["path"])
-            patterns = ("config.json", "*.safetensors", "*.safetensors.index.json")
-            return sorted(path for pattern in patterns for path in folder.glob(pattern))
-        return [record_path(self.model)] if self.model["source"] == "hub" else []
+        return _files(self.model)
+
+    def draft_files(self) -> list[Path]:
+        """Files whose change makes every measurement with drafts stale."""
+        return _files(self.draft) if self.draft else []
 
     def text_files(self, corpus: str) -> list[Path]:
         """Files whose change makes the tokens of a corpus stale."""
@@ -149,6 +164,7 @@ class Study:
     def repositories(self) -> dict[str, dict]:
         """What to fetch: arguments of download.fetch by the name of the folder that they fill."""
         wanted = [(self.tokenizer, "model", TOKENIZER_FILES), (self.model, "model", MODEL_FILES)]
+        wanted += [(self.draft, "model", MODEL_FILES)] if self.draft else []
         wanted += [(entry, "dataset", [entry.get("files")]) for entry in self.corpora.values()]
         found: dict[str, dict] = {}
         for entry, kind, patterns in wanted:
@@ -165,6 +181,8 @@ class Study:
             if not self.runs:
                 raise UserError(f"measure: {what} needs runs with an engine, and none has one")
             self._check_steady_state()
+        if self.draft is None and any(run.drafted for run in self.runs.values()):
+            raise UserError("draft: missing (needed with speculate)")
 
     def _check_steady_state(self) -> None:
         """A ring must be full wherever it is timed."""
@@ -200,6 +218,15 @@ class Study:
 
 def _method_files(method: Method) -> tuple[str, str]:
     return f"sinkbench/policies/{method.policy}.py", f"sinkbench/quantizations/{method.quantization}.py"
+
+
+def _files(model: dict) -> list[Path]:
+    """Files that a model is read from, or the record of those that were fetched."""
+    if model["source"] == "folder":
+        folder = Path(model["path"])
+        patterns = ("config.json", "*.safetensors", "*.safetensors.index.json")
+        return sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return [record_path(model)] if model["source"] == "hub" else []
 
 
 def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:

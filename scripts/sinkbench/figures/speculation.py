@@ -53,7 +53,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, heading: str) -> None:
         style = {"color": colour(policy), "marker": MARKERS[sizes.index(drafted) % len(MARKERS)]}
         errors = [line["value"] - line["low"], line["high"] - line["value"]]
         dashes = "--" if temperature else "-"
-        axes.errorbar(position, line["value"], errors, markersize=4, elinewidth=0.8, linestyle=dashes, **style)
+        axes.errorbar(
+            position, line["value"], errors, markersize=4, elinewidth=0.8, linestyle=dashes, **style
+        )
         name = f"{method.replace('-', ' ')}, k = {drafted}"
         ends.append((position.iloc[-1], line["value"].iloc[-1], name, text_colour(policy)))
     axes.set(xlabel="Stream position or context length [tokens]", ylabel=heading)

@@ -1,0 +1,19 @@
+# Speculative decoding: the same methods, whose tokens a draft model proposes.
+
+
+use rule baseline_quality as speculation_quality with:
+    wildcard_constraints:
+        method=one_of(study.methods_of("speculation")),
+
+
+use rule baseline_speed as speculation_speed with:
+    input:
+        model=study.model_files(),
+        draft=study.draft_files(),
+        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+    wildcard_constraints:
+        run=one_of(study.runs_of("speculation")),
+    params:
+        settings=lambda wildcards: study.speculation_settings(wildcards.run),
+    script:
+        "../../scripts/measure_speculation.py"
