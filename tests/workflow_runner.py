@@ -9,7 +9,16 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ["Snakefile", "config.yaml", "profiles", "workflow", "scripts", "envs", "resources/demo-model"]
+COPIED = [
+    "Snakefile",
+    "config.yaml",
+    "profiles",
+    "workflow",
+    "scripts",
+    "envs",
+    "resources/demo-model",
+    "resources/demo-draft",
+]
 JOB = re.compile(r"^(?:local)?rule (\w+):$((?:\n    .+)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"wildcards: (.+)")
 

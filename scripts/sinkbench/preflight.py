@@ -31,7 +31,8 @@ def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: 
         elif fetches:
             _check_hub(repository)
     if measures:
-        _check_model(study.model)
+        for model in filter(None, (study.model, study.draft)):
+            _check_model(model)
         if study.config["device"] == "cuda":
             _check_cuda()
 

@@ -49,7 +49,12 @@ def matching(rows: pd.DataFrame, **where) -> pd.DataFrame:
 
 def single_stream(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without those of several streams in step, or of drafts, whose step is not that of one token."""
-    return rows[((rows["batch"] == 1) | rows["batch"].isna()) & rows["drafted"].isna()]
+    return without_drafts(rows[(rows["batch"] == 1) | rows["batch"].isna()])
+
+
+def without_drafts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without those of speculative decoding."""
+    return rows[rows["drafted"].isna()]
 
 
 def method_of(measurements: pd.DataFrame, policy: str, **where) -> str:

@@ -72,7 +72,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The word of the run's files and labels, such as streaming-4+2044.eager (or .fused-x16, .graph-k4)."""
+        """The word of the run's files and labels: streaming-4+2044.eager, or .fused-x16, .graph-k4."""
         return f"{self.method.name}.{self.label}" + (f"-x{self.batch}" if self.batch > 1 else "")
 
     @property

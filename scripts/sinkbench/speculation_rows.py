@@ -1,4 +1,4 @@
-"""Measurements of speculation: how many drafts stay, and how many tokens a round gives."""
+"""Measurements of speculation: how many drafts stay, how many tokens a round gives, and how many it must."""
 
 import pandas as pd
 
@@ -18,6 +18,15 @@ def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, roun
     recorder.add(here, "tokens_per_step", *bootstrap.mean(frame, "tokens"), n=len(frame))
     drafts = judged(frame, here["drafted"])
     recorder.add(here, "acceptance_rate", *bootstrap.mean(drafts, "stays"), n=len(drafts))
+
+
+def record_break_even(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds_ms, tpot_ms) -> None:
+    """Add how many tokens a round must give to be as fast as a baseline without drafts.
+
+    Args:
+        rounds_ms, tpot_ms: of each repetition, the mean round and the baseline's time per token.
+    """
+    recorder.add(here, "break_even_tokens", *bootstrap.ratio(rounds_ms, tpot_ms), n=len(rounds_ms))
 
 
 def judged(rounds: pd.DataFrame, drafted: int) -> pd.DataFrame:

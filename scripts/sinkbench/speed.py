@@ -87,6 +87,7 @@ class Timer:
             **where,
             "ttft_ms": timing.ttft_ms,
             "tpot_ms": timing.tpot_ms,
+            "step_ms": timing.tpot_ms * sum(timing.tokens) / len(timing.tokens),
             "peak_memory_bytes": peak_bytes(self.device),
             "cache_bytes": self.engine.cache_bytes(),
             "bytes_per_step": self._bytes_per_step(length),

@@ -1,5 +1,6 @@
 """Measurements of speed: times, memory and bandwidth per timed point, and speed-ups against a baseline."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from sinkbench.datasheet import datasheet_bandwidth
 from sinkbench.measurements import DISTURBED, Recorder
 from sinkbench.quality_rows import describe
-from sinkbench.speculation_rows import record_acceptance
+from sinkbench.speculation_rows import record_acceptance, record_break_even
 from sinkbench.statistics import Bootstrap
 
 LEAST_CLEAN = 3
@@ -32,7 +33,7 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
     """Add the rows of all speed jobs.
 
     Args:
-        plan: study.Study.plan().
+        plan: study.Study.plan(). Of drafts from random weights only the time of a round means something.
         results: (per-step times, notes) by run.
     """
     timed = {run: _points(notes) for run, (_, notes) in results.items() if notes["status"] == "ok"}
@@ -44,17 +45,27 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
             continue
-        _Run(recorder, bootstrap, about, notes).record(timed[run], steps)
-        for against in entry["tpot_against"]:
-            if against in timed:
-                batches = entry["batch"] / plan["runs"][against]["batch"]
-                _record_speedups(recorder, bootstrap, about, timed[run], timed[against], against, batches)
+        judged = about["drafted"] is None or not plan["random"]
+        _Run(recorder, bootstrap, about, notes, judged).record(timed[run], steps)
+        for against in filter(timed.__contains__, entry["tpot_against"]):
+            batches = entry["batch"] / plan["runs"][against]["batch"]
+            for here, times, theirs in _comparisons(about, timed[run], timed[against], against):
+                if about["drafted"]:
+                    record_break_even(recorder, bootstrap, here, times.step_ms, theirs)
+                if judged:
+                    ratio = bootstrap.ratio(theirs * batches, times.tpot_ms)
+                    recorder.add(here, "speedup", *ratio, n=len(times))
 
 
 class _Run:
-    """The rows of one run: about the run, and about each of its points."""
+    """The rows of one run: about the run, and about each of its points.
 
-    def __init__(self, recorder: Recorder, bootstrap: Bootstrap, about: dict, notes: dict):
+    Args:
+        judged: whether its time per token means something.
+    """
+
+    def __init__(self, recorder: Recorder, bootstrap: Bootstrap, about: dict, notes: dict, judged: bool):
+        self.judged = judged
         self.recorder, self.bootstrap, self.about = recorder, bootstrap, about
         self.score, self.measured = notes["score"], pd.DataFrame(notes["bandwidth_bytes_per_s"])
         bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "copy")}
@@ -69,13 +80,13 @@ class _Run:
         for point in points:
             here = {**self.about, "kind": point.kind, "position": point.position}
             self._add_sizes(here, point.repetitions)
-            self._add_times({**here, "status": point.status}, point.repetitions)
+            timed, at_point = {**here, "status": point.status}, steps[steps["point"] == point.position]
+            self._add_times(timed, point.repetitions)
             if here["drafted"] is None:
-                self._add_floor({**here, "status": point.status}, point.repetitions)
-                self._add_steps({**here, "status": point.status}, point, steps)
-            else:
-                at_point = (steps["kind"] == point.kind) & (steps["point"] == point.position)
-                record_acceptance(self.recorder, self.bootstrap, here, steps[at_point])
+                self._add_floor(timed, point.repetitions)
+                self._add_steps(timed, point, at_point)
+            elif self.judged:
+                record_acceptance(self.recorder, self.bootstrap, here, at_point)
 
     def _add_sizes(self, here: dict, part: pd.DataFrame) -> None:
         """What does not depend on the device's other users."""
@@ -84,8 +95,12 @@ class _Run:
 
     def _add_times(self, here: dict, part: pd.DataFrame) -> None:
         count = len(part)
-        tpot, low, high = self.bootstrap.median(part.tpot_ms)
         self.recorder.add(here, "ttft_ms", *self.bootstrap.median(part.ttft_ms), n=count)
+        if here["drafted"]:
+            self.recorder.add(here, "round_ms", *self.bootstrap.median(part.step_ms), n=count)
+        if not self.judged:
+            return
+        tpot, low, high = self.bootstrap.median(part.tpot_ms)
         self.recorder.add(here, "tpot_ms", tpot, low, high, n=count)
         rates = [here["batch"] * 1e3 / ms for ms in (tpot, high, low)]
         self.recorder.add(here, "tokens_per_s", *rates, n=count)
@@ -104,8 +119,7 @@ class _Run:
                 self.recorder.add(here, metric, *shares, n=len(part))
 
     def _add_steps(self, here: dict, point: _Point, steps: pd.DataFrame) -> None:
-        counted = steps.repetition.isin(point.repetitions.repetition)
-        times = steps.ms[counted & (steps.kind == point.kind) & (steps.point == point.position)]
+        times = steps.ms[steps.repetition.isin(point.repetitions.repetition)]
         for percentile in PERCENTILES:
             value = np.quantile(times, percentile / 100)
             self.recorder.add(here, f"step_p{percentile}_ms", value, n=len(times))
@@ -129,18 +143,14 @@ def _counted(part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return part, DISTURBED + "; ".join(reasons)
 
 
-def _record_speedups(recorder, bootstrap, about: dict, own, baseline, against: str, batches: float) -> None:
-    """One speed-up per point that both were timed at; a baseline timed by budget serves every point.
+def _comparisons(about: dict, own: list[_Point], baseline: list[_Point], against: str) -> Iterator[tuple]:
+    """(columns, repetitions, the baseline's TPOTs) of each point that both were timed at.
 
-    Args:
-        own, baseline: points of both runs.
-        batches: streams of the run per stream of the baseline; so many times the tokens come of a step.
+    A baseline timed by budget serves every point.
     """
     for point in own:
         for other in baseline:
             if other.position == point.position or other.kind == "budget":
-                theirs, times = other.repetitions.tpot_ms * batches, point.repetitions.tpot_ms
                 status = point.status if point.status != "ok" else other.status
                 here = {"kind": point.kind, "position": point.position, "status": status, "against": against}
-                ratio = bootstrap.ratio(theirs, times)
-                recorder.add({**about, **here}, "speedup", *ratio, n=len(times))
+                yield {**about, **here}, point.repetitions, other.repetitions.tpot_ms

@@ -122,6 +122,7 @@ class Study:
         profile = {run: stamp(self.profile_settings(run)) for run in self.profiled_runs()}
         return {
             "study": self.name,
+            "random": "random" in (self.model["source"], (self.draft or self.model)["source"]),
             "methods": {name: self._describe(method) for name, method in self.methods.items()},
             "runs": {
                 name: {

@@ -1,4 +1,4 @@
-# Speculative decoding: the same methods, whose tokens a draft model proposes.
+# The same methods, whose tokens a draft model proposes (speculative decoding).
 
 
 use rule baseline_quality as speculation_quality with:

@@ -41,7 +41,10 @@ def _fastest(rows: pd.DataFrame) -> pd.DataFrame:
     times = matching(rows, metric="tpot_ms").sort_values("value", kind="stable")
     best = times.drop_duplicates(LINE).set_index([*LINE, "engine"]).index
     rows = rows[rows.set_index([*LINE, "engine"]).index.isin(best)]
-    own = [against.startswith(f"{method}.") for method, against in zip(rows.method, rows.against.fillna(""))]
+    own = [
+        against.startswith(f"{method}.")
+        for method, against in zip(rows.method, rows.against.fillna(""), strict=True)
+    ]
     return rows[(rows["metric"] != "speedup") | own]
 
 

@@ -4,13 +4,23 @@ import pandas as pd
 
 from sinkbench.cells import Estimate, estimate
 from sinkbench.measurements import has_failed
-from sinkbench.readings import RUN, at_largest_point, corpora, doubts, matching, run_name, text, usable
+from sinkbench.readings import (
+    RUN,
+    at_largest_point,
+    corpora,
+    doubts,
+    matching,
+    run_name,
+    text,
+    usable,
+    without_drafts,
+)
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Headline: quality, time and memory of every run"
 WORDS = ("confidence", "block_tokens", "repetitions", "steps")
 CAPTION = (
-    "Each method on each engine. Perplexity, exp(mean NLL in nats), is over all positions that a method "
+    "Each method on each engine, without drafts (see speculation). Perplexity, exp(mean NLL in nats), is over all positions that a method "
     "scores, and paired over those that all methods score (dense left out); compare methods by the change "
     "against the named baseline, which is taken token by token over the positions that both score. TPOT, "
     "the time per output token, is the median of {repetitions} repetitions of {steps} steps at the largest "
@@ -40,6 +50,7 @@ SPEED = (
 
 def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
+    measurements = without_drafts(measurements)
     valid = usable(measurements)
     rows = [
         _row(measurements, valid, run, corpus)

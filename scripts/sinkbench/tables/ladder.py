@@ -3,13 +3,13 @@
 import pandas as pd
 
 from sinkbench.cells import Estimate, estimate
-from sinkbench.readings import RUN, at_common_point, doubts, matching, usable
+from sinkbench.readings import RUN, at_common_point, doubts, matching, usable, without_drafts
 from sinkbench.tables import without_empty_columns
 
 TITLE = "The ladder of engines: every run beside its floor"
 WORDS = ("confidence", "repetitions", "steps")
 CAPTION = (
-    "Every timed run at the point where most runs of its policy were timed, of several the largest. GPU: "
+    "Every timed run without drafts (see speculation) at the point where most runs of its policy were timed, of several the largest. GPU: "
     "median step by events on the device (on a CPU wall time). TPOT: wall time per output token, median of "
     "{repetitions} repetitions of {steps} steps; a batch decodes that many streams in step, and tokens/s "
     "counts them all. Floor: the bytes that a step must read (weights once, keys and values of every stream) "
@@ -39,6 +39,7 @@ OF_RUN = (
 
 def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead; the order is the study's."""
+    measurements = without_drafts(measurements)
     timed, valid = measurements[measurements["engine"].notna()], usable(measurements)
     times = at_common_point(matching(valid, metric="tpot_ms"))
     rows = [_row(measurements, valid, times, run) for run in timed.drop_duplicates(RUN).to_dict("records")]
