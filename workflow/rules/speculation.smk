@@ -6,13 +6,21 @@ use rule baseline_quality as speculation_quality with:
         method=one_of(study.methods_of("speculation")),
 
 
-use rule baseline_speed as speculation_speed with:
+rule speculation_speed:
     input:
         model=study.model_files(),
         draft=study.draft_files(),
         tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+    output:
+        steps=f"{RESULTS}/speed/{{run}}.parquet",
+    log:
+        f"{RESULTS}/logs/speed/{{run}}.log",
     wildcard_constraints:
         run=one_of(study.runs_of("speculation")),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=1,
     params:
         settings=lambda wildcards: study.speculation_settings(wildcards.run),
     script:

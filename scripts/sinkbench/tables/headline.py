@@ -20,7 +20,8 @@ from sinkbench.tables import without_empty_columns
 TITLE = "Headline: quality, time and memory of every run"
 WORDS = ("confidence", "block_tokens", "repetitions", "steps")
 CAPTION = (
-    "Each method on each engine, without drafts (see speculation). Perplexity, exp(mean NLL in nats), is over all positions that a method "
+    "Each method on each engine, without drafts (see speculation). Perplexity, exp(mean NLL in nats), is over "
+    "all positions that a method "
     "scores, and paired over those that all methods score (dense left out); compare methods by the change "
     "against the named baseline, which is taken token by token over the positions that both score. TPOT, "
     "the time per output token, is the median of {repetitions} repetitions of {steps} steps at the largest "

@@ -9,7 +9,8 @@ from sinkbench.tables import without_empty_columns
 TITLE = "The ladder of engines: every run beside its floor"
 WORDS = ("confidence", "repetitions", "steps")
 CAPTION = (
-    "Every timed run without drafts (see speculation) at the point where most runs of its policy were timed, of several the largest. GPU: "
+    "Every timed run without drafts (see speculation) at the point where most runs of its policy were timed, "
+    "of several the largest. GPU: "
     "median step by events on the device (on a CPU wall time). TPOT: wall time per output token, median of "
     "{repetitions} repetitions of {steps} steps; a batch decodes that many streams in step, and tokens/s "
     "counts them all. Floor: the bytes that a step must read (weights once, keys and values of every stream) "
