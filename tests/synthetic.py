@@ -65,6 +65,13 @@ LADDER = {
     ("dense", None, None, "none", "stock_eager", 1): (2.4, 0.9),
     ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
 }
+# method, drafted, temperature: share of drafts that stay, tokens a round, ms a round
+DRAFTS = {
+    (("streaming", 4, 512), 2, 0): (0.55, 1.8, 4.6),
+    (("streaming", 4, 512), 4, 0): (0.55, 2.2, 6.4),
+    (("streaming", 4, 512), 4, 1): (0.50, 2.0, 6.6),
+    (("dense", None, None), 4, 0): (0.45, 1.9, 8.8),
+}
 BUSY = DISTURBED + "another process on the GPU"
 
 
@@ -85,6 +92,7 @@ def measurements(
         refresh: with the perplexities of REFRESHED.
         ladder: with the further engines, number formats and batches of LADDER.
         busy: names of runs whose times were disturbed.
+        drafts: with the runs of DRAFTS, on the engine eager.
     """
     recorder, failed = Recorder(load_schema(SCHEMA)), failed or {}
     for corpus in corpora if quality else ():
@@ -96,6 +104,8 @@ def measurements(
         _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]], "batch": 1}, failed)
     for key in LADDER if ladder else ():
         _rung(recorder, key, failed)
+    for key in DRAFTS if drafts and speed else ():
+        _speculation(recorder, key, failed)
     return _disturbed(recorder.frame(), busy)
 
 
@@ -207,6 +217,26 @@ def _rung(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
         _add(
             recorder, here, "speedup", batch * (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock"
         )
+    _gaps(recorder, about)
+
+
+def _speculation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
+    (method, drafted, temperature), (share, tokens, round_ms) = key, DRAFTS[key]
+    engine = f"eager-k{drafted}" + ("-t1" if temperature else "")
+    about = {**_about(*method), "family": "speculation", "engine": engine, "batch": 1}
+    about |= {"drafted": drafted, "temperature": temperature}
+    if run_name(about) in failed:
+        recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
+        return
+    for point in POSITIONS:
+        here = {**about, "kind": "context" if method[0] == "dense" else "position", "position": point}
+        _add(recorder, here, "acceptance_rate", share, 0.1, n=300)
+        _add(recorder, here, "tokens_per_step", tokens, 0.1, n=160)
+        _add(recorder, here, "round_ms", round_ms, 0.02, n=5)
+        _add(recorder, here, "tpot_ms", round_ms / tokens, 0.1, n=5)
+        own = f"{about['method']}.eager"
+        _add(recorder, here, "break_even_tokens", round_ms / 3.0, 0.03, n=5, against=own)
+        _add(recorder, here, "speedup", tokens * 3.0 / round_ms, 0.1, n=5, against=own)
     _gaps(recorder, about)
 
 

@@ -20,6 +20,7 @@ UNTIMED = {"family": "baseline", "policy": "window", "with": {"budget": 8}}
 LATENCY_MODEL = yaml.safe_load((STUDIES / "latency.yaml").read_text())["model"]
 ENTRIES = yaml.safe_load(BASE.read_text())["runs"]
 FIRST = {entry["policy"][:3].upper(): str(index) for index, entry in reversed(list(enumerate(ENTRIES)))}
+FIRST["SPE"] = str(next(i for i, entry in enumerate(ENTRIES) if entry["family"] == "speculation"))
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,16 @@ MISTAKES = [
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
     ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
+    # drafts
+    ("draft", ABSENT, "draft: missing (needed with speculate)"),
+    ("draft", {"source": "folder"}, "draft: missing path (needed with source: folder)"),
+    ("draft.dtype", "float32", "draft: unknown key dtype; allowed: source, repo"),
+    ("runs.SPE.speculate.drafted", 0, "runs[SPE].speculate.drafted: 0 is "),
+    ("runs.SPE.speculate.temperature", -1, "runs[SPE].speculate.temperature: -1 is "),
+    ("runs.SPE.speculate", ABSENT, "runs[SPE].speculate: what family speculation has, and no other"),
+    ("runs.WIN.speculate", {"drafted": 2}, "runs[WIN].speculate: what family speculation has, and no other"),
+    ("runs.SPE.engine", "fused", "runs[SPE].engine: fused does not verify drafts; eager, graph can"),
+    ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine eager"),
     # sources
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),

@@ -10,7 +10,7 @@ from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
-METHODS, RUNS, PROFILES = 9, 4, 1  # of tests/toy.yaml
+METHODS, RUNS, PROFILES = 9, 5, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes
 
 
@@ -54,6 +54,7 @@ def test_rules_are_visible_by_name(checkout):
         "streaming_quality",
         "quantization_quality",
         "engine_speed",
+        "speculation_speed",
         "profile",
         "aggregate",
         "figure",
@@ -76,6 +77,7 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
         "baseline_speed dense.stock",
         "streaming_speed streaming-4+124.eager",
         "engine_speed streaming-4+124.graph",
+        "speculation_speed streaming-4+124.eager-k2",
         "profile streaming-4+124.eager",
     }
 
@@ -124,6 +126,7 @@ def test_a_corpus_edit_redoes_what_reads_it(checkout):
             {"baseline_quality window-0+128 stdlib", "baseline_quality window-0+32 stdlib"},
         ),
         ("engines/stock.py", {"baseline_speed dense.stock"}),
+        ("verification.py", {"speculation_speed streaming-4+124.eager-k2"}),
         ("corpora/files.py", set()),
     ],
 )
@@ -167,6 +170,11 @@ def test_measurements_are_whole(finished):
     pooled = frame[(frame.metric == "perplexity") & frame.document.isna()]
     assert len(pooled) == METHODS
     assert frame[frame.metric == "nll_gap"].value.max() < 1e-4
+    drafted = frame[frame.drafted.notna()].set_index(["metric", "position"]).value
+    assert drafted["acceptance_rate"].between(0, 1).all()
+    for position, tokens in drafted["tokens_per_step"].items():
+        assert 1 <= tokens <= 3
+        assert drafted["speedup", position] > 0
 
 
 def test_the_report_is_made(finished):

@@ -41,10 +41,11 @@ def _fastest(rows: pd.DataFrame) -> pd.DataFrame:
     times = matching(rows, metric="tpot_ms").sort_values("value", kind="stable")
     best = times.drop_duplicates(LINE).set_index([*LINE, "engine"]).index
     rows = rows[rows.set_index([*LINE, "engine"]).index.isin(best)]
-    own = [
+    named = [
         against.startswith(f"{method}.")
-        for method, against in zip(rows.method, rows.against.fillna(""), strict=True)
+        for method, against in zip(rows["method"], rows["against"].fillna(""), strict=True)
     ]
+    own = pd.Series(named, index=rows.index)
     return rows[(rows["metric"] != "speedup") | own]
 
 
@@ -59,7 +60,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, heading: str) -> None:
         axes.errorbar(
             position, line["value"], errors, markersize=4, elinewidth=0.8, linestyle=dashes, **style
         )
-        name = f"{method.replace('-', ' ')}, k = {drafted}"
+        name = f"{method.replace('-', ' ')}, k = {drafted}" + (", sampled" if temperature else "")
         ends.append((position.iloc[-1], line["value"].iloc[-1], name, text_colour(policy)))
     axes.set(xlabel="Stream position or context length [tokens]", ylabel=heading)
     log_axis(axes, "x", sorted(rows["position"].dropna().unique()) or None)

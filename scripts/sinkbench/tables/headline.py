@@ -20,16 +20,15 @@ from sinkbench.tables import without_empty_columns
 TITLE = "Headline: quality, time and memory of every run"
 WORDS = ("confidence", "block_tokens", "repetitions", "steps")
 CAPTION = (
-    "Each method on each engine, without drafts (see speculation). Perplexity, exp(mean NLL in nats), is over "
-    "all positions that a method "
-    "scores, and paired over those that all methods score (dense left out); compare methods by the change "
-    "against the named baseline, which is taken token by token over the positions that both score. TPOT, "
-    "the time per output token, is the median of {repetitions} repetitions of {steps} steps at the largest "
-    "point timed; speed-up is the first named baseline's TPOT over the run's at the same point (recompute: "
-    "at its budget). MBU is the share of the measured memory bandwidth that a step needs at least, "
-    "NLL gap the mean difference between engine and exact evaluator. Brackets: {confidence} % bootstrap "
-    "intervals over blocks of {block_tokens} tokens or over repetitions. Dagger: something disturbed the "
-    "device meanwhile; the status says what."
+    "Each method on each engine, without drafts (they have a table of their own). Perplexity, exp(mean NLL "
+    "in nats), is over all positions that a method scores, and paired over those that all methods score "
+    "(dense left out); compare methods by the change against the named baseline, which is taken token by "
+    "token over the positions that both score. TPOT, the time per output token, is the median of "
+    "{repetitions} repetitions of {steps} steps at the largest point timed; speed-up is the first named "
+    "baseline's TPOT over the run's at the same point (recompute: at its budget). MBU is the share of the "
+    "measured memory bandwidth that a step needs at least, NLL gap the mean difference between engine and "
+    "exact evaluator. Brackets: {confidence} % bootstrap intervals over blocks of {block_tokens} tokens or "
+    "over repetitions. Dagger: something disturbed the device meanwhile; the status says what."
 )
 
 MEBI = 2**-20

@@ -9,17 +9,16 @@ from sinkbench.tables import without_empty_columns
 TITLE = "The ladder of engines: every run beside its floor"
 WORDS = ("confidence", "repetitions", "steps")
 CAPTION = (
-    "Every timed run without drafts (see speculation) at the point where most runs of its policy were timed, "
-    "of several the largest. GPU: "
-    "median step by events on the device (on a CPU wall time). TPOT: wall time per output token, median of "
-    "{repetitions} repetitions of {steps} steps; a batch decodes that many streams in step, and tokens/s "
-    "counts them all. Floor: the bytes that a step must read (weights once, keys and values of every stream) "
-    "over the bandwidth measured beside the timing; MBU is floor over TPOT, and once more against the "
-    "bandwidth of the device's datasheet; a static growing cache reads up to 1,023 slots more than are "
-    "counted. Speed-up: tokens/s over those of the named run of transformers as "
-    "it comes. NLL gap: mean and largest difference to the exact evaluator where the engine was scored. "
-    "Brackets: {confidence} % bootstrap intervals over repetitions. Dagger: something disturbed the device "
-    "meanwhile; the status says what."
+    "Every timed run without drafts (they have a table of their own) at the point where most runs of its "
+    "policy were timed, of several the largest. GPU: median step by events on the device (on a CPU wall "
+    "time). TPOT: wall time per output token, median of {repetitions} repetitions of {steps} steps; a batch "
+    "decodes that many streams in step, and tokens/s counts them all. Floor: the bytes that a step must "
+    "read (weights once, keys and values of every stream) over the bandwidth measured beside the timing; "
+    "MBU is floor over TPOT, and once more against the bandwidth of the device's datasheet; a static "
+    "growing cache reads up to 1,023 slots more than are counted. Speed-up: tokens/s over those of the "
+    "named run of transformers as it comes. NLL gap: mean and largest difference to the exact evaluator "
+    "where the engine was scored. Brackets: {confidence} % bootstrap intervals over repetitions. Dagger: "
+    "something disturbed the device meanwhile; the status says what."
 )
 STOCK = ".stock"  # how names of runs on transformers as it comes end
 # heading, metric, format, scale
