@@ -50,6 +50,8 @@ def run(files) -> pd.DataFrame:
 
 MODEL = 40e9  # bytes per step
 RUNS = {"fast": ("full", "fused", 1), "slow": ("full", "eager", 1), "many": ("full", "fused", 16)}
+RUNS["drafts"] = ("full", "eager-k2", 1)
+TOKENS = [1, 3]  # of the two rounds of each repetition with drafts: of 3 that were judged 2 stayed
 
 
 def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
@@ -59,27 +61,38 @@ def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
 
 
 def run_speed(
-    tmp_path, device: str = "NVIDIA H200", **repetitions: list[tuple[float, list[str]]]
+    tmp_path, device: str = "NVIDIA H200", random: bool = False, **repetitions: list[tuple[float, list[str]]]
 ) -> pd.DataFrame:
     """Aggregates runs, each given by (ms, reasons) of its repetitions; every step takes that time."""
     paths = []
     for name, timed in repetitions.items():
         points = [repetition(number, *pair) for number, pair in enumerate(timed, start=1)]
-        steps = pd.DataFrame([{**point, "step": 0, "ms": point["tpot_ms"]} for point in points])
+        tokens = TOKENS if name == "drafts" else [1]
+        for point in points:
+            point["step_ms"] = point["tpot_ms"] * sum(tokens) / len(tokens)
+        steps = pd.DataFrame(
+            [
+                {**point, "step": step, "ms": point["step_ms"], "tokens": count}
+                for point in points
+                for step, count in enumerate(tokens)
+            ]
+        )
         bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
         score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         paths.append(str(tmp_path / f"{name}.parquet"))
-        columns = ["kind", "point", "repetition", "step", "ms"]
+        columns = ["kind", "point", "repetition", "step", "ms", "tokens"]
         write_table(
             paths[-1], steps[columns], {**notes, "points": points, "bandwidth_bytes_per_s": bandwidths}
         )
     runs = {
         name: dict(zip(("method", "engine", "batch"), RUNS[name], strict=True))
         | {"family": "engine", "tpot_against": ["slow"]}
+        | ({"drafted": 2, "temperature": 0} if name == "drafts" else {"drafted": None, "temperature": None})
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
+    plan["random"] = random
     plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
     aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
@@ -115,6 +128,24 @@ def test_rates_and_speedups_count_every_stream_of_a_batch(tmp_path):
     assert only(frame, "tokens_per_s", "many")["value"] == pytest.approx(16 * 25)
     assert only(frame, "speedup", "fast", against="slow")["value"] == pytest.approx(3.0)
     assert only(frame, "speedup", "many", against="slow")["value"] == pytest.approx(16 * 60 / 40)
+
+
+def test_a_round_costs_what_its_tokens_take_and_gives_what_stays(tmp_path):
+    frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, drafts=CLEAN)
+    assert only(frame, "round_ms", "drafts")["value"] == pytest.approx(40.0)
+    assert only(frame, "break_even_tokens", "drafts", against="slow")["value"] == pytest.approx(40 / 60)
+    assert only(frame, "speedup", "drafts", against="slow")["value"] == pytest.approx(3.0)
+    assert only(frame, "tokens_per_step", "drafts")["value"] == pytest.approx(2.0)
+    assert only(frame, "acceptance_rate", "drafts")["value"] == pytest.approx(2 / 3)
+    assert not {"floor_ms", "mbu", "step_p50_ms"} & set(frame[frame.drafted.notna()].metric)
+
+
+def test_of_drafts_from_random_weights_only_the_round_counts(tmp_path):
+    frame = run_speed(tmp_path, random=True, slow=[(60.0, [])] * 3, drafts=CLEAN)
+    drafted = set(frame[frame.drafted.notna()].metric)
+    assert {"round_ms", "break_even_tokens"} <= drafted
+    assert not {"tpot_ms", "tokens_per_s", "speedup", "acceptance_rate", "tokens_per_step"} & drafted
+    assert {"tpot_ms", "tokens_per_s"} <= set(frame[frame.drafted.isna()].metric)
 
 
 def test_disturbed_repetitions_are_left_out_while_enough_are_clean(tmp_path):

@@ -194,9 +194,11 @@ def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path,
 
 def plan(stamps: dict, speed: dict) -> dict:
     run = {"family": "streaming", "method": "m", "engine": "eager", "batch": 1, "tpot_against": []}
+    run |= {"drafted": None, "temperature": None}
     stamps = {"quality": {}, "speed": speed, "profile": stamps}
     return {
         "study": "s",
+        "random": False,
         "methods": {"m": method(4)},
         "runs": {"m.eager": run},
         "stamps": stamps,

@@ -140,6 +140,30 @@ def test_the_landing_page_is_no_template():
     assert page.startswith("{% raw %}") and page.endswith("{% endraw %}\n")
 
 
+def test_drafts_have_a_table_of_their_own_and_leave_the_others_alone():
+    for word in ("headline", "ladder"):
+        assert build(word, drafts=True).equals(build(word))
+    failed = {"streaming-4+508.eager-k2": UNAVAILABLE}
+    table = build("speculation", drafts=True, failed=failed)
+    points, runs = len(synthetic.POSITIONS), len(synthetic.DRAFTS)
+    assert len(table) == (runs - 1) * points + 1
+    assert row_of(table, "streaming-4+508.eager-k2")["Status"] == UNAVAILABLE
+    row = row_of(table, "streaming-4+508.eager-k4-t1")
+    assert row["Speed-up [x]"].value == pytest.approx(
+        row["Tokens a round"].value / row["Break-even [tokens a round]"].value
+    )
+    assert build("speculation").empty
+
+
+def test_drafts_of_random_weights_have_rounds_and_no_acceptance():
+    frame = synthetic.measurements(quality=False, drafts=True)
+    judged = frame["metric"].isin(["tpot_ms", "speedup", "acceptance_rate", "tokens_per_step"])
+    rounds = frame[~judged | frame["drafted"].isna()]
+    table = tables.load("speculation").build(rounds, WORDS)
+    assert len(table) == len(synthetic.DRAFTS) * len(synthetic.POSITIONS)
+    assert "Round [ms]" in table and "Drafts that stay [%]" not in table and "TPOT [ms]" not in table
+
+
 LADDER_RUN = {"Method": "streaming-4+508", "Engine": "fused"}
 
 
