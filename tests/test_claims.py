@@ -19,6 +19,7 @@ EDITS = {
     "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
+    "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
 }
 
 
@@ -29,7 +30,7 @@ def test_every_claim_has_an_edit():
 @pytest.mark.parametrize("word", [word for word, edit in EDITS.items() if edit[1] is not None])
 def test_a_claim_flips_at_its_threshold(word):
     where, good, threshold, bad = EDITS[word]
-    frame = synthetic.measurements()
+    frame = synthetic.measurements(drafts=True)
     for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
         assert judge(word, edited(frame, value=value, width=width, **where)).verdict == verdict
 
@@ -42,7 +43,7 @@ def test_explosion_needs_a_difference():
 
 @pytest.mark.parametrize("word", claims.available())
 def test_a_verdict_states_claim_threshold_and_measurement(word):
-    verdict = judge(word, synthetic.measurements())
+    verdict = judge(word, synthetic.measurements(drafts=True))
     assert verdict.claim and verdict.threshold and verdict.measured
 
 

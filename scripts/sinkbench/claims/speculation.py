@@ -1,0 +1,39 @@
+"""Speculation over a long stream: whether a draft model goes on being right, under which cache."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pandas as pd
+
+from sinkbench.cells import Estimate, estimate, ratio
+from sinkbench.claims import Finding, at_most
+from sinkbench.readings import NotMeasured, full_budget, matching, method_of, run_name, usable
+
+CLAIM = "Speculative decoding is unreliable over long streams"
+THRESHOLD = (
+    "under streaming at the full budget, greedy and with most drafts a round, at the largest position at most "
+    "0.8 of the share of drafts stays that stays at the smallest"
+)
+LIMIT = 0.8
+
+
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """One: streaming's; dense attention's change stands beside it where it was measured."""
+    streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
+    measured, change = _change(measurements, streaming)
+    with suppress(NotMeasured):  # a study may leave dense attention out
+        beside, _ = _change(measurements, method_of(measurements, "dense"))
+        measured += f"; {beside}"
+    yield Finding(measured, at_most(change, LIMIT))
+
+
+def _change(measurements: pd.DataFrame, method: str) -> tuple[str, Estimate]:
+    """The share of drafts that stay at both ends of the stream, in words, and the last over the first."""
+    rows = matching(usable(measurements), method=method, metric="acceptance_rate", temperature=0)
+    rows = rows[rows["drafted"] == rows["drafted"].max()]
+    rows = rows[rows["engine"] == rows["engine"].iloc[:1].squeeze()].sort_values("position")
+    if len(rows) < 2:
+        raise NotMeasured("")
+    first, last = rows.iloc[0], rows.iloc[-1]
+    ends = (f"{estimate(row, '.0f', 100, unit='%')} at {row['position']:,}" for row in (first, last))
+    return f"{run_name(last)} {' and '.join(ends)} tokens", ratio(estimate(last), estimate(first))
