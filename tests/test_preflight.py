@@ -47,7 +47,7 @@ def study(**changes) -> Study:
         update_config(config, yaml.safe_load((ROOT / file).read_text()))
     folder = {"source": "folder", "path": "model"}
     corpus = {"name": "stdlib", "kind": "files", "glob": "*.txt"}
-    own = {"model": {**folder, "dtype": "float32"}, "tokenizer": folder, "corpora": [corpus]}
+    own = {"model": {**folder, "dtype": "float32"}, "tokenizer": folder, "draft": folder, "corpora": [corpus]}
     return Study({**config, **own, **changes})
 
 
@@ -61,6 +61,10 @@ def line(*args, **stages) -> str:
 def test_complete_machine_passes_in_silence(capfd):
     preflight.check(study())
     assert capfd.readouterr() == ("", "")
+
+
+def test_missing_draft():
+    assert line(study(draft={"source": "folder", "path": "none"})).startswith("none: no config.json there")
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,10 @@ class Study:
         self.config, self.name = config, config["study"]
         self.model = {"dtype": config["model"]["dtype"], **_source(config["model"])}
         self.tokenizer = _source(config["tokenizer"])
-        self.draft = (
-            {"dtype": config["model"]["dtype"], **_source(config["draft"])} if "draft" in config else None
-        )
         self.corpora = _corpora_by_name(config["corpora"])
         table = RunTable(config["runs"], self.model["dtype"])
         self.methods, self.runs = table.methods, table.runs
+        self.draft = self._draft()
         check_name(config["speed"]["corpus"], self.corpora, "speed.corpus")
         self._check_measurable()
 
@@ -175,6 +173,14 @@ class Study:
                 known["patterns"] = sorted({*known["patterns"], *patterns})
         return found
 
+    def _draft(self) -> dict | None:
+        """The draft model; None where no run drafts, so that a study without needs none."""
+        if not any(run.drafted for run in self.runs.values()):
+            return None
+        if "draft" not in self.config:
+            raise UserError("draft: missing (needed with speculate)")
+        return {"dtype": self.model["dtype"], **_source(self.config["draft"])}
+
     def _check_measurable(self) -> None:
         if self.measures("quality") and self.model["source"] == "random":
             raise UserError("measure: quality means nothing with model.source random")
@@ -182,8 +188,6 @@ class Study:
             if not self.runs:
                 raise UserError(f"measure: {what} needs runs with an engine, and none has one")
             self._check_steady_state()
-        if self.draft is None and any(run.drafted for run in self.runs.values()):
-            raise UserError("draft: missing (needed with speculate)")
 
     def _check_steady_state(self) -> None:
         """A ring must be full wherever it is timed."""

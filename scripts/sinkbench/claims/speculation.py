@@ -11,8 +11,8 @@ from sinkbench.readings import NotMeasured, full_budget, matching, method_of, ru
 
 CLAIM = "Speculative decoding is unreliable over long streams"
 THRESHOLD = (
-    "under streaming at the full budget, greedy and with most drafts a round, at the largest position at most "
-    "0.8 of the share of drafts stays that stays at the smallest"
+    "under streaming at the full budget, greedy and with most drafts a round, at the largest position at "
+    "most 0.8 of the share of drafts stays that stays at the smallest"
 )
 LIMIT = 0.8
 
