@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -39,16 +40,17 @@ from sinkbench.visibility import Visibility  # noqa: E402
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
 VALUES = {  # of tiles' constants
-    "BLOCK_KEYS": (8, 16, 32, 64),
-    "SPLIT_KEYS": (32, 64, 128, 256),
-    "LEAD": (0.0, 0.15, 0.3, 0.6),
+    "ASKED_BYTES": (0, 1 << 20, 2 << 20, 4 << 20, 8 << 20),
+    "LEAD": (0.0, 0.3, 0.6),
 }
+KEYS = {"BLOCK_KEYS": (16, 32, 64), "SPLIT_KEYS": (64, 128, 256)}  # the same, by bits of the MLP
+REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 State = dict  # name in tiles: value
 
 
 def main() -> None:
     options = parse()
-    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *VALUES)}
+    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *KEYS, *VALUES)}
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
         for number, tried in enumerate(rounds(options)):
             states = [changed(state, *change) for change in tried]
@@ -75,8 +77,13 @@ def parse() -> argparse.Namespace:
 
 
 def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
-    """Lists of changes (name in tiles, keys in it, value), each list tried on the best of those before."""
+    """Lists of changes (name in tiles, keys in it, value), each list tried on the best of those before.
+
+    A value for a tile may be some of its fields.
+    """
     bits = bits_of(options)
+    for name, values in KEYS.items():
+        yield [(name, bits[:1], value) for value in values]
     if options.batch > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
     else:
@@ -84,31 +91,28 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
         tried += [("out", bits[0], out_tiles()), ("head", bits[-1], head_tiles())]
         for kernel, width, some in tried:
             yield [("TILES", (kernel, width), tile) for tile in some]
+            yield [("TILES", (kernel, width), registers) for registers in REGISTERS]
     for name, values in VALUES.items():
         yield [(name, (), value) for value in values]
 
 
 def in_tiles() -> list[Tile]:
-    sizes = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (4, 2), (8, 2), (2, 4), (4, 4), (8, 4)]
     return [
-        Tile(*size, strips=strips, stages=2)
-        for size, strips in product([(rows, 512, warps) for rows, warps in sizes], (1, 2, 4, 8))
+        Tile(rows, 512, warps, 2, strips) for rows, warps, strips in product((1, 2, 4), (1, 2), (1, 2, 4))
     ]
 
 
 def out_tiles() -> list[Tile]:
-    sizes = product((2, 4, 8), (512, 1024, 2048), (1, 2, 4), (3, 5))
-    return [Tile(*size) for size in sizes if 8 <= size[0] * size[1] / (32 * size[2]) <= 64]
+    sizes = product((4, 8), (512, 1024, 2048), (1, 2, 4), (3, 5))
+    return [Tile(*size) for size in sizes if 16 <= size[0] * size[1] / (32 * size[2]) <= 64]
 
 
 def head_tiles() -> list[Tile]:
-    return [
-        Tile(rows, 512, warps, 2, strips) for rows, warps, strips in product((2, 4, 8), (1, 2, 4), (1, 4))
-    ]
+    return [Tile(rows, 512, warps, 2) for rows, warps in product((2, 4), (1, 2))]
 
 
 def batch_tiles() -> list[Tile]:
-    return [Tile(*size) for size in product((16, 32, 64), (64, 128, 256), (1, 2, 4), (2, 4))]
+    return [Tile(*size) for size in product((16, 32), (64, 128, 256), (1, 2, 4), (2, 4))]
 
 
 def bits_of(options: argparse.Namespace) -> list[int]:
@@ -126,7 +130,7 @@ def changed(state: State, name: str, keys: tuple, value) -> State:
     inner = state[name]
     for key in outer:
         inner = inner[key]
-    inner[last] = value
+    inner[last] = replace(inner[last], **value) if isinstance(value, dict) else value
     return state
 
 

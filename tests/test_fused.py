@@ -36,8 +36,8 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(
         tiles, "BATCH_TILES", {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
     )
-    monkeypatch.setattr(tiles, "BLOCK_KEYS", 4)
-    monkeypatch.setattr(tiles, "SPLIT_KEYS", 4)
+    monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
+    monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
 
 
 def model_of(**changes):

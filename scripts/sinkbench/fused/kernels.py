@@ -14,6 +14,7 @@ Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimension
 import triton
 import triton.language as tl
 
+from sinkbench.fused.ahead import ask_ahead
 from sinkbench.fused.attention import attend, report_query
 from sinkbench.fused.normed import normed_product
 from sinkbench.fused.products import (
@@ -60,16 +61,29 @@ def store_inputs(
 @triton.jit
 def embed_kernel(
     tokens, embedding, residual, inputs, gammas, moments,
-    position, state, tables, frequencies, budget, sinks,
+    position, state, tables, frequencies, budget, sinks, ahead,
     D: tl.constexpr, BD: tl.constexpr, PARTS: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
-    PDL: tl.constexpr,
+    BATCH: tl.constexpr, PDL: tl.constexpr,
+    LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
-    """Begin a step: embed tokens [B]; the new token's slot, the visible slots, the rotation tables.
+    """Begin a step: embed tokens [B]; the new token's slot, the visible slots, the rotation tables."""
+    pid = tl.program_id(0)
+    if pid < BATCH:
+        wait_for_inputs(PDL)
+        embed(pid, tokens, embedding, residual, inputs, gammas, moments, D, BD, PARTS)
+    elif pid == BATCH:
+        wait_for_inputs(PDL)
+        place_token(position, state, tables, frequencies, budget, sinks, ROTARY, BH)
+    else:
+        ask_ahead(ahead, pid - BATCH - 1, LINES, AHEAD_BYTES)
 
-    Tables [4, BH]: cosine and signed sine at t, then at min(t, budget); 1 and 0 where nothing turns.
-    """
-    stream = tl.program_id(0)
-    wait_for_inputs(PDL)
+
+@triton.jit
+def embed(
+    stream, tokens, embedding, residual, inputs, gammas, moments,
+    D: tl.constexpr, BD: tl.constexpr, PARTS: tl.constexpr,
+):  # fmt: skip
+    """The embedding of a stream's token, and what the first LayerNorms need of it."""
     rows = tl.arange(0, BD)
     token = tl.load(tokens + stream)
     y = tl.load(embedding + token * D + rows, mask=rows < D, other=0.0).to(tl.float32)
@@ -84,21 +98,28 @@ def embed_kernel(
     own_moments = (sum_x + stream * PARTS, sum_xx + stream * PARTS)
     gamma = load_gammas(gammas, rows, D)
     store_inputs(y[:, None], 0, rows, residual + stream * D, own_inputs, gamma, own_moments, D, PARTS, 1)
-    if stream == 0:
-        t = tl.load(position)
-        ring = budget + 1 - sinks
-        tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % ring))
-        tl.store(state + 1, tl.minimum(t, budget) + 1)
-        HALF: tl.constexpr = ROTARY // 2 if ROTARY > 1 else 1
-        d = tl.arange(0, BH)
-        turns = d < ROTARY
-        frequency = tl.load(frequencies + d % HALF, mask=turns, other=0.0)
-        for which in tl.static_range(2):
-            index = t if which == 0 else tl.minimum(t, budget)
-            angle = index.to(tl.float64) * frequency  # float64: see rope
-            sine = tl.where(d < HALF, -tl.sin(angle), tl.sin(angle))
-            tl.store(tables + 2 * which * BH + d, tl.cos(angle).to(tl.float32))
-            tl.store(tables + (2 * which + 1) * BH + d, sine.to(tl.float32))
+
+
+@triton.jit
+def place_token(position, state, tables, frequencies, budget, sinks, ROTARY: tl.constexpr, BH: tl.constexpr):
+    """The slot of token t and the number of visible slots; tables [4, BH] of its rotation.
+
+    Cosine and signed sine at t, then at min(t, budget); 1 and 0 where nothing turns.
+    """
+    t = tl.load(position)
+    ring = budget + 1 - sinks
+    tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % ring))
+    tl.store(state + 1, tl.minimum(t, budget) + 1)
+    HALF: tl.constexpr = ROTARY // 2 if ROTARY > 1 else 1
+    d = tl.arange(0, BH)
+    turns = d < ROTARY
+    frequency = tl.load(frequencies + d % HALF, mask=turns, other=0.0)
+    for which in tl.static_range(2):
+        index = t if which == 0 else tl.minimum(t, budget)
+        angle = index.to(tl.float64) * frequency  # float64: see rope
+        sine = tl.where(d < HALF, -tl.sin(angle), tl.sin(angle))
+        tl.store(tables + 2 * which * BH + d, tl.cos(angle).to(tl.float32))
+        tl.store(tables + (2 * which + 1) * BH + d, sine.to(tl.float32))
 
 
 @triton.jit
@@ -163,10 +184,11 @@ def in_kernel(
 @triton.jit
 def out_kernel(
     attended, dense, dense_scales, activated, down, down_scales, bias,
-    residual, inputs, gammas, moments, ready,
+    residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
     DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
+    LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
     rows = tl.program_id(0) * BN + tl.arange(0, BN)
@@ -183,6 +205,7 @@ def out_kernel(
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        ask_ahead(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
         dtype: tl.constexpr = attended.dtype.element_ty
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
         other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)
@@ -191,6 +214,7 @@ def out_kernel(
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         other = multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES)
+        ask_ahead(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
     y += total * down_row_scales + other * dense_row_scales
     store_inputs(y, tl.program_id(0), rows, residual, inputs, gamma, moments, D, PARTS, BATCH)
     if tl.program_id(0) == 0:

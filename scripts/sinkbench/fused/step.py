@@ -5,6 +5,7 @@ from torch import Tensor
 from triton import cdiv, next_power_of_2
 
 from sinkbench.fused import kernels, tiles
+from sinkbench.fused.ahead import asked
 from sinkbench.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.fused.weights import FusedLinear, fused_linear
 from sinkbench.ring import RingBuffers
@@ -25,6 +26,7 @@ class FusedStep:
     def __init__(self, model, ring: RingBuffers, pdl: bool):
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
+        self.asks = model.device.type != "cpu"  # the interpreter has no cache to ask
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
         self.embedding = model.gpt_neox.embed_in.weight.detach()
         self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
@@ -43,10 +45,11 @@ class FusedStep:
 
     def __call__(self) -> Tensor:
         """Run the step on `tokens`; returns `logits`."""
-        self._embed()
+        self._embed(self.layers[0][0])
+        behind = [layer[0] for layer in self.layers[1:]] + [self.head]
         for index, (qkv, up, dense, down, bias) in enumerate(self.layers):
             self._in(index, qkv, up)
-            self._out(dense, down, bias, self.gammas[index + 1])
+            self._out(dense, down, bias, self.gammas[index + 1], behind[index])
         self._head()
         return self.logits
 
@@ -54,7 +57,8 @@ class FusedStep:
         ring, heads = self.ring, config.num_attention_heads
         self.head_dim, self.slots = config.hidden_size // heads, ring.keys.shape[3]
         sinks = ring.visibility.sinks
-        self.splits = splits_of(self.slots - sinks, self.batch)
+        bits = self.layers[0][1].bits
+        self.splits = splits_of(self.slots - sinks, bits, self.batch)
         self.share = cdiv(self.slots - sinks, self.splits)
         self.attention = {
             "HEADS": heads,
@@ -64,7 +68,7 @@ class FusedStep:
             "SINKS": sinks,
             "BS": next_power_of_2(max(sinks, 1)),
             "SPLITS": self.splits,
-            "BKEY": tiles.BLOCK_KEYS,
+            "BKEY": tiles.BLOCK_KEYS[bits],
         }
 
     def _make_buffers(self, config, device: torch.device, dtype: torch.dtype) -> None:
@@ -87,15 +91,17 @@ class FusedStep:
         self.partial = room(heads, self.splits), room(heads, self.splits), totals, arrivals
         self.ready = room(self.attention["HEADS"], of=torch.int32)
 
-    def _embed(self) -> None:
+    def _embed(self, behind: FusedLinear) -> None:
         visibility, rotary = self.ring.visibility, self.ring.rotary
         width = self.residual.shape[1]
-        kernels.embed_kernel[(self.batch,)](
+        asking = tiles.ASKING if self.asks else 0
+        kernels.embed_kernel[(self.batch + 1 + asking,)](
             self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments,
             self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
+            behind.weight,
             D=width, BD=next_power_of_2(width), PARTS=self.parts,
-            ROTARY=rotary.dim, BH=self.attention["BH"], PDL=self.options["PDL"],
-            launch_pdl=self.options["launch_pdl"],
+            ROTARY=rotary.dim, BH=self.attention["BH"],
+            **asked(behind, max(asking, 1), self._asked(tiles.ASKED_BYTES)), **self.options,
         )  # fmt: skip
 
     def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
@@ -111,14 +117,16 @@ class FusedStep:
             **self.attention, **self._options(up_tile),
         )  # fmt: skip
 
-    def _out(self, dense: FusedLinear, down: FusedLinear, bias: Tensor, gammas: tuple) -> None:
+    def _out(self, dense, down: FusedLinear, bias: Tensor, gammas: tuple, behind: FusedLinear) -> None:
         tile = self._tile("out", down)
-        kernels.out_kernel[(cdiv(down.rows, tile.rows),)](
+        programs = cdiv(down.rows, tile.rows)
+        kernels.out_kernel[(programs,)](
             self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
-            self.residual, self.inputs, gammas, self.moments, self.ready,
+            self.residual, self.inputs, gammas, self.moments, self.ready, behind.weight,
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
             DOWN_BITS=down.bits, HEADS=self.attention["HEADS"], PARTS=self.parts,
-            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, **self._options(tile),
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
+            **asked(behind, programs, self._asked(tiles.ASKED_BYTES)), **self._options(tile),
         )  # fmt: skip
 
     def _head(self) -> None:
@@ -127,6 +135,9 @@ class FusedStep:
             self.inputs[0], _operands(self.head), self.moments, self.logits, self.eps, self.position,
             K=self.head.inputs, PARTS=self.parts, **_shape(self.head, tile), **self._options(tile),
         )  # fmt: skip
+
+    def _asked(self, nbytes: int) -> int:
+        return nbytes if self.asks else 0
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
         return tile_of(kernel, linear.bits, self.batch)

@@ -33,21 +33,29 @@ class Tile:
 
 # By kernel and bits per weight. `in` is query, key, value, and the MLP's first half; `out` the other two.
 TILES = {
-    "in": {4: Tile(8, 512, 1), 8: Tile(4, 512, 1), 16: Tile(2, 512, 1), 32: Tile(2, 256, 1)},
+    "in": {
+        4: Tile(2, 512, 1, 2, strips=2),
+        8: Tile(4, 512, 1),
+        16: Tile(2, 512, 1, 2, strips=2),
+        32: Tile(2, 256, 1),
+    },
     "out": {
         4: Tile(4, 2048, 2),
-        8: Tile(8, 1024, 4, stages=4, registers=168),
-        16: Tile(4, 512, 2, stages=5),
+        8: Tile(4, 1024, 2, registers=168),
+        16: Tile(4, 512, 2, stages=5, registers=168),
         32: Tile(4, 512, 4),
     },
-    "head": {4: Tile(8, 512, 4), 8: Tile(8, 512, 4), 16: Tile(8, 512, 4), 32: Tile(4, 512, 4)},
+    "head": {4: Tile(8, 512, 4), 8: Tile(8, 512, 4), 16: Tile(2, 512, 1, 2), 32: Tile(4, 512, 4)},
 }
 # A batch runs on the matrix units, which want 16 rows.
-BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 2), 32: Tile(16, 64, 2)}
-BLOCK_KEYS = 32  # keys of a head that a program reads at a time
-SPLIT_KEYS = 64  # keys of a head per program and stream (of 8 streams at most), as long as
+BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
+# By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
+BLOCK_KEYS = {4: 16, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
+SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
 LEAD = 0.3  # share of the MLP's programs that start before attention's
+ASKED_BYTES = 2 << 20  # of the next layer's weights, that a layer asks the L2 cache for as it ends
+ASKING = 256  # programs that do nothing else, while a step begins
 
 
 def tile_of(kernel: str, bits: int, batch: int) -> Tile:
@@ -55,7 +63,7 @@ def tile_of(kernel: str, bits: int, batch: int) -> Tile:
     return TILES[kernel][bits] if batch == 1 else BATCH_TILES[bits]
 
 
-def splits_of(slots: int, batch: int) -> int:
+def splits_of(slots: int, bits: int, batch: int) -> int:
     """Programs per head: a power of two, whose parts the last one adds up."""
-    wanted = -(-slots // (SPLIT_KEYS * min(batch, 8)))
+    wanted = -(-slots // (SPLIT_KEYS[bits] * min(batch, 8)))
     return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)
