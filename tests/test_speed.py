@@ -1,5 +1,6 @@
 """The clock counts what it says, and a speed job records failure as failure."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -231,6 +232,19 @@ def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
     single, four = map(speed.Timer, benches)
     keys = 33 * 2 * 3 * 64 * 4
     assert four._bytes_per_step(80) - single._bytes_per_step(80) == 3 * keys
+
+
+def test_each_round_reads_a_text_of_its_own_and_no_other_text_is_held(tokens_path, tmp_path):
+    ids = read_table(tokens_path)[0]["token_ids"][0]
+    corpora = {}
+    for count in (3, 9):  # one for each round, and more
+        corpora[count] = tmp_path / f"{count}.parquet"
+        rows = [_row(str(number), np.roll(ids, number).tolist()) for number in range(count)]
+        write_table(corpora[count], pd.DataFrame(rows), {"stamp": stamp(SETTINGS["tokens"])})
+    few, many = (Bench(SETTINGS, path) for path in corpora.values())
+    assert few.text.numel() == many.text.numel()
+    for number in range(3):
+        assert many.texts(5, number).tolist() == [np.roll(ids, number)[:5].tolist()]
 
 
 def test_an_engine_that_computes_nan_is_invalid(tokens_path, tmp_path, monkeypatch):

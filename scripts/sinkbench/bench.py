@@ -36,7 +36,9 @@ class Bench:
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
         documents = load_documents(tokens_path, settings["tokens"]).values()
-        self.starts = np.cumsum([0, *map(len, documents)])[:-1]
+        self.rounds = self.speed["repetitions"] + 1  # round 0 is warm-up
+        # One text a round; those behind would only lie in the device's memory, which is measured.
+        self.starts = np.cumsum([0, *map(len, documents)])[:-1][: self.rounds]
         self.text = self._text(np.concatenate(list(documents)))
 
     def texts(self, length: int, document: int = 0) -> torch.Tensor:
@@ -55,8 +57,7 @@ class Bench:
 
     def _text(self, ids: np.ndarray) -> torch.Tensor:
         """The corpus as one stream, repeated until it is long enough for every point from every document."""
-        rounds = self.speed["repetitions"] + 1
-        timed = max(self.points) + rounds * (self.speed["warmup"] + self.steps)
+        timed = max(self.points) + self.rounds * (self.speed["warmup"] + self.steps)
         needed = max(timed, self.scored_from + self.speed["score_tokens"] + 1) + self.settings["batch"]
         text = torch.from_numpy(np.resize(ids, needed + self.starts[-1])).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
