@@ -10,11 +10,16 @@ from sinkbench.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.lazy import Policy as Lazy
 from sinkbench.policies.streaming import Policy as Streaming
+from sinkbench.run_table import SPECULATING
 from sinkbench.scorer import Scorer
 from test_equivalence import VOCABULARY, model_and_text, shapes
 from test_known_answers import RULES, TOLERANCE, largest_gap, visibility_of
 
 FORMS = sorted(READS)
+
+
+def test_a_config_may_name_what_reads_blocks():
+    assert sorted(SPECULATING) == FORMS
 
 
 def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tensor:
