@@ -214,7 +214,6 @@ def out_kernel(
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         other = multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES)
-        ask_ahead(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
     y += total * down_row_scales + other * dense_row_scales
     store_inputs(y, tl.program_id(0), rows, residual, inputs, gamma, moments, D, PARTS, BATCH)
     if tl.program_id(0) == 0:

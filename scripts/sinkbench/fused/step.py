@@ -26,7 +26,7 @@ class FusedStep:
     def __init__(self, model, ring: RingBuffers, pdl: bool):
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
-        self.asks = model.device.type != "cpu"  # the interpreter has no cache to ask
+        self.asked_bytes = tiles.ASKED_BYTES if model.device.type != "cpu" else 0  # interpreted: no cache
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
         self.embedding = model.gpt_neox.embed_in.weight.detach()
         self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
@@ -94,14 +94,13 @@ class FusedStep:
     def _embed(self, behind: FusedLinear) -> None:
         visibility, rotary = self.ring.visibility, self.ring.rotary
         width = self.residual.shape[1]
-        asking = tiles.ASKING if self.asks else 0
-        kernels.embed_kernel[(self.batch + 1 + asking,)](
+        kernels.embed_kernel[(self.batch + 1 + tiles.ASKING,)](
             self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments,
             self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
             behind.weight,
             D=width, BD=next_power_of_2(width), PARTS=self.parts,
             ROTARY=rotary.dim, BH=self.attention["BH"],
-            **asked(behind, max(asking, 1), self._asked(tiles.ASKED_BYTES)), **self.options,
+            **asked(behind, tiles.ASKING, self.asked_bytes), **self.options,
         )  # fmt: skip
 
     def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
@@ -126,7 +125,7 @@ class FusedStep:
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
             DOWN_BITS=down.bits, HEADS=self.attention["HEADS"], PARTS=self.parts,
             BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
-            **asked(behind, programs, self._asked(tiles.ASKED_BYTES)), **self._options(tile),
+            **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
 
     def _head(self) -> None:
@@ -135,9 +134,6 @@ class FusedStep:
             self.inputs[0], _operands(self.head), self.moments, self.logits, self.eps, self.position,
             K=self.head.inputs, PARTS=self.parts, **_shape(self.head, tile), **self._options(tile),
         )  # fmt: skip
-
-    def _asked(self, nbytes: int) -> int:
-        return nbytes if self.asks else 0
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
         return tile_of(kernel, linear.bits, self.batch)
