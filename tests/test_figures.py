@@ -83,6 +83,17 @@ def test_labels_at_the_edge_keep_their_distance_and_order():
     assert heights[3] == pytest.approx(0.5)
 
 
+def test_lines_are_named_where_they_end():
+    figure = figures.load("speculation").draw(synthetic.measurements(speed=True, drafts=True), WORDS)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        to_axes = axes.transData + axes.transAxes.inverted()
+        ends = [line.get_xydata()[-1].tolist() for line in axes.lines if line.get_marker() in drawing.MARKERS]
+        assert sorted(list(name.xy) for name in axes.texts) == sorted(ends)
+        shifts = [name.xyann[1] - to_axes.transform(name.xy)[1] for name in axes.texts]
+        assert sum(shifts) == pytest.approx(0, abs=1e-9)  # _spread keeps the mean off the borders
+
+
 def test_labels_of_points_do_not_overlap():
     figure = drawing.draw(figures.load("pareto"), synthetic.measurements(), WORDS)
     figure.draw_without_rendering()

@@ -47,11 +47,12 @@ def _label_point(axes: Axes, point: tuple, text: str, colour: str, taken: list[B
 def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]], edge_from: float = EDGE) -> None:
     """Name lines where they end (x, y, text, colour): at the right edge, spread so that no two texts overlap.
 
-    A line that ends before `edge_from`, a share of the width, is named right there.
+    A line that ends before `edge_from`, a share of the width, is named right there. The axes' limits are to
+    be final: leaders point at their ends whatever comes after, but texts stay where they are.
     """
     axes.figure.draw_without_rendering()
     to_axes = axes.transData + axes.transAxes.inverted()
-    placed = [(*to_axes.transform((x, y)), text, colour) for x, y, text, colour in ends]
+    placed = [(*to_axes.transform(end[:2]), *end) for end in ends]
     step = SIZE * LINE_SPACING * axes.figure.dpi / 72 / axes.get_window_extent().height
     edge = sorted((end for end in placed if end[0] >= edge_from), key=lambda end: end[1])
     for end, height in zip(edge, _spread([end[1] for end in edge], step), strict=True):
@@ -62,7 +63,7 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]], edge_from:
 
 
 def _label_end(axes: Axes, end: tuple, where: tuple[float, float]) -> None:
-    x, y, text, colour = end
+    *_, x, y, text, colour = end
     arrow = {
         "arrowstyle": "-",
         "color": colour,
@@ -75,7 +76,7 @@ def _label_end(axes: Axes, end: tuple, where: tuple[float, float]) -> None:
         text,
         (x, y),
         where,
-        "axes fraction",
+        "data",
         "axes fraction",
         color=colour,
         size=SIZE,

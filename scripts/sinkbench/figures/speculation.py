@@ -26,10 +26,10 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     """See CAPTION."""
     rows = _fastest(usable(measurements))
     figure, axes = panels(list(PANELS.values()), HEIGHT_INCHES)
-    for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):
-        _panel(axis, matching(rows, metric=metric), heading)
     axes[0].set_ylim(0, 1)
     axes[1].axhline(1, color=GREY, linestyle=":", linewidth=1)
+    for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):
+        _panel(axis, matching(rows, metric=metric), heading)
     return figure
 
 
