@@ -10,7 +10,7 @@ from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
-METHODS, RUNS, PROFILES = 9, 4, 1  # of tests/toy.yaml
+METHODS, RUNS, PROFILES = 9, 6, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes
 
 
@@ -54,6 +54,8 @@ def test_rules_are_visible_by_name(checkout):
         "streaming_quality",
         "quantization_quality",
         "engine_speed",
+        "compile_speed",
+        "attention_speed",
         "profile",
         "aggregate",
         "figure",
@@ -76,6 +78,8 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
         "baseline_speed dense.stock",
         "streaming_speed streaming-4+124.eager",
         "engine_speed streaming-4+124.graph",
+        "compile_speed streaming-4+124.static",
+        "attention_speed streaming-4+124.eager_math",
         "profile streaming-4+124.eager",
     }
 
