@@ -43,7 +43,9 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
         _panel(axes, word, rows)
         for yardstick in matching(times, engine=YARDSTICK)["value"]:
             axes.axvline(yardstick, color=GREY, linewidth=0.8, linestyle=":")
-    panels[-1].set(xlim=(0, ROOM * times["value"].max()), xlabel=f"Time per token [ms], {_where(times)}")
+    panels[-1].set(
+        xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel=f"Time per token [ms], {_where(times)}"
+    )
     return figure
 
 

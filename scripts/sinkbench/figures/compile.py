@@ -37,7 +37,8 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     panels = figure.subplots(len(groups), 2, sharex="col", squeeze=False, height_ratios=counts)
     for (times, costs), group in zip(panels, groups, strict=True):
         _draw_group(times, costs, group)
-    panels[0, 0].set_xlim(0, ROOM * max(run.row["value"] for run in runs))
+    slowest = pd.DataFrame([run.row for run in runs])[["value", "high"]].max().max()
+    panels[0, 0].set_xlim(0, ROOM * slowest)
     panels[0, 1].set_xlim(0, 1.5 * ROOM * max([run.seconds or 0 for run in runs] + [1]))
     panels[-1, 0].set_xlabel("Time per token [ms]")
     panels[-1, 1].set_xlabel("Time to compile [s]")
