@@ -72,6 +72,19 @@ DRAFTS = {
     (("streaming", 4, 512), 4, 1): (0.50, 2.0, 6.6),
     (("dense", None, None), 4, 0): (0.45, 1.9, 8.8),
 }
+# The families compile and attention: policy, sinks, budget, engine; TPOT in ms, what it is compared with and
+# the gain, seconds of compiling and graphs.
+ABLATIONS = {
+    ("compile", "streaming", 4, 512, "static"): (2.4, None, None),
+    ("compile", "streaming", 4, 512, "compiled_tuned"): (2.0, ("streaming-4+508.static", 1.2), (16.0, 2)),
+    ("compile", "streaming", 4, 512, "compiled_autotune"): (2.2, ("streaming-4+508.static", 1.1), (40.0, 2)),
+    ("compile", "streaming", 4, 512, "compiled_graph"): (1.2, ("streaming-4+508.static", 2.0), (16.0, 2)),
+    ("compile", "dense", None, None, "growing"): (2.9, None, None),
+    ("compile", "dense", None, None, "compiled_growing"): (3.0, ("dense.growing", 0.97), (48.0, 8)),
+    ("attention", "streaming", 4, 512, "eager_math"): (3.3, None, None),
+    ("attention", "streaming", 4, 512, "eager_flash"): (2.8, None, None),
+    ("attention", "streaming", 4, 512, "reference_flash"): (5.0, None, None),
+}
 BUSY = DISTURBED + "another process on the GPU"
 
 
@@ -82,6 +95,7 @@ def measurements(
     corpora: tuple = ("stdlib",),
     ladder: bool = False,
     refresh: bool = False,
+    ablations: bool = False,
     busy: tuple = (),
     drafts: bool = False,
 ) -> pd.DataFrame:
@@ -90,6 +104,7 @@ def measurements(
     Args:
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
         refresh: with the perplexities of REFRESHED.
+        ablations: with the times of ABLATIONS.
         ladder: with the further engines, number formats and batches of LADDER.
         busy: names of runs whose times were disturbed.
         drafts: with the runs of DRAFTS, on the engine eager.
@@ -102,6 +117,8 @@ def measurements(
         _refreshed(recorder, key, corpus, failed)
     for key in METHODS if speed else ():
         _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]], "batch": 1}, failed)
+    for key in ABLATIONS if speed and ablations else ():
+        _ablation(recorder, key, failed)
     for key in LADDER if ladder else ():
         _rung(recorder, key, failed)
     for key in DRAFTS if drafts and speed else ():
@@ -237,6 +254,23 @@ def _speculation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None
         own = f"{about['method']}.eager"
         _add(recorder, here, "break_even_tokens", round_ms / 3.0, 0.03, n=5, against=own)
         _add(recorder, here, "speedup", tokens * 3.0 / round_ms, 0.1, n=5, against=own)
+    _gaps(recorder, about)
+
+
+def _ablation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
+    family, *method, engine = key
+    about = {**_about(*method), "family": family, "engine": engine, "batch": 1}
+    if run_name(about) in failed:
+        recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
+        return
+    tpot, compared, cost = ABLATIONS[key]
+    here = {**about, "kind": "context" if method[0] == "dense" else "position", "position": 2048}
+    _times(recorder, here, tpot, 0.5)
+    if compared:
+        _add(recorder, here, "speedup", compared[1], 0.01, against=compared[0])
+    if cost:
+        recorder.add(about, "compile_s", cost[0], n=cost[1])
+        recorder.add(about, "compilations", cost[1])
     _gaps(recorder, about)
 
 

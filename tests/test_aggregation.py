@@ -49,6 +49,7 @@ def run(files) -> pd.DataFrame:
 
 
 MODEL = 40e9  # bytes per step
+COMPILED = {"seconds": 14.5, "graphs": 3}
 RUNS = {"fast": ("full", "fused", 1), "slow": ("full", "eager", 1), "many": ("full", "fused", 16)}
 RUNS["drafts"] = ("full", "eager-k2", 1)
 TOKENS = [1, 3]  # of the two rounds of each repetition with drafts: of 3 that were judged 2 stayed
@@ -82,9 +83,9 @@ def run_speed(
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         paths.append(str(tmp_path / f"{name}.parquet"))
         columns = ["kind", "point", "repetition", "step", "ms", "tokens"]
-        write_table(
-            paths[-1], steps[columns], {**notes, "points": points, "bandwidth_bytes_per_s": bandwidths}
-        )
+        notes |= {"points": points, "bandwidth_bytes_per_s": bandwidths}
+        notes["compilation"] = COMPILED if name == "slow" else None
+        write_table(paths[-1], steps[columns], notes)
     runs = {
         name: dict(zip(("method", "engine", "batch"), RUNS[name], strict=True))
         | {"family": "engine", "tpot_against": ["slow"]}
@@ -237,3 +238,10 @@ def test_environments_name_the_jobs_that_were_made_in_them(files):
             {"device": "CPU", "jobs": ["quality sampled/c", "quality capped/c"]},
         ],
     }
+
+
+def test_only_what_compiles_has_the_cost_of_compiling(tmp_path):
+    frame = run_speed(tmp_path, slow=[(20.0, [])] * 2, fast=[(10.0, [])] * 2)
+    cost = only(frame, "compile_s", "slow")
+    assert (cost["value"], cost["n"], only(frame, "compilations", "slow")["value"]) == (14.5, 3, 3)
+    assert not ((frame.engine == "fused") & frame.metric.isin(["compile_s", "compilations"])).any()

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench import brief, claims, tradeoff
+from sinkbench import brief, claims, readings, tradeoff
 from sinkbench.claims import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judge
 from synthetic import edited
 
@@ -18,6 +18,8 @@ EDITS = {
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL}, 10.0, 20.0, 30.0),
     "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
+    "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
+    "flash_conflict": (None, None, None, None),
     "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
     "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
 }
@@ -30,9 +32,37 @@ def test_every_claim_has_an_edit():
 @pytest.mark.parametrize("word", [word for word, edit in EDITS.items() if edit[1] is not None])
 def test_a_claim_flips_at_its_threshold(word):
     where, good, threshold, bad = EDITS[word]
-    frame = synthetic.measurements(drafts=True)
+    frame = synthetic.measurements(drafts=True, ablations=True)
     for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
         assert judge(word, edited(frame, value=value, width=width, **where)).verdict == verdict
+
+
+def test_a_gain_that_is_none_is_not_small_either():
+    where = {"metric": "speedup", "against": f"{FULL}.static"}
+    frame = edited(synthetic.measurements(ablations=True), value=1.0, width=0.01, **where)
+    assert judge("compile_gain", frame).verdict == FAILS
+
+
+def test_the_gain_is_of_the_best_mode_without_cuda_graphs_beside_what_it_cost():
+    verdict = judge("compile_gain", synthetic.measurements(ablations=True))
+    assert verdict.verdict == HOLDS
+    assert f"{FULL}.compiled_tuned 1.20" in verdict.measured
+    assert "16 s of compiling, paid for after 40,000 tokens" in verdict.measured
+
+
+def test_flash_conflicts_only_where_it_scores_worse_and_gains_little():
+    frame = edited(synthetic.measurements(ablations=True), "nll_gap", 3.1e-7, engine="eager_math")
+    for gap, tpot, verdict in (
+        (9e-7, 3.3, HOLDS),
+        (3e-7, 3.3, FAILS),
+        (9e-7, 2.0, FAILS),
+        (9e-7, 3.0, UNDECIDED),
+    ):
+        measured = edited(
+            edited(frame, "nll_gap", gap, engine="eager_flash"), "tpot_ms", 3.3, 0.01, engine="eager_math"
+        )
+        measured = edited(measured, "tpot_ms", tpot, 0.05, engine="eager_flash")
+        assert judge("flash_conflict", measured).verdict == verdict
 
 
 def test_explosion_needs_a_difference():
@@ -43,7 +73,7 @@ def test_explosion_needs_a_difference():
 
 @pytest.mark.parametrize("word", claims.available())
 def test_a_verdict_states_claim_threshold_and_measurement(word):
-    verdict = judge(word, synthetic.measurements(drafts=True))
+    verdict = judge(word, synthetic.measurements(drafts=True, ablations=True))
     assert verdict.claim and verdict.threshold and verdict.measured
 
 
@@ -110,3 +140,12 @@ def test_a_speedup_of_the_engine_is_none_of_the_policy():
     assert f"{FULL}.fast 1.5" in verdict.measured and "dense.fast" in verdict.measured
     frame = with_engines(synthetic.measurements(), {"dense.stock": 99.0})
     assert f"{FULL}.fast 99" in judge("speedup", frame).measured
+
+
+def test_runs_of_an_ablation_stand_for_no_method():
+    """compiled_graph is faster than eager, and timed at one point only."""
+    plain, varied = (synthetic.measurements(ablations=ablations) for ablations in (False, True))
+    for word in ("flatness", "recompute_speedup", "speedup", "decode_under_20ms"):
+        assert judge(word, varied) == judge(word, plain)
+    kept = readings.with_fastest_engines(varied[varied["family"] != "baseline"])
+    assert set(kept["engine"].dropna()) == {"eager"}

@@ -108,7 +108,7 @@ MISTAKES = [
     ("runs.DEN.with.max_tokens", 1, "runs[DEN].with.max_tokens: 1 is not a whole number"),
     # words that are files
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of copy, dense"),
-    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_graph, eager"),
+    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_autotune"),
     (
         "runs.WIN.engine",
         "stock",

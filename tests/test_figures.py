@@ -17,19 +17,14 @@ from synthetic import SCHEMA, WORDS
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
-NEEDS |= {
-    "roofline": "speed",
-    "stream": "speed",
-    "recovered": "quality",
-    "phase": "quality",
-    "speculation": "speed",
-}
+NEEDS |= {"compile": "speed", "attention": "speed", "speculation": "speed"}
+NEEDS |= {"roofline": "speed", "stream": "speed", "recovered": "quality", "phase": "quality"}
 
 
 def draw(word: str, tmp_path, **options) -> list[bytes]:
     """The figure's files, made as the workflow makes them."""
     source, outputs = tmp_path / "m.parquet", [tmp_path / f"{word}.svg", tmp_path / f"{word}.pdf"]
-    write_table(source, synthetic.measurements(**options, refresh=True, drafts=True), {})
+    write_table(source, synthetic.measurements(**options, refresh=True, ablations=True, drafts=True), {})
     render(source, {"word": word, "title": "Title", "words": WORDS}, outputs)
     return [path.read_bytes() for path in outputs]
 
@@ -53,7 +48,8 @@ def test_a_figure_without_its_numbers_is_refused_in_one_line(word, tmp_path):
 
 @pytest.mark.parametrize("word", figures.available())
 def test_a_failed_run_is_left_out(word):
-    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, refresh=True, drafts=True)
+    options = {"refresh": True, "ablations": True, "drafts": True}
+    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **options)
     figure = drawing.draw(figures.load(word), frame, WORDS)
     texts = texts_in(figure)
     assert not any("window 0+64" in text for text in texts) and any("streaming" in text for text in texts)

@@ -1,8 +1,10 @@
 """The rungs between eager and fused: what they reuse and refuse, and that a capture leaves no trace."""
 
+import warnings
+
 import pytest
 import torch
-from sinkbench import engines, static_engine
+from sinkbench import compilation, engines, sdpa, static_engine
 from sinkbench.compilation import compiled
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.policies.dense import Policy as Dense
@@ -14,6 +16,7 @@ from sinkbench.scorer import Scorer
 from sinkbench.static_engine import StaticEngine
 from sinkbench.visibility import Visibility
 from test_known_answers import TOLERANCE, decode, largest_gap
+from torch.nn.attention import SDPBackend
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
 STOCK = ["stock", "stock_eager", "stock_efficient", "stock_flash", "stock_math"]
@@ -97,16 +100,69 @@ def test_compiled_once_filling_and_once_full(tiny, known, ids):
     assert counters["unique_graphs"] == graphs
 
 
+@pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune", "eager_flex"])
+def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known, ids, word):
+    engine = engines.build(word, tiny, RING, Scorer(tiny, 64))
+    assert engine.compilation.notes() == {"seconds": 0.0, "graphs": 0}
+    decoded = decode(engine, ids[:120], 20)
+    assert largest_gap(decoded, known[RULE][19:119]) < TOLERANCE
+    cost = engine.compilation.notes()
+    assert cost["graphs"] == {"eager_flex": 2}.get(
+        word, 3
+    )  # filling and full; where a token stands is a third
+    assert cost["seconds"] > 0
+    decode(engine, ids[:60], 20)
+    assert engine.compilation.notes() == cost
+
+
+def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch):
+    """And what is compiled for all lengths at once is compiled once, whatever has worn out before."""
+    monkeypatch.setattr(compilation, "PATIENCE", 2)
+    graphs = {}
+    for word in ("compiled_growing", "compiled_dynamic"):
+        engine = engines.build(word, tiny, Dense(400), Scorer(tiny, 64))
+        assert largest_gap(decode(engine, ids[:60], 20), known["dense"][19:59]) < TOLERANCE
+        graphs[word] = engine.compilation.graphs
+    assert graphs == {"compiled_growing": 2, "compiled_dynamic": 1}
+
+
+@pytest.mark.parametrize("word", ["static", "growing", "eager", "eager_math"])
+def test_what_compiles_nothing_has_no_such_cost(tiny, word):
+    engine = engines.build(word, tiny, Dense(400), Scorer(tiny, 64))
+    assert getattr(engine, "compilation", None) is None
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
-@pytest.mark.parametrize("word", ["graph", "compiled_graph"])
+@pytest.mark.parametrize("word", ["graph", "compiled_graph", "compiled_reduce_overhead"])
 def test_a_graph_needs_a_cuda_device(tiny, word):
     with pytest.raises(Unavailable, match="needs a CUDA device"):
         engines.build(word, tiny, RING, Scorer(tiny, 64))
 
 
-def test_a_kernel_that_torch_lacks_is_refused(tiny, ids):
-    with pytest.raises(Unavailable, match="EFFICIENT_ATTENTION refuses this device"):
-        decode(engines.build("stock_efficient", tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
+@pytest.mark.parametrize("word", ["stock_efficient", "eager_efficient", "eager_cudnn"])
+def test_a_kernel_that_torch_lacks_is_refused(tiny, ids, word):
+    with pytest.raises(Unavailable, match=r"torch's attention kernel \w+_ATTENTION: No viable backend"):
+        decode(engines.build(word, tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
+
+
+def test_a_refusal_has_torchs_reasons_and_not_those_of_other_kernels(tiny, monkeypatch):
+    said = ["Flash kernel not used because: (Triggered internally)", "Expected half. (Triggered internally)"]
+
+    def refuse(*_):
+        for line in [*said, "Memory Efficient attention has been runtime disabled."]:
+            warnings.warn(line, stacklevel=2)
+        raise RuntimeError("No available kernel. Aborting execution.")
+
+    monkeypatch.setattr(sdpa, "scaled_dot_product_attention", refuse)
+    kernel, reason = (
+        SDPBackend.FLASH_ATTENTION,
+        r"^torch's attention kernel FLASH_ATTENTION: Expected half\.$",
+    )
+    with pytest.raises(Unavailable, match=reason), sdpa.only(kernel, tiny):
+        refuse()
+    with pytest.raises(RuntimeError, match="of the program"), sdpa.only(kernel, tiny):
+        raise RuntimeError("an error of the program")
 
 
 def test_what_does_not_compile_is_refused_in_one_line():

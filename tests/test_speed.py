@@ -1,5 +1,8 @@
 """The clock counts what it says, and a speed job records failure as failure."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from sinkbench import engines, speed
 from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
+from sinkbench.compile_cost import CACHE
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
 from sinkbench.store import read_table, write_table
@@ -271,3 +275,25 @@ def test_tokens_of_another_config_are_refused(tokens_path, tmp_path):
         speed.measure_speed(
             SETTINGS | {"tokens": {"corpus": "other"}}, tokens_path, tmp_path / "steps.parquet"
         )
+
+
+def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(
+    tokens_path, tmp_path, monkeypatch
+):
+    torch._dynamo.reset()
+    folders = []
+    monkeypatch.setattr(
+        speed, "measure_bandwidth", lambda _: folders.append(os.environ[CACHE]) or {"read": 1.0, "copy": 1.0}
+    )
+    monkeypatch.setenv(CACHE, "before")
+    speed.measure_speed(SETTINGS | {"engine": "compiled"}, tokens_path, tmp_path / "steps.parquet")
+    _, notes = read_table(tmp_path / "steps.parquet")
+    assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
+    assert notes["compilation"]["graphs"] == 2  # full rings alone: the score's filling ring is a third
+    assert notes["compilation"]["seconds"] > 0
+    assert os.environ[CACHE] == "before" not in folders and not Path(folders[0]).exists()
+
+
+def test_an_engine_that_compiles_nothing_has_no_such_note(tokens_path, tmp_path):
+    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
+    assert read_table(tmp_path / "steps.parquet")[1]["compilation"] is None

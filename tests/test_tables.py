@@ -243,3 +243,38 @@ def test_a_study_that_compares_no_times_has_a_ladder_without_speedups():
     alone = frame[frame["metric"] != "speedup"].assign(against=float("nan"))
     table = tables.load("ladder").build(alone, WORDS)
     assert "TPOT [ms]" in table and "Speed-up [x]" not in table
+
+
+def by_engine(word: str, **options) -> pd.DataFrame:
+    return build(word, ablations=True, **options).set_index("Engine")
+
+
+def test_compiling_pays_when_it_has_saved_its_time():
+    table = by_engine("compile")
+    tuned = table.loc["compiled_tuned"]
+    assert tuned["Speed-up [x]"].note == "against streaming-4+508.static"
+    assert (tuned["Compile [s]"].value, tuned["Compilations"].value) == (16.0, 2)
+    assert tuned["Pays after [tokens]"].value == pytest.approx(16e3 / (2.0 * 0.2))
+    growing = table.loc["compiled_growing"]
+    assert growing["Pays after [tokens]"] == "" and growing["Compilations"].value == 8
+    assert table.loc["static", "Compile [s]"] == "" and table.loc["static", "Speed-up [x]"] == ""
+
+
+def test_what_compilation_refuses_has_its_status():
+    row = by_engine("compile", failed={"streaming-4+508.compiled_tuned": UNAVAILABLE}).loc["compiled_tuned"]
+    assert row["Status"] == UNAVAILABLE and not numbers_in(row.dropna().to_dict())
+
+
+def test_attention_kernels_stand_beside_the_ring_the_reference_and_ours():
+    table = by_engine("attention", ladder=True)
+    kernels = {"eager_math", "eager_flash", "reference_flash"}
+    assert set(table.index) == {"eager", "reference", "fused"} | kernels
+    assert set(table["Method"]) == {"streaming-4+508"}
+    assert table.loc["eager_flash", "Speed [x eager]"].value == pytest.approx(3.0 / 2.8)
+    assert table.loc["eager", "Speed [x eager]"].value == 1
+
+
+def test_a_kernel_that_cannot_run_says_why():
+    table = by_engine("attention", failed={"streaming-4+508.eager_flash": UNAVAILABLE})
+    assert table.loc["eager_flash", "Status"] == UNAVAILABLE
+    assert table.loc["eager_flash", "TPOT [ms]"] == "" and table.loc["eager_math", "Status"] == ""

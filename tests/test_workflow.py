@@ -10,7 +10,7 @@ from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
-METHODS, RUNS, PROFILES = 9, 5, 1  # of tests/toy.yaml
+METHODS, RUNS, PROFILES = 9, 7, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes
 
 
@@ -55,6 +55,8 @@ def test_rules_are_visible_by_name(checkout):
         "quantization_quality",
         "engine_speed",
         "speculation_speed",
+        "compile_speed",
+        "attention_speed",
         "profile",
         "aggregate",
         "figure",
@@ -78,6 +80,8 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
         "streaming_speed streaming-4+124.eager",
         "engine_speed streaming-4+124.graph",
         "speculation_speed streaming-4+124.eager-k2",
+        "compile_speed streaming-4+124.static",
+        "attention_speed streaming-4+124.eager_math",
         "profile streaming-4+124.eager",
     }
 

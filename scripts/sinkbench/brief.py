@@ -5,12 +5,10 @@ from sinkbench.claims import NOT_MEASURED, Verdict, available
 # Beside each: what the brief says. It gives no number for any of them.
 CLAIMS = {
     "attention_limited": "Attention and cache are no longer the bottleneck, so improving them gains little",
-    "flash": "Flash attention conflicts with streaming's rotated keys and cache, and its benefit is limited",
     "int8_slow": "Int8 weights slow single-token decoding substantially",
     "int8_nan": "Int8 weight-only quantization makes perplexity NaN",
     "int4_blocked": "Int4 weight-only quantization cannot run for want of a kernel package",
     "mlp_only": "Quantizing only the MLP helps where quantizing the whole model fails",
-    "compile": "Compiling without CUDA graphs gives a small gain",
     "refresh": "RefreshLite stabilises the perplexity of smaller windows",
 }
 THRESHOLD = "none given"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from sinkbench import policies
+from sinkbench.cells import estimate
 from sinkbench.readings import RUN, extreme_budgets, matching, single_stream, usable, with_fastest_engines
 from sinkbench.records import replacing
 
@@ -23,6 +24,7 @@ UNBOUNDED_MARKER = "X"
 GREY = "#666666"
 TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
 WIDTH_INCHES = 6.5  # the text of a page
+BESIDE = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 8}  # right of a point
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -108,6 +110,20 @@ def lines(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[di
     for _, line in rows.groupby(RUN, sort=False, dropna=False):
         line = line.sort_values("position")
         yield line.iloc[0].to_dict(), line
+
+
+def draw_times(axes: Axes, rows: list[dict]) -> None:
+    """Times as dots with intervals and numbers, one below the other, named by engine; rows of tpot_ms."""
+    for height, row in enumerate(rows):
+        time, ink = estimate(row), colour(row["policy"])
+        low, high = time.bounds
+        errors = [[time.value - low], [high - time.value]]
+        axes.errorbar(time.value, height, xerr=errors, fmt="o", markersize=4.5, elinewidth=0.8, color=ink)
+        number = f"{time.number} {row['unit']}"
+        axes.annotate(number, (high, height), color=text_colour(row["policy"]), **BESIDE)
+    axes.set_yticks(range(len(rows)), [row["engine"] for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
+    axes.grid(visible=False, axis="y")
 
 
 def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:

@@ -7,6 +7,8 @@ import pandas as pd
 from sinkbench.measurements import DISTURBED, has_failed
 
 RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
+# Families that vary one thing, at few points: they stand for no method where one of its runs must.
+ABLATIONS = ("compile", "attention")
 PROFILE = ("part_ms", "launches_per_step")  # metrics of profile jobs, which may fail where a run was timed
 
 
@@ -91,7 +93,11 @@ def at_common_point(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_fastest_engines(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Rows without those of runs on another engine than their method's fastest, by TPOT at a common point."""
+    """Rows without those of runs on another engine than their method's fastest, by TPOT at a common point.
+
+    A method whose only runs are ABLATIONS has none left.
+    """
+    measurements = measurements[~measurements["family"].isin(ABLATIONS) | measurements["engine"].isna()]
     times = at_common_point(matching(measurements, metric="tpot_ms")).sort_values("value", kind="stable")
     best = times.drop_duplicates("method")
     return measurements[measurements["engine"].isna() | _keys(measurements, *RUN).isin(_keys(best, *RUN))]
@@ -105,8 +111,9 @@ def extreme_budgets(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def fastest(rows: pd.DataFrame) -> dict:
-    """The row of the run with the smallest TPOT at its largest timed point."""
-    return at_largest_point(rows).sort_values("value", kind="stable").iloc[0].to_dict()
+    """The row of the run with the smallest TPOT at its largest timed point; of ABLATIONS if all are."""
+    ranked = at_largest_point(rows).assign(ablation=lambda rows: rows["family"].isin(ABLATIONS))
+    return ranked.sort_values(["ablation", "value"], kind="stable").iloc[0].drop("ablation").to_dict()
 
 
 def corpora(measurements: pd.DataFrame) -> list[str]:

@@ -122,12 +122,22 @@ class RingBuffers:
         return torch.cat((keys[..., part * dim : (part + 1) * dim], keys[..., 2 * dim :]), dim=-1)
 
 
-class RingStream(Cache):
-    """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host."""
+def leading_slots(query: Tensor, keys: Tensor, values: Tensor, visible: int, scale: float) -> Tensor:
+    """Attended values [1, heads, 1, head_dim] of the first `visible` of all slots; no kernel needs a mask."""
+    keys, values = keys[:, :, :visible], values[:, :, :visible]
+    return scaled_dot_product_attention(query, keys, values, scale=scale)
 
-    def __init__(self, model, buffers: RingBuffers):
+
+class RingStream(Cache):
+    """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host.
+
+    Args:
+        attention: attends one rotated query to the leading slots that are in use (see `leading_slots`).
+    """
+
+    def __init__(self, model, buffers: RingBuffers, attention=leading_slots):
         super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
-        self.buffers, self.visibility = buffers, buffers.visibility
+        self.buffers, self.visibility, self.attention = buffers, buffers.visibility, attention
 
     def begin(self) -> None:
         """Step to the next token: its slot, its rotation and the sinks' rotation."""
@@ -139,14 +149,14 @@ class RingStream(Cache):
         self._table = self.buffers.rotary.at(positions)
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all visible ones."""
+        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all slots."""
         self._layer = layer_idx
         keys, values = self.buffers.keys[layer_idx], self.buffers.values[layer_idx]
         keys[:, :, self._slot] = key_states[:, :, 0]
         values[:, :, self._slot] = value_states[:, :, 0]
         if self._slot < self.visibility.sinks:
             self.buffers.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
-        return keys[:, :, : self._visible], values[:, :, : self._visible]
+        return keys, values
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         """Attention output [1, heads, 1, head_dim] of one unrotated query.
@@ -162,4 +172,4 @@ class RingStream(Cache):
         slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
         slots[:, :, new, :dim] = turned[:, :, 1:2]
         query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
-        return scaled_dot_product_attention(query, keys, values, scale=scaling)
+        return self.attention(query, keys, values, self._visible, scaling)

@@ -10,6 +10,7 @@ from sinkbench.attempt import attempt
 from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
+from sinkbench.compile_cost import without_compiled_before
 from sinkbench.decoding import decode_nll
 from sinkbench.gpu_state import disturbances, read_state
 from sinkbench.memory import peak_bytes, reset_peak
@@ -25,7 +26,8 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None
     Args:
         settings, model: see bench.Bench.
     """
-    attempt(settings, output_path, COLUMNS, lambda: Timer(Bench(settings, tokens_path, model)).measure())
+    with without_compiled_before():
+        attempt(settings, output_path, COLUMNS, lambda: Timer(Bench(settings, tokens_path, model)).measure())
 
 
 class Timer:
@@ -69,9 +71,15 @@ class Timer:
         """The steps (COLUMNS) and the notes of all rounds."""
         for summary, reasons in zip(self.summaries, disturbances(self.summaries, self.start), strict=True):
             summary["disturbed"] = reasons
-        score = self._score()
         notes = {"start": self.start, "points": self.summaries, "bandwidth_bytes_per_s": self.bandwidths}
+        notes["compilation"] = self._compilation()  # before the score, which may need shapes of its own
+        score = self._score()
         return pd.concat(self.frames, ignore_index=True), {**notes, "score": score, "status": _status(score)}
+
+    def _compilation(self) -> dict | None:
+        """What the timed rounds, warm-up included, have cost the compiler; None if nothing is compiled."""
+        cost = getattr(self.engine, "compilation", None)
+        return cost and cost.notes()
 
     def _repetition(self, point: int, repetition: int) -> tuple[pd.DataFrame, dict]:
         self.engine.reset()  # or the peak would count the cache of the point before

@@ -68,6 +68,7 @@ class _Run:
         self.judged = judged
         self.recorder, self.bootstrap, self.about = recorder, bootstrap, about
         self.score, self.measured = notes["score"], pd.DataFrame(notes["bandwidth_bytes_per_s"])
+        self.compilation = notes["compilation"]
         bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "copy")}
         self.bandwidths, self.best = bandwidths, max(bandwidths.values())
 
@@ -77,6 +78,10 @@ class _Run:
             self.recorder.add(self.about, f"bandwidth_{way}", *bandwidth, n=len(self.measured))
         for metric, name in (("nll_gap", "mean_gap"), ("nll_gap_max", "max_gap")):
             self.recorder.add(self.about, metric, self.score[name], n=self.score["tokens"])
+        if self.compilation:
+            graphs = self.compilation["graphs"]
+            self.recorder.add(self.about, "compile_s", self.compilation["seconds"], n=graphs)
+            self.recorder.add(self.about, "compilations", graphs)
         for point in points:
             here = {**self.about, "kind": point.kind, "position": point.position}
             self._add_sizes(here, point.repetitions)

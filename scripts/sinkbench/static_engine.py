@@ -1,11 +1,13 @@
 """Decoding with the static ring: plain torch, compiled, captured in a CUDA graph, or both."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from sinkbench.compilation import compiled
+from sinkbench.compilation import REDUCE_OVERHEAD, compiled
+from sinkbench.compile_cost import CompileCost
 from sinkbench.cuda_graph import capture
 from sinkbench.errors import Unavailable
 from sinkbench.nll import logits
@@ -19,14 +21,20 @@ class StaticEngine:
 
     A step is built when it is first needed, so that the warm-up of a measurement pays for it. A ring, whose
     size never changes, is kept with its steps over `reset`, and overwritten by the next prefill.
+
+    Attributes:
+        mode: of torch.compile (see compilation.MODES); None: the step runs as it is.
+        captured: whether the step is captured in a CUDA graph, by us and not by torch.compile.
     """
 
-    compiled = captured = False
+    mode: str | None = None
+    captured = False
 
     def __init__(self, model, policy, scorer):
-        if self.captured and model.device.type != "cuda":
+        if (self.captured or self.mode == REDUCE_OVERHEAD) and model.device.type != "cuda":
             raise Unavailable("a CUDA graph needs a CUDA device")
         self.model, self.policy, self.scorer = model, policy, scorer
+        self.compilation = CompileCost(model.device) if self.mode else None
         self._free()
         self.reset()
 
@@ -36,6 +44,8 @@ class StaticEngine:
         if self.ring is None:
             visibility = ring_visibility(self.policy, prompts.shape[1] + room)
             self.ring = StaticRing(self.model, visibility, observed_queries(self.policy))
+            if self.mode == REDUCE_OVERHEAD:
+                self.ring.pin()
         hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], self.ring.buffers)
         self.ring.position.fill_(self.ring.buffers.position)
         return logits(self.model, hidden)
@@ -45,10 +55,8 @@ class StaticEngine:
         if self.refresh is not None:
             self.refresh.before(tokens)
         self.ring.token.copy_(tokens)
-        full = self.ring.is_full()
-        if full not in self.steps:
-            self.steps[full] = self._build(full)
-        scores = self.steps[full]()
+        with self.compilation.watched() if self.compilation else nullcontext():
+            scores = self._step(self.ring.is_full())
         self.ring.buffers.position += 1
         return scores
 
@@ -65,12 +73,20 @@ class StaticEngine:
         self.ring: StaticRing | None = None
         self.steps: dict[bool, Callable[[], Tensor]] = {}
 
+    def _step(self, full: bool) -> Tensor:
+        if full not in self.steps:
+            self.steps[full] = self._build(full)
+        return self.steps[full]()
+
     def _build(self, full: bool) -> Callable[[], Tensor]:
         """The step of a ring that is full, or still filling."""
-        ring = self.ring
-        place, read = map(compiled, (advance, read_token)) if self.compiled else (advance, read_token)
+        ring, place, read = self.ring, advance, read_token
+        if self.mode:
+            place, read = (compiled(function, self.mode) for function in (advance, read_token))
 
         def step() -> Tensor:
+            if self.mode == REDUCE_OVERHEAD:
+                torch.compiler.cudagraph_mark_step_begin()  # both graphs' outputs live until the next
             return read(ring, place(ring), full)
 
         return capture(step, rewind=lambda: ring.position.sub_(1)) if self.captured else step

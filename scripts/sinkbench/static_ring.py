@@ -5,6 +5,7 @@ which the step itself advances. Only whether the ring is full is a constant of t
 needs two variants: with a mask for the slots not yet used, and without.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,11 @@ class StaticRing:
         buffers = self.buffers
         rings = (buffers.keys, buffers.values, buffers.sink_keys, buffers.queries)
         self.layers = list(zip(*(ring[:, 0].unbind() for ring in rings), strict=True))
+
+    def pin(self) -> None:
+        """Tell torch.compile that nothing here moves: it records no CUDA graph that writes what may move."""
+        for tensor in (self.token, self.position, *chain.from_iterable(self.layers)):
+            torch._dynamo.mark_static_address(tensor)
 
     def is_full(self) -> bool:
         """Whether the next token finds every slot in use."""

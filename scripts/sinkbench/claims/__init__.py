@@ -55,7 +55,7 @@ def judge(word: str, measurements: pd.DataFrame) -> Verdict:
     if not findings:
         return Verdict(module.CLAIM, module.THRESHOLD, "", NOT_MEASURED)
     measured = "; ".join(finding.measured for finding in findings)
-    return Verdict(module.CLAIM, module.THRESHOLD, measured, _joint(finding.verdict for finding in findings))
+    return Verdict(module.CLAIM, module.THRESHOLD, measured, worst(finding.verdict for finding in findings))
 
 
 def at_most(measured: Estimate, limit: float) -> str:
@@ -74,6 +74,6 @@ def at_least(measured: Estimate, limit: float) -> str:
     return FAILS if high < limit else UNDECIDED
 
 
-def _joint(verdicts: Iterable[str]) -> str:
+def worst(verdicts: Iterable[str]) -> str:
     """The worst of them."""
     return max(verdicts, key=[HOLDS, UNDECIDED, FAILS].index)

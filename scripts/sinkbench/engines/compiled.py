@@ -8,4 +8,4 @@ CACHES = ("ring", "growing", "refreshed", "observed")
 class Engine(StaticEngine):
     """See static_engine."""
 
-    compiled = True
+    mode = "default"

@@ -8,4 +8,5 @@ CACHES = ("ring", "growing", "refreshed", "observed")
 class Engine(StaticEngine):
     """See static_engine."""
 
-    compiled = captured = True
+    mode = "default"
+    captured = True

@@ -1,22 +1,32 @@
 """The ring cache inside transformers, eager: one Python call a kernel."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend
 
 from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
 from sinkbench.pruned import PrunedBuffers
-from sinkbench.ring import RingBuffers, RingStream, ring_visibility
+from sinkbench.ring import RingBuffers, RingStream, leading_slots, ring_visibility
 from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.sdpa import only
 
 CACHES = ("ring", "growing", "pruned", "refreshed", "observed")
 
 
 class Engine:
-    """One token at a time, after an exact parallel prefill. A growing cache is a ring that never fills."""
+    """One token at a time, after an exact parallel prefill. A growing cache is a ring that never fills.
+
+    The siblings eager_* name the one kernel that torch's attention may use for their steps.
+    """
+
+    kernel: SDPBackend | None = None
 
     def __init__(self, model, policy, scorer):
         self.model, self.policy, self.scorer = model, policy, scorer
+        self.attention = leading_slots
         self.refresh: RingRefresh | None = None
 
     @torch.inference_mode()
@@ -25,7 +35,7 @@ class Engine:
         kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
         buffers = kind(self.model, visibility, observed=observed_queries(self.policy))
         hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], buffers)
-        self.ring = RingStream(self.model, buffers)
+        self.ring = RingStream(self.model, buffers, self.attention)
         return logits(self.model, hidden)
 
     @torch.inference_mode()
@@ -33,7 +43,12 @@ class Engine:
         if self.refresh is not None:
             self.refresh.before(tokens)
         self.ring.begin()
-        return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
+        with self.around_step():
+            return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
+
+    def around_step(self) -> AbstractContextManager:
+        """What a step runs in."""
+        return only(self.kernel, self.model) if self.kernel else nullcontext()
 
     def reset(self) -> None:
         self.ring = self.refresh = None

@@ -5,23 +5,32 @@ keys at their positions inside the cache, layer by layer, attends with plain mat
 concatenating again (Xiao et al. 2024, section 3.2 and its public code). Exact; the ring (`eager`) avoids it.
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend
+from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache, DynamicLayer
 
 from sinkbench.attention import decode_hidden
 from sinkbench.nll import logits
 from sinkbench.rope import Rotary, at_least_float32, rotate_head
+from sinkbench.sdpa import only
 
 CACHES = ("ring",)
 
 
 class ConcatenatedStream(Cache):
-    """Unrotated keys and values of each layer, oldest first: sinks, then recent tokens."""
+    """Unrotated keys and values of each layer, oldest first: sinks, then recent tokens.
 
-    def __init__(self, model, visibility):
+    Args:
+        attention: of rotated queries, which stand last, to all keys and values (see `plain`).
+    """
+
+    def __init__(self, model, visibility, attention):
         super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
-        self.visibility = visibility
+        self.visibility, self.attention = visibility, attention
         positions = torch.arange(visibility.budget + 1, device=model.device)
         self.cos, self.sin = Rotary(model).at(positions)
         self.held: dict[int, tuple[Tensor, Tensor]] = {}
@@ -44,11 +53,8 @@ class ConcatenatedStream(Cache):
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         """Attention output [1, heads, tokens, head_dim] of unrotated queries, which stand last."""
-        last = self.positions[-self.tokens :]
-        scores = rotate_head(query, self._table(last)) @ keys.mT * scaling
-        if self.tokens > 1:
-            scores = scores.masked_fill(last[:, None] < self.positions, float("-inf"))
-        return scores.softmax(dim=-1, dtype=at_least_float32(scores.dtype)).to(values.dtype) @ values
+        query = rotate_head(query, self._table(self.positions[-self.tokens :]))
+        return self.attention(query, keys, values, scaling)
 
     def nbytes(self) -> int:
         """Bytes of keys and values held between steps."""
@@ -64,14 +70,33 @@ class ConcatenatedStream(Cache):
         return torch.cat((held[:, :, :sinks], held[:, :, held.shape[2] - (budget - sinks) :]), 2)
 
 
+def plain(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Attended values [1, heads, tokens, head_dim] by matrix products; several queries have as many keys."""
+    scores, tokens = query @ keys.mT * scale, query.shape[2]
+    if tokens > 1:
+        later = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).triu(1)
+        scores = scores.masked_fill(later, float("-inf"))
+    return scores.softmax(dim=-1, dtype=at_least_float32(scores.dtype)).to(values.dtype) @ values
+
+
+def by_torch(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """The same by torch's attention, without a mask, which flash would not take."""
+    return scaled_dot_product_attention(query, keys, values, is_causal=query.shape[2] > 1, scale=scale)
+
+
 class Engine:
-    """A first block of at most `budget` tokens at once, as the reference prefills, then token by token."""
+    """A first block of at most `budget` tokens at once, as the reference prefills, then token by token.
+
+    The siblings reference_* name the one kernel of torch's attention that takes the place of plain products.
+    """
+
+    kernel: SDPBackend | None = None
 
     def __init__(self, model, policy, scorer):
         self.model, self.visibility = model, policy.visibility(0)
 
     def prefill(self, prompts: Tensor, room: int) -> Tensor:
-        self.stream = ConcatenatedStream(self.model, self.visibility)
+        self.stream = ConcatenatedStream(self.model, self.visibility, by_torch if self.kernel else plain)
         first, rest = prompts[0].tensor_split([self.visibility.budget])
         scores = self._forward(first)
         for token in rest:
@@ -90,5 +115,6 @@ class Engine:
     @torch.inference_mode()
     def _forward(self, ids: Tensor) -> Tensor:
         self.stream.begin(len(ids))
-        hidden = decode_hidden(self.model, ids[None], self.stream)
+        with only(self.kernel, self.model) if self.kernel else nullcontext():
+            hidden = decode_hidden(self.model, ids[None], self.stream)
         return logits(self.model, hidden[0, -1:])

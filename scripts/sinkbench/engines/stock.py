@@ -1,18 +1,17 @@
 """transformers as it comes: DynamicCache, its default attention, its own rotation. The dense baseline."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend
 from transformers import DynamicCache
 
 from sinkbench.attention import STOCK, stock_hidden
-from sinkbench.errors import Unavailable
 from sinkbench.nll import logits
+from sinkbench.sdpa import only
 
 CACHES = ("growing",)
-REFUSALS = "No available kernel", "No viable backend"  # what torch says, on CUDA and on a CPU
 
 
 class Engine:
@@ -39,7 +38,7 @@ class Engine:
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        with only(self.kernel) if self.kernel else nullcontext():
+        with only(self.kernel, self.model) if self.kernel else nullcontext():
             return self._forward(tokens[:, None], self.attention)
 
     def reset(self) -> None:
@@ -50,15 +49,3 @@ class Engine:
 
     def _forward(self, ids: Tensor, attention: str) -> Tensor:
         return logits(self.model, stock_hidden(self.model, ids, self.cache, attention)[:, -1])
-
-
-@contextmanager
-def only(kernel: SDPBackend):
-    """Let torch's attention use this kernel alone; raises Unavailable where that refuses."""
-    try:
-        with sdpa_kernel(kernel):
-            yield
-    except RuntimeError as error:
-        if not any(words in str(error) for words in REFUSALS):
-            raise
-        raise Unavailable(f"torch's attention kernel {kernel.name} refuses this device or dtype") from error
