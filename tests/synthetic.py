@@ -65,6 +65,23 @@ LADDER = {
     ("dense", None, None, "none", "stock_eager", 1): (2.4, 0.9),
     ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
 }
+# quantization, dtype: percent of change against the unquantized weights, or a status
+QUANTIZED = {
+    ("int8_mlp", "float32"): 0.1,
+    ("int8", "float32"): 0.3,
+    ("torchao_int8", "float32"): 0.2,
+    ("torchao_int8", "float16"): "invalid: 9 NLLs are NaN or infinite, the first in turtle at position 3",
+    ("int8", "float16"): 0.3,
+    ("torchao_int4", "float32"): 4.0,
+}
+# quantization, engine: speed-up against the unquantized weights, bytes of a step of it per byte of theirs
+GAINS = {
+    ("int8_mlp", "eager"): (0.7, 0.7),
+    ("torchao_int8", "eager"): (0.5, 0.6),
+    ("torchao_int8", "compiled_graph"): (0.8, 0.6),
+    ("int8", "fused"): (1.3, 0.6),
+}
+STEP_BYTES = 36e6
 BUSY = DISTURBED + "another process on the GPU"
 
 
@@ -76,6 +93,7 @@ def measurements(
     ladder: bool = False,
     refresh: bool = False,
     busy: tuple = (),
+    quantized: bool = False,
 ) -> pd.DataFrame:
     """A study of the demo's size.
 
@@ -83,6 +101,7 @@ def measurements(
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
         refresh: with the perplexities of REFRESHED.
         ladder: with the further engines, number formats and batches of LADDER.
+        quantized: with the number formats of QUANTIZED, and the times of GAINS.
         busy: names of runs whose times were disturbed.
     """
     recorder, failed = Recorder(load_schema(SCHEMA)), failed or {}
@@ -95,7 +114,39 @@ def measurements(
         _speed(recorder, key, {**_about(*key), "engine": ENGINES[key[0]], "batch": 1}, failed)
     for key in LADDER if ladder else ():
         _rung(recorder, key, failed)
+    for corpus in corpora if quality and quantized else ():
+        _quantized(recorder, corpus)
+    for key in GAINS if speed and quantized else ():
+        _gain(recorder, *key)
     return _disturbed(recorder.frame(), busy)
+
+
+def _quantized(recorder: Recorder, corpus: str) -> None:
+    for (quantization, dtype), change in QUANTIZED.items():
+        about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "corpus": corpus}
+        if dtype != about["dtype"]:
+            about |= {"dtype": dtype, "method": f"{about['method']}-{dtype}"}
+        if isinstance(change, str):
+            recorder.add({**about, "status": change}, "perplexity", None)
+            continue
+        _add(recorder, about, "perplexity", 14.05 * (1 + change / 100), 0.04)
+        ends = {"low": change - 0.05, "high": change + 0.05}
+        recorder.add(about, "perplexity_change", change, **ends, n=9000, against="streaming-4+508")
+
+
+def _gain(recorder: Recorder, quantization: str, engine: str) -> None:
+    """A quantized run and, on another engine than those of all studies, its unquantized twin."""
+    speedup, share = GAINS[quantization, engine]
+    about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "engine": engine}
+    here = {**about, "batch": 1, "kind": "position", "position": POSITIONS[-1]}
+    _times(recorder, here, 3.0 / speedup, 0.5)
+    recorder.add(here, "bytes_per_step", share * STEP_BYTES)
+    recorder.add(here, "peak_memory_bytes", share * 4e8, n=5)
+    _add(recorder, here, "speedup", speedup, 0.03, against=f"streaming-4+508.{engine}")
+    if engine != "eager":
+        twin = {**here, **_about("streaming", 4, FULL)}
+        _times(recorder, twin, 3.0, 0.5)
+        recorder.add(twin, "bytes_per_step", STEP_BYTES)
 
 
 def _disturbed(frame: pd.DataFrame, busy: tuple) -> pd.DataFrame:
@@ -182,6 +233,7 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
         _times(recorder, here, tpot, 0.5)
         keys = {"recompute": 0, "dense": point}.get(policy, budget)
         recorder.add(here, "cache_bytes", keys * 12288, n=5)
+        recorder.add(here, "bytes_per_step", STEP_BYTES + keys * 12288)
         recorder.add(here, "peak_memory_bytes", 4e8 + point * (6e4 if policy == "dense" else 1e3), n=5)
         if policy in ("window", "streaming") and "dense.stock" not in failed:
             _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")
