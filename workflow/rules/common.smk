@@ -40,7 +40,8 @@ def results_of(study):
     figures = expand(
         f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
     )
-    return [*tables, *figures, f"{RESULTS}/report/landing.rst"]
+    pages = expand(f"{RESULTS}/report/{{page}}", page=["landing.rst", "findings.html"])
+    return [*tables, *figures, *pages]
 
 
 onstart:
