@@ -81,6 +81,13 @@ def findings_facts(config: dict) -> dict:
     return _page_facts(config, "render_findings.py") | statistics
 
 
+def continuation_facts(config: dict) -> dict:
+    """What the report's page of continuations says of the study."""
+    about = {"study": config["study"], "model": _model(config["model"]), "tokenizer": config["tokenizer"]}
+    code = fingerprint(HERE.parent, "render_continuations.py")
+    return {**about, **config["continuations"], "code": code}
+
+
 def _page_facts(config: dict, script: str) -> dict:
     """What every page says of the study, and the code that makes it."""
     return {
