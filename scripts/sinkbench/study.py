@@ -180,12 +180,12 @@ class Study:
         for what in filter(self.measures, ("quality", "continuation")):
             if self.model["source"] == "random":
                 raise UserError(f"measure: {what} means nothing with model.source random")
-        if self.measures("continuation"):
-            self._check_continuations()
         for what in filter(self.measures, ("speed", "profile")):
             if not self.runs:
                 raise UserError(f"measure: {what} needs runs with an engine, and none has one")
             self._check_steady_state()
+        if self.measures("continuation"):
+            self._check_continuations()
 
     def _check_continuations(self) -> None:
         """A corpus and single runs that exist."""
