@@ -32,6 +32,7 @@ dd ul { margin: 0; padding-left: 1.1rem; }
 @media print { section.claims { break-before: page; } }
 """
 DAGGER_NOTE = "Dagger: something disturbed the device meanwhile."
+MADE = ("Measured", "Cause")  # from the measurements, joined by semicolons
 NO_CAUSE = "This study has no measurement that explains it."
 
 
@@ -114,14 +115,16 @@ def _article(verdict: Verdict) -> str:
         "Measured": explained.measured,
         "Cause": explained.cause,
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{_sentences(text)}</dd>" for name, text in entries.items() if text)
+    rows = "".join(f"<dt>{name}</dt><dd>{_entry(name, text)}</dd>" for name, text in entries.items() if text)
     return (
         f"<article><h3>{escape(verdict.claim)}</h3>"
         f'<p class="verdict">{escape(verdict.verdict.capitalize())}</p><dl>{rows}</dl></article>'
     )
 
 
-def _sentences(text: str) -> str:
-    """A text, as a list where it says several things."""
-    parts = [escape(part) for part in text.split("; ")]
-    return parts[0] if len(parts) == 1 else f"<ul>{''.join(f'<li>{part}</li>' for part in parts)}</ul>"
+def _entry(name: str, text: str) -> str:
+    """A text, as a list where several things were measured."""
+    parts = text.split("; ") if name in MADE else [text]
+    if len(parts) == 1:
+        return escape(text)
+    return f"<ul>{''.join(f'<li>{escape(part)}</li>' for part in parts)}</ul>"

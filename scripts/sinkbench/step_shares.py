@@ -49,7 +49,7 @@ def share(profile: Profile, words: tuple[str, ...]) -> Estimate:
 def sentence(profile: Profile, words: tuple[str, ...]) -> str:
     """The share, and those of the parts that it is made of."""
     shown = [part for part in profile.parts.index if _is_partly_named(part, words)]
-    shares = "; ".join(f"{label(part)}: {profile.percent(part):.0f} %" for part in shown)
+    shares = ", ".join(f"{label(part)}: {profile.percent(part):.0f} %" for part in shown)
     return f"{profile.name} {share(profile, words)} ({shares})"
 
 

@@ -90,11 +90,11 @@ def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: f
     if not runs:
         return {"Remark": "no timed run of this study"}
     row = runs[0]
-    change = changes.get(row["method"], "")
-    cells = {**_cells(measurements, row), "Change [%]": change}
+    change = changes.get(row["method"])
+    remark = "" if change else "its perplexity is not compared"
     if limit is not None and max(change.bounds) > limit:
-        cells["Remark"] = "its interval reaches beyond the target"
-    return cells
+        remark = "its interval reaches beyond the target"
+    return {"Change [%]": change or "", **_cells(measurements, row), "Remark": remark}
 
 
 def _cells(measurements: pd.DataFrame, row: dict) -> dict:
