@@ -17,6 +17,7 @@ from sinkbench.webpage import document, paragraph
 TITLE = "Findings"
 STYLE = """
 main { max-width: 60rem; }
+.scroll { margin: .75rem 0; }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
 h3 { margin: 0 0 .35rem; font-size: 1rem; }
 article { margin: 1rem 0; break-inside: avoid; }
