@@ -116,9 +116,10 @@ def test_a_target_is_met_by_the_fastest_run_within_it(limit):
     frame = whole()
     changes = targets.perplexity_changes(frame, "stdlib")
     chosen = fastest_within(limit, frame)
-    method = chosen["Run"].rpartition(".")[0]
-    assert changes[method].value <= limit
     times = readings.at_common_point(readings.pick(frame, "tpot_ms"))
+    (own,) = times[times["value"] == chosen["TPOT [ms]"].value].to_dict("records")
+    assert changes[own["method"]].value <= limit
+    assert (own["engine"], own["budget"]) == (chosen["Engine"], chosen["Budget [tokens]"].value)
     for row in times[times["budget"].notna()].to_dict("records"):
         if row["value"] < chosen["TPOT [ms]"].value:
             assert row["method"] not in changes or changes[row["method"]].value > limit
@@ -130,7 +131,7 @@ def test_a_target_that_no_run_meets_has_a_remark_and_no_run():
     frame = edited(frame, "perplexity_change", 0.1, 0.01, method=FULL)
     near = frame["method"].isin([FULL, "recompute-4+508"]) & frame["metric"].eq("tpot_ms")
     rows = targets.by_target(frame[~near], "stdlib")
-    assert rows["Run"].tolist()[:-1] == [""] * 3 and rows["Run"].iloc[-1]
+    assert rows["Policy"].tolist()[:-1] == [""] * 3 and rows["Policy"].iloc[-1]
     assert set(rows["Remark"].iloc[:-1]) == {"no timed run of this study"}
 
 

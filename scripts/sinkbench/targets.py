@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.cells import Estimate, estimate, percent_change, ratio
+from sinkbench.quantized import plain_method
 from sinkbench.readings import (
     NotMeasured,
     at_common_point,
@@ -12,7 +13,6 @@ from sinkbench.readings import (
     matching,
     method_of,
     pick,
-    run_name,
     usable,
 )
 from sinkbench.tables import without_empty_columns
@@ -99,8 +99,7 @@ def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: f
 
 def _cells(measurements: pd.DataFrame, row: dict) -> dict:
     return {
-        "Run": run_name(row),
-        "Policy": row["policy"],
+        "Policy": plain_method(row),
         "Budget [tokens]": Estimate(int(row["budget"]), spec=",d"),
         "Weights": row["dtype"] if row["quantization"] == "none" else row["quantization"],
         "Engine": row["engine"],
