@@ -34,6 +34,8 @@ small { display: block; color: #555; font-size: .8rem; }
 }
 @media print {
   body { margin: 0; font-size: 9pt; }
+  .scroll { overflow: visible; }
+  h2, h3 { break-after: avoid; }
   thead { display: table-header-group; }
   tr { break-inside: avoid; }
   @page { size: landscape; }
