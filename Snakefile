@@ -28,6 +28,7 @@ include: "workflow/rules/speculation.smk"
 include: "workflow/rules/profile.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/render.smk"
+include: "workflow/rules/continuation.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/demo_model.smk"
 

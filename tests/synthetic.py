@@ -85,6 +85,23 @@ ABLATIONS = {
     ("attention", "streaming", 4, 512, "eager_flash"): (2.8, None, None),
     ("attention", "streaming", 4, 512, "reference_flash"): (5.0, None, None),
 }
+# quantization, dtype: percent of change against the unquantized weights, or a status
+QUANTIZED = {
+    ("int8_mlp", "float32"): 0.1,
+    ("int8", "float32"): 0.3,
+    ("torchao_int8", "float32"): 0.2,
+    ("torchao_int8", "float16"): "invalid: 9 NLLs are NaN or infinite, the first in turtle at position 3",
+    ("int8", "float16"): 0.3,
+    ("torchao_int4", "float32"): 4.0,
+}
+# quantization, engine: speed-up against the unquantized weights, bytes of a step of it per byte of theirs
+GAINS = {
+    ("int8_mlp", "eager"): (0.7, 0.7),
+    ("torchao_int8", "eager"): (0.5, 0.6),
+    ("torchao_int8", "compiled_graph"): (0.8, 0.6),
+    ("int8", "fused"): (1.3, 0.6),
+}
+STEP_BYTES = 36e6
 BUSY = DISTURBED + "another process on the GPU"
 
 
@@ -98,6 +115,7 @@ def measurements(
     ablations: bool = False,
     busy: tuple = (),
     drafts: bool = False,
+    quantized: bool = False,
 ) -> pd.DataFrame:
     """A study of the demo's size.
 
@@ -106,6 +124,7 @@ def measurements(
         refresh: with the perplexities of REFRESHED.
         ablations: with the times of ABLATIONS.
         ladder: with the further engines, number formats and batches of LADDER.
+        quantized: with the number formats of QUANTIZED, and the times of GAINS.
         busy: names of runs whose times were disturbed.
         drafts: with the runs of DRAFTS, on the engine eager.
     """
@@ -123,7 +142,39 @@ def measurements(
         _rung(recorder, key, failed)
     for key in DRAFTS if drafts and speed else ():
         _speculation(recorder, key, failed)
+    for corpus in corpora if quality and quantized else ():
+        _quantized(recorder, corpus)
+    for key in GAINS if speed and quantized else ():
+        _gain(recorder, *key)
     return _disturbed(recorder.frame(), busy)
+
+
+def _quantized(recorder: Recorder, corpus: str) -> None:
+    for (quantization, dtype), change in QUANTIZED.items():
+        about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "corpus": corpus}
+        if dtype != about["dtype"]:
+            about |= {"dtype": dtype, "method": f"{about['method']}-{dtype}"}
+        if isinstance(change, str):
+            recorder.add({**about, "status": change}, "perplexity", None)
+            continue
+        _add(recorder, about, "perplexity", 14.05 * (1 + change / 100), 0.04)
+        ends = {"low": change - 0.05, "high": change + 0.05}
+        recorder.add(about, "perplexity_change", change, **ends, n=9000, against="streaming-4+508")
+
+
+def _gain(recorder: Recorder, quantization: str, engine: str) -> None:
+    """A quantized run and, on another engine than those of all studies, its unquantized twin."""
+    speedup, share = GAINS[quantization, engine]
+    about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "engine": engine}
+    here = {**about, "batch": 1, "kind": "position", "position": POSITIONS[-1]}
+    _times(recorder, here, 3.0 / speedup, 0.5)
+    recorder.add(here, "bytes_per_step", share * STEP_BYTES)
+    recorder.add(here, "peak_memory_bytes", share * 4e8, n=5)
+    _add(recorder, here, "speedup", speedup, 0.03, against=f"streaming-4+508.{engine}")
+    if engine != "eager":
+        twin = {**here, **_about("streaming", 4, FULL)}
+        _times(recorder, twin, 3.0, 0.5)
+        recorder.add(twin, "bytes_per_step", STEP_BYTES)
 
 
 def _disturbed(frame: pd.DataFrame, busy: tuple) -> pd.DataFrame:
@@ -210,6 +261,7 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
         _times(recorder, here, tpot, 0.5)
         keys = {"recompute": 0, "dense": point}.get(policy, budget)
         recorder.add(here, "cache_bytes", keys * 12288, n=5)
+        recorder.add(here, "bytes_per_step", STEP_BYTES + keys * 12288)
         recorder.add(here, "peak_memory_bytes", 4e8 + point * (6e4 if policy == "dense" else 1e3), n=5)
         if policy in ("window", "streaming") and "dense.stock" not in failed:
             _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")

@@ -1,10 +1,12 @@
 """Claims flip when the number that they rest on crosses its threshold, and are never guessed."""
 
+import re
+
 import pandas as pd
 import pytest
 import synthetic
 from sinkbench import brief, claims, readings, tradeoff
-from sinkbench.claims import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, judge
+from sinkbench.claims import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, UNTESTABLE, judge
 from synthetic import edited
 
 FULL = "streaming-4+508"
@@ -22,7 +24,18 @@ EDITS = {
     "flash_conflict": (None, None, None, None),
     "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
     "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
+    "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
+    "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
+    "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
+    "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
+    "int8_nan": ({"metric": "perplexity", "dtype": "float16"}, None, None, None),
+    "int4_blocked": ({"metric": "perplexity", "quantization": "torchao_int4"}, None, None, None),
 }
+
+
+def whole(**options) -> pd.DataFrame:
+    """A study that measured something for every claim."""
+    return synthetic.measurements(refresh=True, quantized=True, ablations=True, drafts=True, **options)
 
 
 def test_every_claim_has_an_edit():
@@ -32,7 +45,9 @@ def test_every_claim_has_an_edit():
 @pytest.mark.parametrize("word", [word for word, edit in EDITS.items() if edit[1] is not None])
 def test_a_claim_flips_at_its_threshold(word):
     where, good, threshold, bad = EDITS[word]
-    frame = synthetic.measurements(drafts=True, ablations=True)
+    frame = whole()
+    if word == "mlp_only":
+        frame = edited(frame, "speedup", 1.2, 0.01, quantization="int8_mlp")
     for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
         assert judge(word, edited(frame, value=value, width=width, **where)).verdict == verdict
 
@@ -73,7 +88,7 @@ def test_explosion_needs_a_difference():
 
 @pytest.mark.parametrize("word", claims.available())
 def test_a_verdict_states_claim_threshold_and_measurement(word):
-    verdict = judge(word, synthetic.measurements(drafts=True, ablations=True))
+    verdict = judge(word, whole())
     assert verdict.claim and verdict.threshold and verdict.measured
 
 
@@ -88,6 +103,55 @@ def test_a_claim_about_an_invalid_run_names_its_status():
     for word in ("decode_under_20ms", "speedup", "flatness"):
         verdict = judge(word, frame)
         assert verdict.verdict == NOT_MEASURED and "invalid" in verdict.measured
+
+
+def test_an_int8_that_is_slow_helps_nothing_however_good_it_is():
+    assert judge("mlp_only", whole()).verdict == FAILS
+
+
+def test_the_nan_is_read_from_a_status_and_explained_by_the_other_formats():
+    frame = whole()
+    verdict = judge("int8_nan", frame)
+    assert verdict.verdict == HOLDS and "9 NLLs are NaN" in verdict.measured
+    assert "torchao_int8 in float32" in verdict.cause and "int8 in float16" in verdict.cause
+    finite = frame["status"].str.startswith("invalid")
+    frame.loc[finite, ["value", "status"]] = [14.1, "ok"]
+    assert judge("int8_nan", frame).verdict == FAILS
+    frame.loc[finite, "status"] = "unavailable: torchao: no module"
+    assert judge("int8_nan", frame).verdict == NOT_MEASURED
+
+
+def test_int4_is_blocked_only_where_nothing_of_it_ran():
+    frame = whole()
+    assert judge("int4_blocked", frame).verdict == FAILS
+    blocked = frame["quantization"] == "torchao_int4"
+    frame = frame[~blocked | (frame["metric"] == "perplexity")].copy()
+    frame.loc[frame["quantization"] == "torchao_int4", ["value", "status"]] = [None, "unavailable: no kernel"]
+    verdict = judge("int4_blocked", frame)
+    assert verdict.verdict == HOLDS and "no kernel" in verdict.measured
+
+
+def test_a_claim_whose_runs_this_machine_cannot_make_says_so():
+    frame = whole()
+    mine = frame["quantization"].isin(["torchao_int8", "torchao_int8_dynamic"]) & frame["engine"].notna()
+    frame = frame[~mine | (frame["metric"] == "tpot_ms")].copy()
+    failed = frame["quantization"].eq("torchao_int8") & frame["engine"].notna()
+    frame.loc[failed, ["value", "low", "high"]] = None
+    frame.loc[failed, "status"] = "unavailable: torchao: no module"
+    frame = frame[(frame["dtype"] != "float16")]
+    verdict = judge("int8_slow", frame)
+    assert verdict.verdict == UNTESTABLE and "no module" in verdict.measured
+
+
+@pytest.mark.parametrize("word", claims.available())
+def test_a_cause_is_made_of_measured_numbers_or_is_none(word):
+    """Scaling what was measured beside a result changes what is said of its cause."""
+    frame = whole()
+    cause = judge(word, frame).cause
+    numbers = frame.select_dtypes("float").columns.intersection(["value", "low", "high"])
+    scaled = frame.assign(**{name: frame[name] * 1.37 for name in numbers})
+    scaled["position"] = frame["position"]
+    assert not re.search(r"\d", cause) or judge(word, scaled).cause != cause
 
 
 def test_a_claim_must_hold_on_every_corpus():

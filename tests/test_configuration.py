@@ -152,6 +152,17 @@ MISTAKES = [
     # what cannot be measured
     ("model", LATENCY_MODEL, "measure: quality means nothing with model.source random"),
     ("runs", [UNTIMED], "measure: speed needs runs with an engine"),
+    # continuations
+    ("continuations", ABSENT, "measure: continuation needs the key continuations"),
+    ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, wikitext"),
+    ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of recompute-4+2044.fresh"),
+    (
+        "continuations.runs",
+        ["streaming-4+2044.fused-x4"],
+        "continuations.runs: streaming-4+2044.fused-x4 decodes",
+    ),
+    ("continuations.temperature", -1, "continuations.temperature: -1 is less than 0"),
+    ("continuations.speed", 1, "continuations: unknown key speed; allowed: corpus, document"),
 ]
 
 

@@ -17,14 +17,15 @@ from synthetic import SCHEMA, WORDS
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
-NEEDS |= {"compile": "speed", "attention": "speed", "speculation": "speed"}
+NEEDS |= {"compile": "speed", "attention": "speed", "speculation": "speed", "quantization": "speed"}
 NEEDS |= {"roofline": "speed", "stream": "speed", "recovered": "quality", "phase": "quality"}
+WITH_ALL = {"refresh": True, "ablations": True, "drafts": True, "quantized": True}
 
 
 def draw(word: str, tmp_path, **options) -> list[bytes]:
     """The figure's files, made as the workflow makes them."""
     source, outputs = tmp_path / "m.parquet", [tmp_path / f"{word}.svg", tmp_path / f"{word}.pdf"]
-    write_table(source, synthetic.measurements(**options, refresh=True, ablations=True, drafts=True), {})
+    write_table(source, synthetic.measurements(**options, **WITH_ALL), {})
     render(source, {"word": word, "title": "Title", "words": WORDS}, outputs)
     return [path.read_bytes() for path in outputs]
 
@@ -48,11 +49,11 @@ def test_a_figure_without_its_numbers_is_refused_in_one_line(word, tmp_path):
 
 @pytest.mark.parametrize("word", figures.available())
 def test_a_failed_run_is_left_out(word):
-    options = {"refresh": True, "ablations": True, "drafts": True}
-    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **options)
+    frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **WITH_ALL)
     figure = drawing.draw(figures.load(word), frame, WORDS)
     texts = texts_in(figure)
-    assert not any("window 0+64" in text for text in texts) and any("streaming" in text for text in texts)
+    shown = "int8" if word == "quantization" else "streaming"
+    assert not any("window 0+64" in text for text in texts) and any(shown in text for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["tables", "figures"])
@@ -154,3 +155,31 @@ def test_a_failed_refresh_is_left_out():
     for word in ("recovered", "phase"):
         texts = texts_in(drawing.draw(figures.load(word), frame, WORDS))
         assert any("select" in text for text in texts) and not any("reprefill" in text for text in texts)
+
+
+def test_every_quantized_run_is_beside_the_line_of_its_engine():
+    figure = drawing.draw(figures.load("quantization"), synthetic.measurements(quantized=True), WORDS)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    shown = {
+        (label.get_text().replace(" ", "_"), engine)
+        for engine, axes in panels.items()
+        for label in axes.get_yticklabels()
+    }
+    assert shown == set(synthetic.GAINS)
+    for (word, engine), (speedup, _) in synthetic.GAINS.items():
+        texts = {text.get_text() for text in panels[engine].texts}
+        assert f"{speedup:.2f}" in texts, (word, engine)
+        assert any(line.get_xdata()[0] == 1 for line in panels[engine].lines)
+
+
+def test_a_format_that_could_not_run_has_a_word_and_no_dot():
+    frame = synthetic.measurements(quantized=True)
+    failed = frame["quantization"].eq("torchao_int8") & frame["engine"].eq("eager")
+    frame = frame[~failed | frame["metric"].eq("tpot_ms")].copy()
+    frame.loc[frame["quantization"].eq("torchao_int8") & frame["engine"].eq("eager"), "status"] = (
+        "unavailable: torchao"
+    )
+    figure = drawing.draw(figures.load("quantization"), frame, WORDS)
+    eager = next(axes for axes in figure.axes if axes.get_title(loc="left") == "eager")
+    assert " unavailable" in {text.get_text() for text in eager.texts}
+    assert "0.50" not in {text.get_text() for text in eager.texts}

@@ -82,7 +82,8 @@ def test_missing_corpus(change, expected):
     config = study().config
     corpus = change if change is DATASET else {**config["corpora"][0], **change}
     speed = {**config["speed"], "corpus": corpus["name"]}
-    incomplete = study(corpora=[corpus], speed=speed)
+    continuations = {**config["continuations"], "corpus": corpus["name"]}
+    incomplete = study(corpora=[corpus], speed=speed, continuations=continuations)
     assert line(incomplete).startswith(expected)
     preflight.check(incomplete, tokenizes=False)
 

@@ -10,7 +10,7 @@ from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 AGGREGATED = {"aggregate", "landing"}
-METHODS, RUNS, PROFILES = 9, 7, 1  # of tests/toy.yaml
+METHODS, RUNS, PROFILES = 9, 8, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes
 
 
@@ -82,6 +82,7 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
         "speculation_speed streaming-4+124.eager-k2",
         "compile_speed streaming-4+124.static",
         "attention_speed streaming-4+124.eager_math",
+        "quantization_speed streaming-4+124-int4_mlp.eager",
         "profile streaming-4+124.eager",
     }
 
@@ -111,6 +112,23 @@ def test_statistics_redo_only_the_aggregation(checkout):
     planned = checkout.planned()
     assert measured(planned) == set()
     assert planned >= AGGREGATED
+
+
+def test_another_seed_continues_the_prompt_anew_and_measures_nothing_else(checkout):
+    config = checkout.config()
+    config["continuations"]["seed"] = 7
+    checkout.write_config(config)
+    runs = ("dense.stock", "streaming-4+124.eager", "streaming-4+124.graph")
+    assert checkout.planned() == {*(f"continue_prompt {run}" for run in runs), "continuations"}
+
+
+def test_the_pages_of_the_report_are_there(finished):
+    report = finished.folder / "results/toy/report"
+    findings, texts = (report / f"{name}.html" for name in ("findings", "continuations"))
+    assert "Which combination to use" in findings.read_text()
+    assert "dense.stock" in texts.read_text()
+    if not torch.cuda.is_available():
+        assert "unavailable: a CUDA graph needs a CUDA device" in texts.read_text()
 
 
 def test_a_corpus_edit_redoes_what_reads_it(checkout):

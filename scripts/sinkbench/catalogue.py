@@ -70,13 +70,32 @@ def landing_facts(config: dict) -> dict:
     """What the report's first page says of the study; `links` are titles and names of the files it shows."""
     shown = [("tables", word, "html") for word in config["tables"]]
     shown += [("figures", word, "svg") for word in config["figures"]]
+    links = {title(kind, word): f"{word}.{ending}" for kind, word, ending in shown}
+    return _page_facts(config, "render_landing.py") | {"links": {"Findings": "findings.html"} | links}
+
+
+def findings_facts(config: dict) -> dict:
+    """What the report's page of findings says of the study."""
+    known = facts(config)
+    statistics = {name: known[name] for name in ("confidence", "block_tokens", "repetitions", "steps")}
+    return _page_facts(config, "render_findings.py") | statistics
+
+
+def continuation_facts(config: dict) -> dict:
+    """What the report's page of continuations says of the study."""
+    about = {"study": config["study"], "model": _model(config["model"]), "tokenizer": config["tokenizer"]}
+    code = fingerprint(HERE.parent, "render_continuations.py")
+    return {**about, **config["continuations"], "code": code}
+
+
+def _page_facts(config: dict, script: str) -> dict:
+    """What every page says of the study, and the code that makes it."""
     return {
         "study": config["study"],
         "model": _model(config["model"]),
         "corpora": [_corpus(entry) for entry in config["corpora"]],
         "claims": config["claims"],
-        "links": {title(kind, word): f"{word}.{ending}" for kind, word, ending in shown},
-        "code": fingerprint(HERE.parent, "render_landing.py", *_claim_files(config)),
+        "code": fingerprint(HERE.parent, script, *_claim_files(config)),
     }
 
 

@@ -4,25 +4,30 @@ import pandas as pd
 import torch
 
 from sinkbench import policies, quantizations
-from sinkbench.environment import environment
+from sinkbench.attempt import attempt
 from sinkbench.errors import UserError
 from sinkbench.models import load_model
 from sinkbench.progress import Progress
-from sinkbench.records import stamp
 from sinkbench.scorer import Scorer
-from sinkbench.store import write_table
 from sinkbench.tokens import load_documents
+
+COLUMNS = ["document", "position", "nll"]
 
 
 def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write document, position (index t) and nll (of token t + 1, nats, float32) for every scored t.
 
     A NaN or an infinity anywhere makes the whole run invalid: the table is then empty and its status says
-    where, so that no number of such a run reaches a result.
+    where, so that no number of such a run reaches a result. See attempt for other failures.
 
     Args:
         settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
     """
+    attempt(settings, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
+
+
+def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
+    """The table, and its status."""
     policy = policies.build(settings["policy"], settings["with"])
     documents = load_documents(tokens_path, settings["tokens"])
     positions = _positions(policy, documents, settings["label"])
@@ -37,8 +42,7 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     if status != "ok":
         print(f"INVALID {settings['label']}: {status}", flush=True)
         frame = frame.iloc[:0]
-    notes = {"stamp": stamp(settings), "status": status, "environment": environment(settings["device"])}
-    write_table(output_path, frame, notes)
+    return frame, {"status": status}
 
 
 def _positions(policy, documents: dict, label: str) -> dict:

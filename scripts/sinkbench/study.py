@@ -40,7 +40,7 @@ class Study:
         self._check_measurable()
 
     def measures(self, what: str) -> bool:
-        """Whether the study measures "quality", "speed" or "profile"."""
+        """Whether the study measures "quality", "speed", "profile" or "continuation"."""
         return what in self.config["measure"]
 
     def methods_of(self, family: str) -> list[str]:
@@ -89,6 +89,24 @@ class Study:
     def profile_settings(self, run: str) -> dict:
         """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
         return self._run_settings(run, "profile", "measure_profile.py")
+
+    def continued_runs(self) -> list[str]:
+        """Names of the runs that continue a prompt."""
+        return self.config["continuations"]["runs"] if self.measures("continuation") else []
+
+    def continuation_settings(self, run: str) -> dict:
+        """Settings of the job in which a run continues the prompt."""
+        chosen, wanted = self.runs[run], dict(self.config["continuations"])
+        del wanted["runs"]
+        files = (*_method_files(chosen.method), f"sinkbench/engines/{chosen.engine}.py")
+        return {
+            "label": f"continuation {run}",
+            **self._method_settings(chosen.method),
+            "engine": chosen.engine,
+            "continuation": wanted,
+            "tokens": self.tokens_settings(wanted["corpus"]),
+            "code": fingerprint(CODE, "continue_prompt.py", *files),
+        }
 
     def _run_settings(self, run: str, what: str, script: str) -> dict:
         chosen = self.runs[run]
@@ -182,12 +200,26 @@ class Study:
         return {"dtype": self.model["dtype"], **_source(self.config["draft"])}
 
     def _check_measurable(self) -> None:
-        if self.measures("quality") and self.model["source"] == "random":
-            raise UserError("measure: quality means nothing with model.source random")
+        for what in filter(self.measures, ("quality", "continuation")):
+            if self.model["source"] == "random":
+                raise UserError(f"measure: {what} means nothing with model.source random")
         for what in filter(self.measures, ("speed", "profile")):
             if not self.runs:
                 raise UserError(f"measure: {what} needs runs with an engine, and none has one")
             self._check_steady_state()
+        if self.measures("continuation"):
+            self._check_continuations()
+
+    def _check_continuations(self) -> None:
+        """A corpus and single runs that exist."""
+        wanted = self.config.get("continuations")
+        if wanted is None:
+            raise UserError("measure: continuation needs the key continuations")
+        check_name(wanted["corpus"], self.corpora, "continuations.corpus")
+        for name in wanted["runs"]:
+            check_name(name, self.runs, "continuations.runs")
+            if self.runs[name].batch > 1:
+                raise UserError(f"continuations.runs: {name} decodes several streams; one is continued")
 
     def _check_steady_state(self) -> None:
         """A ring must be full wherever it is timed."""

@@ -40,7 +40,10 @@ def results_of(study):
     figures = expand(
         f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
     )
-    return [*tables, *figures, f"{RESULTS}/report/landing.rst"]
+    pages = ["landing.rst", "findings.html"]
+    if study.continued_runs():
+        pages.append("continuations.html")
+    return [*tables, *figures, *(f"{RESULTS}/report/{page}" for page in pages)]
 
 
 onstart:
@@ -51,7 +54,8 @@ onstart:
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize" in planned,
             "measures": any(
-                re.search("(_quality|_speed|profile)$", name) for name in planned
+                re.search("(_quality|_speed|profile|continue_prompt)$", name)
+                for name in planned
             ),
         }
         try:

@@ -1,4 +1,4 @@
-# Tables and figures, one job each, and the report's first page. scripts/sinkbench/catalogue.py says what they are.
+# Tables and figures, one job each, and the report's first page and its findings. scripts/sinkbench/catalogue.py says what they are.
 
 from sinkbench import catalogue
 
@@ -67,3 +67,22 @@ rule landing:
         facts=catalogue.landing_facts(config),
     script:
         "../../scripts/render_landing.py"
+
+
+rule findings:
+    input:
+        measurements=f"{RESULTS}/measurements.parquet",
+    output:
+        page=report(
+            f"{RESULTS}/report/findings.html",
+            category="Findings",
+            labels={"title": "Findings"},
+        ),
+    log:
+        f"{RESULTS}/logs/findings.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        facts=catalogue.findings_facts(config),
+    script:
+        "../../scripts/render_findings.py"

@@ -3,23 +3,33 @@
     CLAIM, THRESHOLD      the claim, and in words what must be measured for it to hold
     findings(measurements)   one Finding per corpus or device: a sentence with its numbers, and its verdict
 
-It raises readings.NotMeasured if the study lacks a number that the claim needs.
+`findings` raises readings.NotMeasured if the study lacks a number that the claim needs. For the page of
+findings a claim may also define
+
+    TECHNIQUE             the technique of the brief under whose heading it stands
+    EXPERIMENT            in a sentence, what was compared and how
+    cause(measurements)   sentences with measured numbers that explain the result; NotMeasured as above
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 import pandas as pd
 
 from sinkbench.cells import Estimate
 from sinkbench.readings import NotMeasured
 
-HOLDS = "holds"
-FAILS = "does not hold"
+HOLDS = "reproduced"
+FAILS = "refuted"
 UNDECIDED = "undecided (interval spans the threshold)"
 NOT_MEASURED = "not measured in this study"
+UNTESTABLE = "cannot be tested here"
+UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
+OTHER_TECHNIQUES = "Other techniques"
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row of the verdict table."""
+    """A row of the verdict table; the page of findings shows all of it."""
 
     claim: str
     threshold: str
     measured: str
     verdict: str
+    technique: str = OTHER_TECHNIQUES
+    experiment: str = ""
+    cause: str = ""
 
 
 def available() -> list[str]:
@@ -51,11 +64,27 @@ def judge(word: str, measurements: pd.DataFrame) -> Verdict:
     try:
         findings = list(module.findings(measurements))
     except NotMeasured as reason:
-        return Verdict(module.CLAIM, module.THRESHOLD, str(reason), NOT_MEASURED)
+        untestable = str(reason).startswith(UNAVAILABLE)
+        return _verdict(module, str(reason), UNTESTABLE if untestable else NOT_MEASURED)
     if not findings:
-        return Verdict(module.CLAIM, module.THRESHOLD, "", NOT_MEASURED)
+        return _verdict(module, "", NOT_MEASURED)
     measured = "; ".join(finding.measured for finding in findings)
-    return Verdict(module.CLAIM, module.THRESHOLD, measured, worst(finding.verdict for finding in findings))
+    verdict = worst(finding.verdict for finding in findings)
+    return _verdict(module, measured, verdict, _cause(module, measurements))
+
+
+def _verdict(module: ModuleType, measured: str, verdict: str, cause: str = "") -> Verdict:
+    words = vars(module)
+    technique, experiment = words.get("TECHNIQUE", OTHER_TECHNIQUES), words.get("EXPERIMENT", "")
+    return Verdict(module.CLAIM, module.THRESHOLD, measured, verdict, technique, experiment, cause)
+
+
+def _cause(module: ModuleType, measurements: pd.DataFrame) -> str:
+    """What the claim's file makes of the measurements; nothing if it names no cause, or none was measured."""
+    found = []
+    with suppress(NotMeasured):
+        found.extend(module.cause(measurements) if "cause" in vars(module) else ())
+    return "; ".join(found)
 
 
 def at_most(measured: Estimate, limit: float) -> str:

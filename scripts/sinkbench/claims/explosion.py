@@ -9,7 +9,9 @@ from sinkbench.cells import Estimate, ratio
 from sinkbench.claims import Finding, at_least
 from sinkbench.readings import NotMeasured, full_budget, method_of, pick
 
+TECHNIQUE = "Dense attention"
 CLAIM = "Dense attention breaks down beyond the trained length"
+EXPERIMENT = "Dense attention read documents far past the trained length, and every token was scored."
 THRESHOLD = "perplexity beyond the full budget (in studies the trained length) at least 2 times that before"
 LIMIT = 2.0
 

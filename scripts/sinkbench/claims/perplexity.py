@@ -8,7 +8,9 @@ from sinkbench.claims import Finding, at_most
 from sinkbench.readings import corpora, full_budget, matching, method_of
 from sinkbench.tradeoff import paired_change
 
+TECHNIQUE = "StreamingLLM"
 CLAIM = "Streaming keeps the perplexity of a cache that is recomputed for every token"
+EXPERIMENT = "Both methods scored the same sampled positions, recomputation by a fresh pass for each of them."
 THRESHOLD = "at the full budget at most 4 % above recompute with the same sinks and budget"
 LIMIT_PERCENT = 4.0
 

@@ -8,7 +8,9 @@ from sinkbench.claims import Finding, at_least
 from sinkbench.readings import corpora, full_budget, method_of
 from sinkbench.tradeoff import paired_change
 
+TECHNIQUE = "StreamingLLM"
 CLAIM = "Without its attention sinks a small window loses perplexity"
+EXPERIMENT = "The same number of cached tokens with and without sinks scored the same positions."
 THRESHOLD = "at a quarter of the full budget at least 10 % above streaming with the same budget"
 LIMIT_PERCENT = 10.0
 SHARE = 4

@@ -10,14 +10,15 @@ from sinkbench.claims import judge
 TITLE = "Verdict on the claims"
 WORDS = ("claims", "confidence")
 CAPTION = (
-    "Each claim with its threshold and what this study measured. A claim holds if the whole {confidence} % "
-    "interval lies on its side of the threshold, does not hold if the whole interval lies on the other, and "
-    "is undecided if the interval spans it. With several corpora it must hold on each. Claims that no part "
-    "of the study measures are listed too. Dagger: something disturbed the device meanwhile."
+    "Each claim with its threshold and what this study measured. A claim is reproduced if the whole "
+    "{confidence} % interval lies on its side of the threshold, refuted if the whole interval lies on the "
+    "other, and undecided if the interval spans it. With several corpora it must hold on each. Claims that "
+    "no part of the study measures are listed too. Dagger: something disturbed the device meanwhile."
 )
+COLUMNS = ["claim", "threshold", "measured", "verdict"]
 
 
 def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
     """One row per claim: those that the config names, then the rest of the brief."""
     verdicts = [*(judge(word, measurements) for word in words["claims"]), *unjudged()]
-    return pd.DataFrame([asdict(verdict) for verdict in verdicts]).rename(columns=str.capitalize)
+    return pd.DataFrame([asdict(verdict) for verdict in verdicts])[COLUMNS].rename(columns=str.capitalize)

@@ -1,0 +1,10 @@
+"""A continuation of one prompt by one run."""
+
+from sinkbench.continuation import measure_continuation
+from sinkbench.job import job
+from sinkbench.threads import use_all_cores
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        use_all_cores()
+        measure_continuation(snakemake.params.settings, snakemake.input.tokens, snakemake.output.ids)

@@ -1,0 +1,20 @@
+"""The report's page of continuations."""
+
+from sinkbench.continuations_page import page
+from sinkbench.hub import local_folder
+from sinkbench.job import job
+from sinkbench.records import write_text
+from sinkbench.store import read_table
+from sinkbench.tokens import load_tokenizer
+
+
+def render(paths: list[str], facts: dict, output: str) -> None:
+    """Write the page of the results at `paths`, in the order of the runs that `facts` names."""
+    tokenizer = load_tokenizer(local_folder(facts["tokenizer"]) / "tokenizer.json")
+    results = {run: read_table(path) for run, path in zip(facts["runs"], paths, strict=True)}
+    write_text(output, page(results, tokenizer, facts))
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        render(snakemake.input.ids, snakemake.params.facts, snakemake.output.page)

@@ -1,0 +1,17 @@
+"""The report's page of findings."""
+
+from sinkbench.findings import page
+from sinkbench.job import job
+from sinkbench.records import write_text
+from sinkbench.store import read_table
+
+
+def render(measurements_path: str, facts: dict, output: str) -> None:
+    """Write the page from the measurements and catalogue.findings_facts."""
+    measurements, _ = read_table(measurements_path)
+    write_text(output, page(measurements, facts))
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        render(snakemake.input.measurements, snakemake.params.facts, snakemake.output.page)
