@@ -50,4 +50,5 @@ def _best(measurements: pd.DataFrame, graphs: bool) -> CompiledRun:
 def _sentence(run: CompiledRun) -> str:
     after = run.pays_after_tokens
     paid = f"paid for after {after:,.0f} tokens" if after else "never paid for"
-    return f"{run_name(run.row)} {run.gain.number} times as fast as uncompiled; {run.seconds:.0f} s of compiling, {paid}"
+    gain = f"{run_name(run.row)} {run.gain.number} times as fast as uncompiled"
+    return f"{gain}; {run.seconds:.0f} s of compiling, {paid}"
