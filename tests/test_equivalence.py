@@ -119,3 +119,29 @@ def test_streaming_memory_is_flat(tiny):
     held = [keys.shape[1] for keys, _ in stream.carried.values()]
     longer, _ = Scorer(tiny, 32).prefill(torch.arange(1000) % 256, Visibility(4, 28))
     assert held == [keys.shape[1] for keys, _ in longer.carried.values()] == [32] * 3
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    shape=shapes(),
+    seed=st.integers(0, 9),
+    sinks=st.integers(0, 3),
+    recent=st.integers(1, 9),
+    every=st.integers(1, 4),
+    chunk=st.integers(3, 40),
+)
+def test_a_prefill_reads_what_the_layers_reach_and_no_more(shape, seed, sinks, recent, every, chunk):
+    """It leaves what reading the whole prompt leaves, however far back the rest of it goes."""
+    model = random_model(shape, seed, torch.float64, "cpu")
+    ids = torch.randint(VOCABULARY, (157,), generator=torch.Generator().manual_seed(seed))
+    visibility = Visibility(sinks, recent, every)
+    near, near_hidden = Scorer(model, chunk).prefill(ids, visibility)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scorer, "_out_of_reach", lambda *_: 0)
+        whole, whole_hidden = Scorer(model, chunk).prefill(ids, visibility)
+    assert near.position == whole.position == len(ids)
+    reach = shape["num_hidden_layers"] * (recent + every - 1) + 1
+    assert len(ids) - near.skipped <= sinks + reach + every - 1
+    torch.testing.assert_close(near_hidden, whole_hidden, atol=1e-10, rtol=0)
+    for layer, kept in whole.carried.items():
+        torch.testing.assert_close(near.carried[layer], kept, atol=1e-10, rtol=0)

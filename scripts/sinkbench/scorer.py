@@ -53,8 +53,15 @@ class Scorer:
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, visibility: Visibility) -> tuple[ChunkStream, Tensor]:
-        """The stream after `prompt` [T] and the last hidden state [1, hidden]."""
-        return self._prefill(ChunkStream(self.model, visibility, self.kernel), prompt)
+        """The stream after `prompt` [T] and the last hidden state [1, hidden].
+
+        Nothing is read that no layer passes on so far: the time of a long prompt does not grow with it.
+        """
+        sinks, skipped = visibility.sinks, self._out_of_reach(len(prompt), visibility)
+        stream = ChunkStream(self.model, visibility, self.kernel, skipped=skipped)
+        read = self._prefill(stream, torch.cat((prompt[:sinks], prompt[sinks + skipped :])))
+        stream.position += skipped
+        return read
 
     @torch.inference_mode()
     def prefill_refreshed(self, prompt: Tensor, policy) -> tuple[ChunkStream, Tensor]:
@@ -75,6 +82,16 @@ class Scorer:
             batch = full[start : start + self._batch(visibility)]
             parts.append(self._fresh(document, batch, visibility))
         return torch.cat(parts)
+
+    def _out_of_reach(self, tokens: int, visibility: Visibility) -> int:
+        """Tokens behind the sinks that cannot change what a prompt leaves, in whole periods of pruning.
+
+        A hidden state depends on the sinks and, through each layer, on the tokens that one window reaches.
+        The first of those read see too few keys; the error dies out one window a layer, before the cache.
+        """
+        reach = self.model.config.num_hidden_layers * visibility.longest + 1
+        skipped = max(0, tokens - visibility.sinks - reach)
+        return skipped - skipped % visibility.every
 
     def _chunk_size(self, visibility: Visibility) -> int:
         """The first chunk must hold every sink."""
