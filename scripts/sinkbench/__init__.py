@@ -2,3 +2,9 @@
 
 The library knows nothing of Snakemake. Scripts beside it turn one job of the workflow into one call.
 """
+
+import logging
+
+# Said at every import, of parts that nothing here uses: kernels for other devices, enumerations.
+for talkative in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(talkative).setLevel(logging.ERROR)
