@@ -7,6 +7,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
+from sinkbench.estimate import estimate
 from sinkbench.fingerprint import fingerprint
 from sinkbench.preflight import check
 
@@ -46,6 +47,13 @@ def results_of(study):
     return [*tables, *figures, *(f"{RESULTS}/report/{page}" for page in pages)]
 
 
+def cost_of(jobs):
+    """A line that says what the measuring jobs among these will take."""
+    wildcards = [job.wildcards for job in jobs]
+    quality = [(w.method, w.corpus) for w in wildcards if "method" in w.keys()]
+    return estimate(study, quality, [w.run for w in wildcards if "run" in w.keys()])
+
+
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
@@ -60,5 +68,7 @@ onstart:
         }
         try:
             check(study, **needs)
+            if needs["measures"] and study.config["device"] == "cuda":
+                print(cost_of(workflow.dag.needrun_jobs()), file=sys.stderr)
         except UserError as error:
             raise WorkflowError(str(error))
