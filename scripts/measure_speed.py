@@ -1,10 +1,11 @@
 """Time and memory of one run: a method on an engine."""
 
+from sinkbench.gpus import gpu
 from sinkbench.job import job
 from sinkbench.speed import measure_speed
 from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
         use_all_cores()
         measure_speed(snakemake.params.settings, snakemake.input.tokens, snakemake.output.steps)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sinkbench.statistics import Bootstrap
+from sinkbench.statistics import Bootstrap, differ, difference
 
 SETTINGS = {"block_tokens": 32, "resamples": 400, "confidence": 0.9, "seed": 0}
 
@@ -56,3 +56,21 @@ def test_ratio_of_medians():
     point, low, high = Bootstrap(SETTINGS).ratio([10.0, 11.0, 12.0], [5.0, 5.5, 6.0])
     assert point == 2.0
     assert 10 / 6 <= low <= 2.0 <= high <= 12 / 5
+
+
+def test_two_numbers_differ_before_their_intervals_part():
+    """Intervals of equal width that overlap by less than 2 - sqrt(2) of a half belong to different numbers."""
+    assert not differ((0.0, -1.0, 1.0), (1.41, 0.41, 2.41))
+    assert differ((0.0, -1.0, 1.0), (1.42, 0.42, 2.42))
+    assert differ((1.42, 0.42, 2.42), (0.0, -1.0, 1.0))
+
+
+def test_only_the_ends_that_face_each_other_count():
+    assert differ((0.0, -100.0, 0.1), (1.0, 0.9, 100.0))
+    assert not differ((0.0, -0.1, 100.0), (1.0, 0.9, 1.1))
+
+
+def test_a_number_without_an_interval_is_exact():
+    assert not differ((1.0, None, float("nan")), (1.0, None, None))
+    assert differ((1.0, None, None), (1.0 + 1e-9, None, None))
+    assert difference((3.0, 2.0, 5.0), (1.0, None, None)) == (2.0, 1.0, 4.0)

@@ -1,4 +1,4 @@
-"""Intervals: block bootstrap of means over tokens, plain bootstrap of medians over repetitions.
+"""Intervals, and when two numbers differ (docs/statistics.md).
 
 NLLs of neighbouring tokens are correlated, so blocks of tokens are resampled (Künsch 1989). No block crosses
 documents; blocks are drawn from all documents together.
@@ -6,6 +6,39 @@ documents; blocks are drawn from all documents together.
 
 import numpy as np
 import pandas as pd
+
+Interval = tuple[float, float | None, float | None]  # value, low, high
+
+
+def difference(first: Interval, second: Interval) -> tuple[float, float, float]:
+    """first - second of two independent numbers, and its interval.
+
+    The distances from each value to the ends of its interval are added in quadrature, each number giving the
+    end that faces the other (Zou and Donner 2008, "method of variance estimates recovery").
+
+    Args:
+        first, second: (value, low, high) in one unit, at one confidence; a number without an interval (None
+            or NaN for its ends) is taken as exact.
+    """
+    (one, low, high), (other, least, most) = _with_ends(first), _with_ends(second)
+    value = one - other
+    return (value, value - np.hypot(one - low, most - other), value + np.hypot(high - one, other - least))
+
+
+def differ(first: Interval, second: Interval) -> bool:
+    """Whether two independent numbers differ: zero lies outside the interval of their difference.
+
+    This is the rule for any two rows of measurements in one unit. Two perplexities over the same tokens are
+    not independent: whether those differ is asked of their paired change, `differ(change, (0, None, None))`.
+    """
+    _, low, high = difference(first, second)
+    return bool(low > 0 or high < 0)
+
+
+def _with_ends(interval: Interval) -> Interval:
+    """The interval with its value in place of ends that it lacks."""
+    value = interval[0]
+    return (value, *(value if pd.isna(end) else end for end in interval[1:]))
 
 
 class Bootstrap:

@@ -1,0 +1,85 @@
+"""Which GPU a measuring job computes on, where several jobs of one host share several GPUs.
+
+Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free one under a lock
+of the operating system, which goes with the process however that ends.
+"""
+
+import fcntl
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@contextmanager
+def gpu(
+    device: str, shared: bool = False, locks: Path | None = None, wait_s: float = 1.0
+) -> Iterator[str | None]:
+    """Make one GPU the only visible one while the body runs; waits until there is one. Yields its name.
+
+    To be entered before CUDA is initialised. On a CPU, or where no driver names a GPU, nothing is done.
+
+    Args:
+        device: "cuda" or "cpu".
+        shared: with other shared jobs, once no GPU is free; other jobs are alone on theirs.
+        locks: folder of the lock files, one per user of the host by default.
+    """
+    names = visible_gpus() if device == "cuda" else []
+    if not names:
+        yield None
+        return
+    locks = locks or Path(tempfile.gettempdir()) / f"sinkbench-gpus-{os.getuid()}"
+    locks.mkdir(parents=True, exist_ok=True)
+    name, lock = _wait_for_one(names, shared, locks, wait_s)
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = name
+    try:
+        yield name
+    finally:
+        os.close(lock)
+        os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
+
+
+def visible_gpus() -> list[str]:
+    """Names (UUIDs) of the GPUs that this process may use; names in CUDA_VISIBLE_DEVICES stay as they are."""
+    known = _known_gpus()
+    chosen = os.environ.get(VISIBLE)
+    if chosen is None:
+        return list(known.values())
+    return [known.get(name.strip(), name.strip()) for name in chosen.split(",") if name.strip()]
+
+
+def _known_gpus() -> dict[str, str]:
+    """UUIDs by number, as the driver's own tool knows them: torch would initialise CUDA to tell."""
+    command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(line.split(", ") for line in answer.splitlines())
+
+
+def _wait_for_one(names: list[str], shared: bool, locks: Path, wait_s: float) -> tuple[str, int]:
+    """(name, open lock file) of a GPU of its own; where a shared job finds none, of one that others share."""
+    tries = [(fcntl.LOCK_EX, fcntl.LOCK_SH), (fcntl.LOCK_SH,)] if shared else [(fcntl.LOCK_EX,)]
+    while True:
+        for kinds in tries:
+            for name in names:
+                lock = os.open(locks / name, os.O_RDWR | os.O_CREAT, 0o600)
+                if all(_locked(lock, kind) for kind in kinds):
+                    return name, lock
+                os.close(lock)
+        time.sleep(wait_s)
+
+
+def _locked(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

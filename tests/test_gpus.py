@@ -1,0 +1,101 @@
+"""Jobs that share a host's GPUs: each timing job alone on one, quality jobs together once none is free."""
+
+import os
+import select
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sinkbench import gpus
+from sinkbench.gpus import VISIBLE, gpu, visible_gpus
+
+TWO = {"0": "GPU-a", "1": "GPU-b"}
+JOB = """
+import os, sys
+from pathlib import Path
+from sinkbench import gpus
+kind, locks, names = sys.argv[1:]
+gpus._known_gpus = lambda: dict(enumerate(names.split(",")))
+with gpus.gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):
+    print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+    sys.stdin.read()
+"""
+
+
+class Host:
+    """Starts jobs, as processes, that share two GPUs."""
+
+    def __init__(self, locks: Path, jobs: ExitStack):
+        self.locks, self.jobs = locks, jobs
+
+    def start(self, kind: str, names: str = "GPU-a,GPU-b") -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(Path(gpus.__file__).parent.parent)}
+        environment.pop(VISIBLE, None)
+        command = [sys.executable, "-c", JOB, kind, str(self.locks), names]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        job = self.jobs.enter_context(subprocess.Popen(command, env=environment, **pipes))
+        self.jobs.callback(job.kill)
+        return job
+
+
+@pytest.fixture
+def host(tmp_path):
+    with ExitStack() as jobs:
+        yield Host(tmp_path, jobs)
+
+
+def waits(job: subprocess.Popen) -> bool:
+    """Whether the job has no GPU after a second, in which the others got theirs."""
+    return not select.select([job.stdout], [], [], 1.0)[0]
+
+
+def its_gpu(job: subprocess.Popen) -> str:
+    return job.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("further", ["timing", "quality"])
+def test_timing_jobs_are_alone_on_their_gpus(host, further):
+    first, second = host.start("timing"), host.start("timing")
+    assert {its_gpu(first), its_gpu(second)} == {"GPU-a", "GPU-b"}
+    third = host.start(further)
+    assert waits(third)
+    first.communicate()
+    assert its_gpu(third) in TWO.values()
+
+
+def test_quality_jobs_spread_first_and_then_share_but_not_with_a_timing_job(host):
+    names = []
+    for _ in range(3):
+        quality = host.start("quality")
+        names.append(its_gpu(quality))
+    assert names == ["GPU-a", "GPU-b", "GPU-a"]
+    timing = host.start("timing", "GPU-a")
+    assert waits(timing)
+
+
+def test_the_lock_goes_with_a_killed_process(host):
+    first = host.start("timing", "GPU-a")
+    assert its_gpu(first) == "GPU-a"
+    second = host.start("timing", "GPU-a")
+    assert waits(second)
+    first.kill()
+    assert its_gpu(second) == "GPU-a"
+
+
+def test_only_visible_gpus_are_taken_and_the_variable_is_put_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.setenv(VISIBLE, "1, MIG-c")
+    assert visible_gpus() == ["GPU-b", "MIG-c"]
+    with gpu("cuda", locks=tmp_path) as name:
+        assert name == os.environ[VISIBLE] == "GPU-b"
+    assert os.environ[VISIBLE] == "1, MIG-c"
+
+
+def test_a_study_on_the_cpu_takes_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    with gpu("cpu", locks=tmp_path) as name:
+        assert name is None
+    assert VISIBLE not in os.environ and not list(tmp_path.iterdir())
