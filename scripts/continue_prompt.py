@@ -1,10 +1,12 @@
 """A continuation of one prompt by one run."""
 
-from sinkbench.continuation import measure_continuation
+from sinkbench.gpus import gpu
 from sinkbench.job import job
 from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0]), gpu(snakemake.params.settings["device"], shared=True):
+        from sinkbench.continuation import measure_continuation  # importing transformers may initialise CUDA
+
         use_all_cores()
         measure_continuation(snakemake.params.settings, snakemake.input.tokens, snakemake.output.ids)

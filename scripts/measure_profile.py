@@ -2,10 +2,11 @@
 
 from sinkbench.gpus import gpu
 from sinkbench.job import job
-from sinkbench.profiling import measure_profile
 from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
+        from sinkbench.profiling import measure_profile  # importing transformers may initialise CUDA
+
         use_all_cores()
         measure_profile(snakemake.params.settings, snakemake.input.tokens, snakemake.output.profile)

@@ -2,10 +2,11 @@
 
 from sinkbench.gpus import gpu
 from sinkbench.job import job
-from sinkbench.speed import measure_speed
 from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
+        from sinkbench.speed import measure_speed  # importing transformers may initialise CUDA
+
         use_all_cores()
         measure_speed(snakemake.params.settings, snakemake.input.tokens, snakemake.output.steps)
