@@ -1,5 +1,6 @@
 # What the rules share: the study read from the config, and the check before any job starts.
 
+import os
 import re
 import sys
 
@@ -8,7 +9,10 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
+from sinkbench.job import WORKFLOW
 from sinkbench.preflight import check
+from sinkbench.presence import enter, left_by_a_killed_run
+from sinkbench.records import sweep
 
 # In the order in which they are merged: Snakemake lists those of the command line first.
 OVERLAYS = workflow.overwrite_configfiles
@@ -22,6 +26,16 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 RESULTS = f"results/{study.name}"
+
+# Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
+os.environ[WORKFLOW] = str(os.getpid())
+if workflow.is_main_process:
+    if left_by_a_killed_run():
+        print(
+            "A killed run left its lock here. Recover with: python scripts/unlock.py",
+            file=sys.stderr,
+        )
+    PRESENT = enter()
 
 
 def code(*files):
@@ -49,6 +63,7 @@ def results_of(study):
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
+        sweep(RESULTS)
         planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
         needs = {
             "fetches": "fetch_repository" in planned,
