@@ -1,4 +1,4 @@
-"""What breaks a run: killed processes, full disks, damaged files. What was good is kept, and one line says what to do."""
+"""Killed processes, full disks, damaged files: what was good is kept, and one line says what to do."""
 
 import os
 import signal

@@ -10,19 +10,24 @@ import torch
 from sinkbench.environment import environment
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import FAILED, stamp
+from sinkbench.sources import inputs_of
 from sinkbench.store import write_table
 
 STATUS_CHARACTERS = 200
 
 
 def attempt(
-    settings: dict, output_path: str, columns: list[str], measure: Callable[[], tuple[pd.DataFrame, dict]]
+    settings: dict,
+    tokens_path: str,
+    output_path: str,
+    columns: list[str],
+    measure: Callable[[], tuple[pd.DataFrame, dict]],
 ) -> None:
     """Write the table and the notes (status ok, unless they have one) that `measure()` gives.
 
     A run that cannot be made here, or that ends in an error, leaves an empty table with `columns` whose
     status says why, and the traceback in its log: one variant does not stop the others, and nothing falls
-    back silently. A run that failed is stale, so that the next study tries it again (freshness.Freshness).
+    back silently. A run that failed is stale, so that the next study tries it again (freshness.stale).
 
     Args:
         settings: of the job, with its label and device.
@@ -30,7 +35,7 @@ def attempt(
     Raises:
         UserError: what the user must mend before anything can be measured, such as a damaged checkpoint.
     """
-    notes = opening_notes(settings)
+    notes = opening_notes(settings) | {"inputs": inputs_of(settings, tokens_path)}
     try:
         table, measured = measure()
         notes |= measured

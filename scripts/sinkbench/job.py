@@ -1,4 +1,4 @@
-"""What every script's entry point shares: a log that holds everything, errors that fit one line, no orphans."""
+"""What every script's entry point shares: a log that holds everything, errors in one line, no orphans."""
 
 import ctypes
 import errno

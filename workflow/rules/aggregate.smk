@@ -19,6 +19,5 @@ rule aggregate:
         "../../envs/sinkbench.yaml"
     params:
         plan=PLAN,
-        code=code("aggregate.py"),
     script:
         "../../scripts/aggregate.py"

@@ -9,6 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
+from sinkbench.freshness import TRIED_AGAIN, stale
 from sinkbench.job import WORKFLOW
 from sinkbench.preflight import check
 from sinkbench.presence import enter, left_by_a_killed_run
@@ -36,6 +37,39 @@ if workflow.is_main_process:
             file=sys.stderr,
         )
     PRESENT = enter()
+
+
+def expired():
+    """Results that are there and not up to date, by what they say of themselves: reasons by path."""
+    try:
+        return stale(study, RESULTS)
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+def titled(title):
+    """Labels of what the report shows. They are asked for when a report is made, which shows nothing old."""
+
+    def labels(wildcards):
+        old = {path: why for path, why in expired().items() if why != TRIED_AGAIN}
+        if old:
+            path, why = next(iter(old.items()))
+            raise WorkflowError(
+                f"{path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
+            )
+        return {"title": title(wildcards)}
+
+    return labels
+
+
+# Snakemake goes by its own records, which a copy of the results may lack, and by dates.
+AIMS = set(workflow.dag_settings.targets or [])
+if workflow.is_main_process and not workflow.dag_settings.until:
+    if not AIMS or any(aim in ("all", "reference") or RESULTS in aim for aim in AIMS):
+        workflow.dag_settings.forcerun = {
+            *(workflow.dag_settings.forcerun or []),
+            *expired(),
+        }
 
 
 def code(*files):

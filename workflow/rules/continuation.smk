@@ -32,7 +32,7 @@ if study.continued_runs():
             page=report(
                 f"{RESULTS}/report/continuations.html",
                 category="Continuations",
-                labels={"title": "Continuations"},
+                labels=titled(lambda wildcards: "Continuations"),
             ),
         log:
             f"{RESULTS}/logs/continuations.log",
