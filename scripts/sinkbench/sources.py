@@ -35,8 +35,8 @@ def file_digest(path: str | Path) -> str:
 
 
 def digest(paths: Iterable[str | Path]) -> str | None:
-    """One digest of files, by name and content; None if one is missing or there is none."""
-    paths = sorted(map(Path, paths))
+    """One digest of files, by name and content, in their order; None if one is missing or there is none."""
+    paths = list(map(Path, paths))
     if not paths or not all(path.is_file() for path in paths):
         return None
     return _joined([path.name, file_digest(path)] for path in paths)

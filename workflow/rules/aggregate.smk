@@ -3,7 +3,9 @@ PLAN = study.plan()
 
 rule aggregate:
     input:
-        quality=[f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]],
+        quality=renewed(
+            [f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]]
+        ),
         speed=[f"{RESULTS}/speed/{run}.parquet" for run in PLAN["stamps"]["speed"]],
         profile=[
             f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]

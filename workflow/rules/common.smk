@@ -62,14 +62,20 @@ def titled(title):
     return labels
 
 
-# Snakemake goes by its own records, which a copy of the results may lack, and by dates.
-AIMS = set(workflow.dag_settings.targets or [])
-if workflow.is_main_process and not workflow.dag_settings.until:
-    if not AIMS or any(aim in ("all", "reference") or RESULTS in aim for aim in AIMS):
-        workflow.dag_settings.forcerun = {
-            *(workflow.dag_settings.forcerun or []),
-            *expired(),
-        }
+EXPIRED = expired()
+
+
+def renewed(paths):
+    """An input function: the paths, of which all that is not up to date will be made again.
+
+    Snakemake goes by its own records, which a copy of the results may lack, and by dates.
+    """
+
+    def function(wildcards):
+        workflow.dag.forcefiles.update(EXPIRED)
+        return paths
+
+    return function
 
 
 def code(*files):

@@ -25,8 +25,11 @@ if study.continued_runs():
 
     rule continuations:
         input:
-            ids=expand(
-                f"{RESULTS}/continuations/{{run}}.parquet", run=study.continued_runs()
+            ids=renewed(
+                expand(
+                    f"{RESULTS}/continuations/{{run}}.parquet",
+                    run=study.continued_runs(),
+                )
             ),
         output:
             page=report(
