@@ -4,6 +4,7 @@ One toy study is finished once; every row copies it, edits the copy and asks for
 """
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -111,8 +112,7 @@ MATRIX = {
     "every script touched": (every(Path.touch, *SCRIPTS), {}),
     "model, tokenizer and schemas touched": (every(Path.touch, "resources/**/*", "workflow/**/*.yaml"), {}),
     "a moved checkout": (moved, {}),
-    "key device.threads: no such": (config("study", to="toy"), {}),
-    "key model.dtype": (config("model", to={"dtype": "bfloat16"}), None),
+    "key model.dtype": (config("model", to={"dtype": "bfloat16"}), ALL_MEASURED),
     "key corpora.max_tokens": (config("corpora", 0, "max_tokens", to=1100), EVERYTHING),
     "key evaluation.chunk_tokens": (config("evaluation", "chunk_tokens", to=128), ALL_MEASURED),
     "key runs: grown": (config(*SWEEP, to=[64, 32, 16]), SMALLER),
@@ -125,7 +125,7 @@ MATRIX = {
     "key statistics.position_bin": (config("statistics", "position_bin", to=64), AGGREGATED),
     "key tables: shrunk": (config("tables", to=["headline"]), {"landing": 1}),
     "key figures: shrunk": (config("figures", to=["pareto"]), {"landing": 1}),
-    "key claims": (config("claims", to=["sinks"]), None),
+    "key claims": (config("claims", to=["sinks"]), {"table": 1, "landing": 1, "findings": 1}),
     "key continuations.seed": (config("continuations", "seed", to=1), {"prompt": 3, "continuations": 1}),
     "module policies/window.py": (code(f"{LIBRARY}/policies/window.py"), {"quality": 2, **AGGREGATED}),
     "module quantizations/int4_mlp.py": (
@@ -169,3 +169,77 @@ def test_an_edit_runs_what_it_makes_stale_and_nothing_else(finished, tmp_path, e
     change, expected = MATRIX[edit]
     change(checkout)
     assert by_rule(checkout.planned()) == expected
+
+
+def report(checkout: Checkout) -> tuple[int, str]:
+    """What the README's command says, and whether it made a report."""
+    done = checkout.snakemake("--report", "report.html")
+    assert (done.returncode == 0) == (checkout.folder / "report.html").exists()
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        ("key evaluation.chunk_tokens", "made with another config or other code"),
+        ("key statistics.position_bin", "measurements.parquet: made with another config or other code"),
+        ("other weights, same date", "made from other model"),
+        (
+            "module figures/pareto.py: one figure's style",
+            "pareto.svg: made with another config or other code",
+        ),
+        ("a table edited by hand", "headline.html: it cannot be read or was edited"),
+    ],
+)
+def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished, tmp_path, edit, line):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake", "report.html")
+    MATRIX[edit][0](checkout)
+    code, said = report(checkout)
+    assert code == 1
+    assert line in said and "before a report: snakemake --cores 1" in said
+    assert "Traceback" not in said
+
+
+def test_a_report_of_copied_results_is_made(finished, tmp_path):
+    assert report(finished.copy(tmp_path / "copy", ".snakemake", "report.html"))[0] == 0
+
+
+def test_a_copy_with_scrambled_dates_measures_nothing_again(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    for number, path in enumerate(sorted(checkout.folder.rglob("results/**/*.parquet"), reverse=True)):
+        os.utime(path, (1e9 + number, 1e9 + number))
+    assert set(by_rule(checkout.planned())) <= set(AGGREGATED) | {"continuations"}
+
+
+def test_a_changed_text_is_tokenized_and_measured_again(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    text = checkout.folder / "book.txt"
+    text.write_text("word " * 3000)
+    entry = {"name": "stdlib", "kind": "files", "glob": "*.txt"}
+    config("corpora", to=[entry])(checkout)
+    assert checkout.snakemake("--until", "tokenize").returncode == 0
+    assert set(by_rule(checkout.planned())) == set(ALL_MEASURED)
+    facts = text.stat()
+    text.write_text("wood " * 3000)
+    os.utime(text, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert by_rule(checkout.planned())["tokenize"] == 1
+
+
+def test_a_damaged_token_file_is_said_with_the_command_that_keeps_what_was_measured(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    path = checkout.folder / "results/toy/tokens/stdlib.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    refused = checkout.snakemake("--dry-run")
+    assert refused.returncode == 1
+    assert "rm results/toy/tokens/stdlib.parquet && snakemake --cores 1 --until tokenize" in refused.stdout
+    path.unlink()
+    assert checkout.snakemake("--until", "tokenize").returncode == 0
+    assert checkout.planned() == set()
+
+
+def test_results_are_rendered_where_there_is_no_model(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    shutil.rmtree(checkout.folder / "resources/demo-draft")
+    (checkout.folder / "resources/demo-model/model.safetensors").unlink()
+    code(f"{LIBRARY}/figures/pareto.py")(checkout)
+    assert by_rule(checkout.planned()) == {"figure": 1}

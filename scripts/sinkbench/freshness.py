@@ -33,7 +33,7 @@ class Product:
     def complaint(self) -> str | None:
         """Why it is not up to date; None if it is."""
         if self.notes is None:
-            return "it cannot be read, or was edited"
+            return "it cannot be read or was edited"
         if self.notes["stamp"] != self.stamp:
             return "made with another config or other code"
         made_from = self.notes.get("inputs", {})
@@ -54,15 +54,20 @@ def stale(study: Study, results: str | Path) -> dict[str, str]:
 
 
 def _products(study: Study, results: Path) -> Iterator[Product]:
+    old = set()
     for corpus in study.corpora:
-        yield from _tokens(study, corpus, results / f"tokens/{corpus}.parquet")
+        path = results / f"tokens/{corpus}.parquet"
+        tokens = list(_tokens(study, corpus, path))
+        yield from tokens
+        old |= set() if tokens and not tokens[0].complaint else {path}
     measured = []
     for folder, name, settings in study.measuring_jobs():
         path = results / folder / f"{name}.parquet"
         tokens = results / f"tokens/{settings['tokens']['corpus']['name']}.parquet"
         measured += [] if folder == "continuations" else [path]
         if path.exists():
-            yield Product(path, stamp(settings), inputs_of(settings, tokens), table_notes(path))
+            inputs = inputs_of(settings, tokens) | ({"tokens": "made again"} if tokens in old else {})
+            yield Product(path, stamp(settings), inputs, table_notes(path))
     table = results / "measurements.parquet"
     if table.exists():
         yield Product(table, stamp(study.plan()), from_results(measured, SCHEMA), table_notes(table))

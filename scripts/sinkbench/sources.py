@@ -53,7 +53,8 @@ def model_digest(settings: dict) -> str | None:
     """Of config and weights, of the files or as `fetch` recorded them; None if they are not here."""
     if settings["source"] == "hub":
         return _fetched_digest(settings)
-    return digest(weight_files(settings))
+    files = weight_files(settings)
+    return digest(files) if any(path.suffix == ".safetensors" for path in files) else None
 
 
 def tokenizer_digest(settings: dict) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
@@ -10,6 +11,7 @@ from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
 from sinkbench.freshness import TRIED_AGAIN, stale
+from sinkbench.hub import is_fetched
 from sinkbench.job import WORKFLOW
 from sinkbench.preflight import check
 from sinkbench.presence import enter, left_by_a_killed_run
@@ -54,8 +56,8 @@ def titled(title):
         old = {path: why for path, why in expired().items() if why != TRIED_AGAIN}
         if old:
             path, why = next(iter(old.items()))
-            raise WorkflowError(
-                f"{path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
+            sys.exit(
+                f"error: {path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
             )
         return {"title": title(wildcards)}
 
@@ -76,6 +78,16 @@ def renewed(paths):
         return paths
 
     return function
+
+
+def settled(path):
+    """An input whose content was compared, so that its date, which a copy scrambles, does not count.
+
+    What a job of this run makes anew is none: Snakemake takes its date for that of the past.
+    """
+    repository = study.repositories().get(Path(path).stem)
+    is_remade = path in EXPIRED or (repository and not is_fetched(repository))
+    return ancient(path) if Path(path).exists() and not is_remade else path
 
 
 def code(*files):

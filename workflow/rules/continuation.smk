@@ -3,8 +3,10 @@
 
 rule continue_prompt:
     input:
-        model=study.model_files(),
-        tokens=lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        tokens=lambda wildcards: settled(
+            f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
+        ),
     output:
         ids=f"{RESULTS}/continuations/{{run}}.parquet",
     log:
