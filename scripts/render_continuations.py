@@ -3,6 +3,7 @@
 from sinkbench.continuations_page import page
 from sinkbench.hub import local_folder
 from sinkbench.job import job
+from sinkbench.made import from_continuations, record_made
 from sinkbench.records import write_text
 from sinkbench.store import read_table
 from sinkbench.tokens import load_tokenizer
@@ -13,6 +14,7 @@ def render(paths: list[str], facts: dict, output: str) -> None:
     tokenizer = load_tokenizer(local_folder(facts["tokenizer"]) / "tokenizer.json")
     results = {run: read_table(path) for run, path in zip(facts["runs"], paths, strict=True)}
     write_text(output, page(results, tokenizer, facts))
+    record_made([output], facts, from_continuations(paths, facts))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from sinkbench import drawing, figures
 from sinkbench.errors import UserError
 from sinkbench.job import job
+from sinkbench.made import from_measurements, record_made
 from sinkbench.readings import NotMeasured
 from sinkbench.store import read_table
 
@@ -18,6 +19,7 @@ def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
             f"figures: {about['word']} needs numbers that this study does not have{hint}"
         ) from None
     drawing.save(figure, about["title"], *outputs)
+    record_made(outputs, about, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from sinkbench.findings import page
 from sinkbench.job import job
+from sinkbench.made import from_measurements, record_made
 from sinkbench.records import write_text
 from sinkbench.store import read_table
 
@@ -10,6 +11,7 @@ def render(measurements_path: str, facts: dict, output: str) -> None:
     """Write the page from the measurements and catalogue.findings_facts."""
     measurements, _ = read_table(measurements_path)
     write_text(output, page(measurements, facts))
+    record_made([output], facts, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":

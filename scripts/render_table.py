@@ -2,6 +2,7 @@
 
 from sinkbench import formats, tables
 from sinkbench.job import job
+from sinkbench.made import from_measurements, record_made
 from sinkbench.store import read_table
 
 
@@ -11,6 +12,7 @@ def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
     table = tables.load(about["word"]).build(measurements, about["words"])
     for path in outputs:
         formats.write(path, table, about["title"], about["caption"])
+    record_made(outputs, about, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":

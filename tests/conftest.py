@@ -26,6 +26,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout whose toy study has run to the end; only test_workflow.py may edit it, the others a copy."""
+    from workflow_runner import Checkout
+
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+    result = checkout.snakemake()
+    assert result.returncode == 0, result.stdout
+    return checkout
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """A random GPT-NeoX of 3 layers, and what the reference implementation makes of 400 tokens."""
     from sinkbench.models import load_model

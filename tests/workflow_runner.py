@@ -36,6 +36,13 @@ class Checkout:
         self.toy = folder / "toy.yaml"
         shutil.copy(ROOT / "tests/toy.yaml", self.toy)
 
+    def copy(self, folder: Path, *ignored: str) -> "Checkout":
+        """A copy in `folder`, with its results, without files of the `ignored` names."""
+        other = Checkout.__new__(Checkout)
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*ignored))
+        other.folder, other.toy = folder, folder / "toy.yaml"
+        return other
+
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake with the toy study; output is text, standard error included."""
         command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.errors import UserError
+from sinkbench.made import from_results
 from sinkbench.measurements import Recorder, load_schema
 from sinkbench.profile_rows import record_profile
 from sinkbench.quality_rows import record_quality
-from sinkbench.records import replacing, write_json
+from sinkbench.records import replacing, stamp, write_json
 from sinkbench.speed_rows import record_speed
 from sinkbench.statistics import Bootstrap
 from sinkbench.store import read_table, write_table
@@ -43,7 +44,8 @@ def aggregate(
     for kind, record in RECORDS.items():
         record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
-    write_table(table_path, frame, {"study": plan["study"]})
+    inputs = from_results([*quality, *speed, *profile], schema)
+    write_table(table_path, frame, {"study": plan["study"], "stamp": stamp(plan), "inputs": inputs})
     with replacing(csv_path) as partial:
         frame.to_csv(partial, index=False)
     write_json(environment_path, {"study": plan["study"], "environments": _environments(results)})

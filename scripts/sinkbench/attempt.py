@@ -8,38 +8,34 @@ import pandas as pd
 import torch
 
 from sinkbench.environment import environment
-from sinkbench.errors import Unavailable
-from sinkbench.records import stamp
+from sinkbench.errors import Unavailable, UserError
+from sinkbench.records import FAILED, stamp
+from sinkbench.sources import inputs_of
 from sinkbench.store import write_table
 
-# What torch's plain RuntimeErrors say where the device, and no program, is at fault.
-OF_THE_DEVICE = (
-    "CUDA error",
-    "CUDA driver error",
-    "Triton Error",
-    "CUBLAS_STATUS",
-    "CUDNN_STATUS",
-    "cuDNN Frontend error",
-)
-OF_COMPILERS = ("triton.", "torch._dynamo.", "torch._inductor.")  # packages of errors that end a compilation
 STATUS_CHARACTERS = 200
 
 
 def attempt(
-    settings: dict, output_path: str, columns: list[str], measure: Callable[[], tuple[pd.DataFrame, dict]]
+    settings: dict,
+    tokens_path: str,
+    output_path: str,
+    columns: list[str],
+    measure: Callable[[], tuple[pd.DataFrame, dict]],
 ) -> None:
     """Write the table and the notes (status ok, unless they have one) that `measure()` gives.
 
-    A run that cannot be made here, or that the device or a compiler ends, leaves an empty table with
-    `columns` whose status says why; nothing falls back silently.
+    A run that cannot be made here, or that ends in an error, leaves an empty table with `columns` whose
+    status says why, and the traceback in its log: one variant does not stop the others, and nothing falls
+    back silently. A run that failed is stale, so that the next study tries it again (freshness.stale).
 
     Args:
         settings: of the job, with its label and device.
 
     Raises:
-        Exception: whatever else goes wrong; an error of this program is no result.
+        UserError: what the user must mend before anything can be measured, such as a damaged checkpoint.
     """
-    notes = opening_notes(settings)
+    notes = opening_notes(settings) | {"inputs": inputs_of(settings, tokens_path)}
     try:
         table, measured = measure()
         notes |= measured
@@ -59,15 +55,11 @@ def opening_notes(settings: dict) -> dict:
 
 
 def failure(error: Exception) -> str | None:
-    """The status, in one line, of a run that ended in `error`; None if the error is one of this program."""
-    kind = _kind(error)
-    return kind and shorten(f"{kind}: {error}", STATUS_CHARACTERS)
-
-
-def _kind(error: Exception) -> str | None:
+    """The status, in one line, of a run that ended in `error`; None if it is the user's to mend."""
     if isinstance(error, (Unavailable, torch.OutOfMemoryError)):
-        return "unavailable"
-    if isinstance(error, torch.AcceleratorError) or type(error).__module__.startswith(OF_COMPILERS):
-        return "failed"
-    named = any(words in str(error) for words in OF_THE_DEVICE)
-    return "failed" if isinstance(error, RuntimeError) and named else None
+        said = f"unavailable: {error}"
+    elif isinstance(error, UserError):
+        return None
+    else:
+        said = f"{FAILED}{type(error).__name__}: {error}"
+    return shorten(said, STATUS_CHARACTERS)

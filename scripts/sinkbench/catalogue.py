@@ -12,6 +12,7 @@ from sinkbench.fingerprint import fingerprint
 
 HERE = Path(__file__).parent
 KINDS = ("tables", "figures", "claims")
+CONTINUATIONS = "report/continuations.html"
 SCRIPTS = {"tables": "render_table.py", "figures": "render_figure.py"}
 
 
@@ -64,6 +65,14 @@ def facts(config: dict) -> dict:
         "steps": speed["steps"],
         "device": config["device"],
     }
+
+
+def rendered(config: dict) -> dict[str, dict]:
+    """What each file that is rendered from the measurements is told, by its path below the study's results."""
+    shown = {f"tables/{word}.html": describe("tables", word, config) for word in config["tables"]}
+    shown |= {f"figures/{word}.svg": describe("figures", word, config) for word in config["figures"]}
+    pages = {"report/landing.rst": landing_facts(config), "report/findings.html": findings_facts(config)}
+    return shown | pages
 
 
 def landing_facts(config: dict) -> dict:

@@ -29,7 +29,7 @@ def measure_continuation(settings: dict, tokens_path: str, output_path: str) -> 
         settings: model, device, policy, with, quantization, engine, chunk_tokens, continuation
             (see study.Study.continuation_settings).
     """
-    attempt(settings, output_path, COLUMNS, lambda: (_measure(settings, tokens_path), {}))
+    attempt(settings, tokens_path, output_path, COLUMNS, lambda: (_measure(settings, tokens_path), {}))
 
 
 class Recorded:

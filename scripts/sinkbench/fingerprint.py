@@ -67,7 +67,9 @@ def _drop_docstring(node: ast.AST) -> None:
 
 
 def _canonical(node) -> str:
-    """The tree as text, without empty fields, so that Python versions that add fields agree."""
+    """The tree as text, without empty fields and pieces of f-strings, which Python versions add or not."""
+    if isinstance(node, ast.JoinedStr):
+        node.values = [piece for piece in node.values if getattr(piece, "value", None) != ""]
     if isinstance(node, ast.AST):
         fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
         inner = ",".join(f"{name}={_canonical(value)}" for name, value in fields if name != "kind")

@@ -47,7 +47,9 @@ def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
     Args:
         settings: see study.Study.profile_settings. See attempt for failures.
     """
-    attempt(settings, output_path, COLUMNS, lambda: Profiling(Bench(settings, tokens_path)).measure())
+    attempt(
+        settings, tokens_path, output_path, COLUMNS, lambda: Profiling(Bench(settings, tokens_path)).measure()
+    )
 
 
 class Profiling:

@@ -23,7 +23,7 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     Args:
         settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
     """
-    attempt(settings, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
+    attempt(settings, tokens_path, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
 
 
 def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:

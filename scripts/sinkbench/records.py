@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sinkbench.errors import UserError
 
+FAILED = "failed: "  # begins the status of a run that ended in an error; the next study tries it again
+
 
 def stamp(settings: dict) -> str:
     """A short hash of a job's settings, its code's fingerprint among them."""
@@ -49,3 +51,10 @@ def read_json(path: str | Path) -> dict:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable record ({error}); delete it and run again") from error
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files that killed processes of this machine left anywhere below `folder`."""
+    for partial in Path(folder).rglob(".*.partial"):
+        if not Path("/proc", partial.name.split(".")[-2]).exists():
+            partial.unlink(missing_ok=True)

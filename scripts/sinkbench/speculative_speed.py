@@ -31,7 +31,7 @@ def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> N
         bench.engine = build(bench)
         return Timer(bench, time_rounds, target_nll).measure()
 
-    attempt(settings, output_path, COLUMNS, measure)
+    attempt(settings, tokens_path, output_path, COLUMNS, measure)
 
 
 def build(bench: Bench) -> Speculator:

@@ -3,6 +3,7 @@
 Everything here is plain data, without torch, since it is read whenever the workflow is planned.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -13,8 +14,10 @@ from sinkbench.fingerprint import fingerprint
 from sinkbench.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
 from sinkbench.records import stamp
 from sinkbench.run_table import Method, RunTable, check_name
+from sinkbench.sources import weight_files
 
 CODE = Path(__file__).parent.parent
+SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
 SOURCE_KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}
 
 
@@ -154,15 +157,26 @@ class Study:
             },
             "stamps": {"quality": quality, "speed": speed, "profile": profile},
             "statistics": self.config["statistics"],
+            "code": fingerprint(CODE, "aggregate.py"),
         }
+
+    def measuring_jobs(self) -> Iterator[tuple[str, str, dict]]:
+        """(folder, name, settings) of every job that measures; continuations come last."""
+        if self.measures("quality"):
+            for method, corpus in product(self.methods, self.corpora):
+                yield "nll", f"{method}/{corpus}", self.quality_settings(method, corpus)
+        if self.measures("speed"):
+            yield from (("speed", run, self.settings_of(run)) for run in self.runs)
+        yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
+        yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
 
     def model_files(self) -> list[Path]:
         """Files whose change makes every measurement stale."""
-        return _files(self.model)
+        return weight_files(self.model)
 
     def draft_files(self) -> list[Path]:
         """Files whose change makes every measurement with drafts stale."""
-        return _files(self.draft) if self.draft else []
+        return weight_files(self.draft) if self.draft else []
 
     def text_files(self, corpus: str) -> list[Path]:
         """Files whose change makes the tokens of a corpus stale."""
@@ -173,6 +187,8 @@ class Study:
             tokenizer = sorted(Path(self.tokenizer["path"]).glob("tokenizer.json"))
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
+        if entry["kind"] == "stdlib":  # Python's: a token file carried to another Python stands
+            return tokenizer
         try:
             return [*tokenizer, *corpora.find(entry)]
         except UserError:  # the preflight says it; a plan may be made where the texts are not
@@ -255,15 +271,6 @@ class Study:
 
 def _method_files(method: Method) -> tuple[str, str]:
     return f"sinkbench/policies/{method.policy}.py", f"sinkbench/quantizations/{method.quantization}.py"
-
-
-def _files(model: dict) -> list[Path]:
-    """Files that a model is read from, or the record of those that were fetched."""
-    if model["source"] == "folder":
-        folder = Path(model["path"])
-        patterns = ("config.json", "*.safetensors", "*.safetensors.index.json")
-        return sorted(path for pattern in patterns for path in folder.glob(pattern))
-    return [record_path(model)] if model["source"] == "hub" else []
 
 
 def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
+from sinkbench import corpora
 from sinkbench.corpora import documents
 from sinkbench.errors import UserError
 from sinkbench.hub import file_sha256, local_folder
 from sinkbench.progress import Progress
 from sinkbench.records import stamp, write_json
+from sinkbench.sources import tokenizer_digest
 from sinkbench.store import read_table, write_table
 
 
@@ -34,7 +36,8 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
             rows.append(_row(name, ids[: corpus.get("max_tokens")]))
             progress(1)
     frame = pd.DataFrame(rows)
-    write_table(tokens_path, frame, {"stamp": stamp(settings)})
+    inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
+    write_table(tokens_path, frame, {"stamp": stamp(settings), "inputs": inputs})
     write_json(record_path, _record(settings, frame, tokenizer_path))
 
 

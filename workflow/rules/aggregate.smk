@@ -3,7 +3,9 @@ PLAN = study.plan()
 
 rule aggregate:
     input:
-        quality=[f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]],
+        quality=renewed(
+            [f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]]
+        ),
         speed=[f"{RESULTS}/speed/{run}.parquet" for run in PLAN["stamps"]["speed"]],
         profile=[
             f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]
@@ -19,6 +21,5 @@ rule aggregate:
         "../../envs/sinkbench.yaml"
     params:
         plan=PLAN,
-        code=code("aggregate.py"),
     script:
         "../../scripts/aggregate.py"

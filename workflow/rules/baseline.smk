@@ -3,8 +3,8 @@
 
 rule baseline_quality:
     input:
-        model=study.model_files(),
-        tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        tokens=lambda wildcards: settled(f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
     output:
         nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
     log:
@@ -25,8 +25,8 @@ rule baseline_quality:
 
 rule baseline_speed:
     input:
-        model=study.model_files(),
-        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",
     log:

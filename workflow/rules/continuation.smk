@@ -3,8 +3,10 @@
 
 rule continue_prompt:
     input:
-        model=study.model_files(),
-        tokens=lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        tokens=lambda wildcards: settled(
+            f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
+        ),
     output:
         ids=f"{RESULTS}/continuations/{{run}}.parquet",
     log:
@@ -25,14 +27,17 @@ if study.continued_runs():
 
     rule continuations:
         input:
-            ids=expand(
-                f"{RESULTS}/continuations/{{run}}.parquet", run=study.continued_runs()
+            ids=renewed(
+                expand(
+                    f"{RESULTS}/continuations/{{run}}.parquet",
+                    run=study.continued_runs(),
+                )
             ),
         output:
             page=report(
                 f"{RESULTS}/report/continuations.html",
                 category="Continuations",
-                labels={"title": "Continuations"},
+                labels=titled(lambda wildcards: "Continuations"),
             ),
         log:
             f"{RESULTS}/logs/continuations.log",

@@ -3,8 +3,8 @@
 
 rule profile:
     input:
-        model=study.model_files(),
-        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         profile=f"{RESULTS}/profile/{{run}}.parquet",
     log:

@@ -15,9 +15,9 @@ rule table:
         report(
             f"{RESULTS}/tables/{{table}}.html",
             category="Tables",
-            labels=lambda wildcards: {
-                "title": catalogue.title("tables", wildcards.table)
-            },
+            labels=titled(
+                lambda wildcards: catalogue.title("tables", wildcards.table)
+            ),
             caption="../report/caption.rst",
         ),
         multiext(f"{RESULTS}/tables/{{table}}", ".csv", ".md", ".tex"),
@@ -38,9 +38,9 @@ rule figure:
         report(
             f"{RESULTS}/figures/{{figure}}.svg",
             category="Figures",
-            labels=lambda wildcards: {
-                "title": catalogue.title("figures", wildcards.figure)
-            },
+            labels=titled(
+                lambda wildcards: catalogue.title("figures", wildcards.figure)
+            ),
             caption="../report/caption.rst",
         ),
         f"{RESULTS}/figures/{{figure}}.pdf",
@@ -76,7 +76,7 @@ rule findings:
         page=report(
             f"{RESULTS}/report/findings.html",
             category="Findings",
-            labels={"title": "Findings"},
+            labels=titled(lambda wildcards: "Findings"),
         ),
     log:
         f"{RESULTS}/logs/findings.log",

@@ -8,9 +8,9 @@ use rule baseline_quality as speculation_quality with:
 
 rule speculation_speed:
     input:
-        model=study.model_files(),
-        draft=study.draft_files(),
-        tokens=f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet",
+        model=[settled(path) for path in study.model_files()],
+        draft=[settled(path) for path in study.draft_files()],
+        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",
     log:

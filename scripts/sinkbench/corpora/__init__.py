@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from sinkbench import sources
 from sinkbench.errors import UserError
 
 
@@ -22,6 +23,20 @@ def available() -> list[str]:
 def find(settings: dict) -> list[Path]:
     """The files that hold the text of a corpus."""
     return _kind(settings).find(settings)
+
+
+def digest(settings: dict) -> str | None:
+    """Of a corpus's local files (see sources); None if they are not here.
+
+    Texts of the hub have their revision. Those of the standard library are whatever Python brings: the token
+    file holds them, and stands on a machine with another Python.
+    """
+    if settings["kind"] == "stdlib" or settings.get("source") == "hub":
+        return None
+    try:
+        return sources.digest(find(settings))
+    except UserError:
+        return None
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:

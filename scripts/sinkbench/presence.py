@@ -1,0 +1,49 @@
+"""Who is at work in this folder. The kernel knows, and forgets a process that is killed.
+
+Snakemake's own lock is a file that a killed run leaves behind, and nobody can tell it from that of a living
+run. So every run also holds a shared lock of the kernel for as long as it lives; to have it alone means that
+nobody runs here, and that what lies there was left behind.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK = Path(".snakemake/present.lock")
+LEFT = Path(".snakemake/locks")  # Snakemake's own
+
+
+def enter():
+    """Be present until the returned file is closed or the process ends; waits while someone is alone."""
+    file = _opened()
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+@contextmanager
+def alone() -> Iterator[bool]:
+    """Whether nobody is present; if so, nobody enters within the block."""
+    with _opened() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def left_locks() -> list[Path]:
+    """Files of Snakemake's lock, whoever made them."""
+    return sorted(LEFT.glob("*.lock"))
+
+
+def left_by_a_killed_run() -> bool:
+    """Whether there is a lock that no living run needs."""
+    with alone() as is_free:
+        return is_free and bool(left_locks())
+
+
+def _opened():
+    LOCK.parent.mkdir(exist_ok=True)
+    return open(LOCK, "a")

@@ -1,0 +1,20 @@
+"""Remove the lock that a killed run left in this folder; refuse while a run is alive."""
+
+import sys
+
+from sinkbench.presence import alone, left_locks
+
+
+def unlock() -> str:
+    """What was done, in one line; exits with a line if a run is alive."""
+    with alone() as is_free:
+        if not is_free:
+            sys.exit("error: a run is alive in this folder; nothing was unlocked")
+        locks = left_locks()
+        for lock in locks:
+            lock.unlink()
+    return "unlocked; run again" if locks else "nothing was locked"
+
+
+if __name__ == "__main__":
+    print(unlock())
