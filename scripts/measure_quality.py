@@ -6,7 +6,7 @@ from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"], shared=True):
-        from sinkbench.quality import measure_quality  # importing transformers may initialise CUDA
+        from sinkbench.quality import measure_quality  # its imports may initialise CUDA
 
         use_all_cores()
         measure_quality(snakemake.params.settings, snakemake.input.tokens, snakemake.output.nll)

@@ -6,7 +6,7 @@ from sinkbench.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
-        from sinkbench.speculative_speed import measure_speculation  # importing transformers may initialise CUDA
+        from sinkbench.speculative_speed import measure_speculation  # its imports may initialise CUDA
 
         use_all_cores()
         measure_speculation(snakemake.params.settings, snakemake.input.tokens, snakemake.output.steps)

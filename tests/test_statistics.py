@@ -59,7 +59,7 @@ def test_ratio_of_medians():
 
 
 def test_two_numbers_differ_before_their_intervals_part():
-    """Intervals of equal width that overlap by less than 2 - sqrt(2) of a half belong to different numbers."""
+    """Intervals of equal width that overlap by less than 2 - sqrt(2) of a half belong to different ones."""
     assert not differ((0.0, -1.0, 1.0), (1.41, 0.41, 2.41))
     assert differ((0.0, -1.0, 1.0), (1.42, 0.42, 2.42))
     assert differ((1.42, 0.42, 2.42), (0.0, -1.0, 1.0))
