@@ -63,7 +63,7 @@ def _about(measurements: pd.DataFrame, facts: dict) -> str:
     note = f" {DAGGER_NOTE}" if any(map(is_disturbed, measurements.to_dict("records"))) else ""
     return (
         f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: {devices}. Brackets "
-        f"are {facts['confidence']} % bootstrap intervals, over blocks of {facts['block_tokens']:,} tokens "
+        f"are {facts['confidence']} % intervals, over blocks of {facts['block_tokens']:,} tokens "
         f"or over {facts['repetitions']} repetitions of {facts['steps']} steps. "
         f"A verdict is one on this study's model, text and device.{note}"
     )

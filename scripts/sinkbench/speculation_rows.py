@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sinkbench.measurements import Recorder
-from sinkbench.statistics import Bootstrap
+from sinkbench.statistics import Bootstrap, Interval
 
 
 def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds: pd.DataFrame) -> None:
@@ -17,7 +17,12 @@ def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, roun
     frame = rounds.assign(document=rounds["repetition"], position=0)
     recorder.add(here, "tokens_per_step", *bootstrap.mean(frame, "tokens"), n=len(frame))
     drafts = judged(frame, here["drafted"])
-    recorder.add(here, "acceptance_rate", *bootstrap.mean(drafts, "stays"), n=len(drafts))
+    recorder.add(here, "acceptance_rate", *_share(bootstrap.mean(drafts, "stays")), n=len(drafts))
+
+
+def _share(interval: Interval) -> Interval:
+    """A share's interval ends where shares end; Student's t knows no bounds."""
+    return tuple(end if end is None else min(max(end, 0.0), 1.0) for end in interval)
 
 
 def record_break_even(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds_ms, tpot_ms) -> None:

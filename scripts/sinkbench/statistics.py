@@ -1,12 +1,18 @@
 """Intervals, and when two numbers differ (docs/statistics.md).
 
 NLLs of neighbouring tokens are correlated, so blocks of tokens are resampled (Künsch 1989). No block crosses
-documents; blocks are drawn from all documents together.
+documents; blocks are drawn from all documents together. A bootstrap of few values is too narrow: few blocks
+and few repetitions have intervals of Student's t, and the percentiles of more blocks are moved outwards
+(Hesterberg 2015, "expanded percentile interval").
 """
+
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
+FEW = 20  # blocks or repetitions; from here on percentiles of a bootstrap cover as they should
+MANY = 1_000  # degrees of freedom beyond which Student's t does not move any more
 Interval = tuple[float, float | None, float | None]  # value, low, high
 
 
@@ -35,6 +41,15 @@ def differ(first: Interval, second: Interval) -> bool:
     return bool(low > 0 or high < 0)
 
 
+def student(probability: float, degrees: int) -> float:
+    """Quantile of Student's t; with t = sqrt(degrees) tan(a) the density of a is cos(a) ** (degrees - 1)."""
+    degrees = min(degrees, MANY)
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 20_001)
+    density = np.cos(angles) ** (degrees - 1)
+    cumulative = np.append(0.0, np.cumsum(density[1:] + density[:-1]))
+    return float(np.sqrt(degrees) * np.tan(np.interp(probability, cumulative / cumulative[-1], angles)))
+
+
 def _with_ends(interval: Interval) -> Interval:
     """The interval with its value in place of ends that it lacks."""
     value = interval[0]
@@ -47,11 +62,10 @@ class Bootstrap:
     def __init__(self, settings: dict):
         self.block_tokens, self.resamples = settings["block_tokens"], settings["resamples"]
         self.seed = settings["seed"]
-        tail = (1 - settings["confidence"]) / 2
-        self.quantiles = (tail, 1 - tail)
+        self.tail = (1 - settings["confidence"]) / 2
 
-    def mean(self, frame: pd.DataFrame, column: str) -> tuple[float, float, float]:
-        """Mean of `column` over all rows, and its interval.
+    def mean(self, frame: pd.DataFrame, column: str) -> Interval:
+        """Mean of `column` over all rows, and its interval; a single block has none.
 
         Args:
             frame: with the columns document and position beside it. A block is a run of `block_tokens`
@@ -60,20 +74,47 @@ class Bootstrap:
         block = frame["position"] // self.block_tokens
         groups = frame[column].astype(float).groupby([frame["document"], block], sort=False)
         sums, counts = groups.sum().to_numpy(), groups.size().to_numpy()
+        mean = sums.sum() / counts.sum()
+        if len(sums) == 1:
+            return (mean, None, None)
         means = self._resampled_means(sums, counts)
-        return (sums.sum() / counts.sum(), *np.quantile(means, self.quantiles))
+        reach = np.sqrt(len(sums) / (len(sums) - 1)) * student(1 - self.tail, len(sums) - 1)
+        if len(sums) < FEW:
+            return (mean, mean - reach * means.std(), mean + reach * means.std())
+        outer = NormalDist().cdf(-reach)
+        return (mean, *np.quantile(means, (outer, 1 - outer)))
 
     def median(self, values) -> tuple[float, float, float]:
-        """Median of independent values, and its interval."""
-        medians = self._medians(values, self._generator())
-        return (float(np.median(values)), *np.quantile(medians, self.quantiles))
+        """Median of independent values, and its interval: of few positive ones Student's t of their logs."""
+        point = float(np.median(values))
+        if self._are_few(values):
+            factor = np.exp(self._half_width(values))
+            return (point, point / factor, point * factor)
+        return (point, *np.quantile(self._medians(values, self._generator()), self._plain()))
 
     def ratio(self, numerators, denominators) -> tuple[float, float, float]:
-        """Ratio of two medians of independent values, and its interval."""
+        """Ratio of two medians of independent positive values, and its interval."""
+        both = (numerators, denominators)
+        point = float(np.median(numerators) / np.median(denominators))
+        if any(map(self._are_few, both)):
+            factor = np.exp(np.hypot(*map(self._half_width, both)))
+            return (point, point / factor, point * factor)
         generator = self._generator()
-        above, below = (self._medians(values, generator) for values in (numerators, denominators))
-        point = np.median(numerators) / np.median(denominators)
-        return (float(point), *np.quantile(above / below, self.quantiles))
+        above, below = (self._medians(values, generator) for values in both)
+        return (point, *np.quantile(above / below, self._plain()))
+
+    def _plain(self) -> tuple[float, float]:
+        return (self.tail, 1 - self.tail)
+
+    def _are_few(self, values) -> bool:
+        """Of fewer than FEW even a bootstrap's extremes say too little; zeros have no logs."""
+        return 1 < len(values) < FEW and min(values) > 0
+
+    def _half_width(self, values) -> float:
+        """Of the interval of a median, on the log scale; of more than two it spreads more than the mean."""
+        logs, count = np.log(np.asarray(values, dtype=float)), len(values)
+        excess = 1.0 if count == 2 else np.sqrt(np.pi / 2)
+        return excess * student(1 - self.tail, count - 1) * logs.std(ddof=1) / np.sqrt(count)
 
     def _resampled_means(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """One mean for each resample of blocks; how often a block is drawn is multinomial."""

@@ -12,7 +12,7 @@ TITLE = "Attention kernels under streaming"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "
-    "steps; bars: {confidence} % bootstrap intervals) with one attention kernel at a time, on the ring and "
+    "steps; bars: {confidence} % intervals) with one attention kernel at a time, on the ring and "
     "in the reference formulation; the plain names eager and reference: with the kernel that torch chooses, "
     "and with matrix products. Line: eager. What has no time could not run here; the table says why. "
     "Dagger: something disturbed the device meanwhile."

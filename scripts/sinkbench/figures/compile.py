@@ -14,7 +14,7 @@ TITLE = "Time per token beside the time to compile"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "
-    "after warm-up; bars: {confidence} % bootstrap intervals). Right: time to compile from an empty cache, "
+    "after warm-up; bars: {confidence} % intervals). Right: time to compile from an empty cache, "
     "with the number of graphs made, and the tokens after which the gain over the step that nothing "
     "compiles has paid for it. static, and compiled by mode: shapes never change; growing, compiled_growing "
     "and compiled_dynamic: the cache is concatenated, and every step has a new shape. Dagger: something "

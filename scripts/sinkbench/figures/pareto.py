@@ -27,7 +27,7 @@ CAPTION = (
     "{steps} steps at the largest point timed), one point per method, on its fastest engine; lower left is "
     "better, and the line joins the methods that no other one beats in both. So that all points compare, a "
     "perplexity is that of the method which the others are compared with, times the paired change against "
-    "it: bars are {confidence} % bootstrap intervals of that change, and of TPOT. Dense attention has no "
+    "it: bars are {confidence} % intervals of that change, and of TPOT. Dense attention has no "
     "place on this scale, since it is scored only up to a length; its time is marked. Hollow: without "
     "attention sinks."
 )

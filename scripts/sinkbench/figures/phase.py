@@ -14,7 +14,7 @@ CAPTION = (
     "Change of perplexity against streaming, by the number of tokens that were read since the last refresh "
     "(or lazy prune), the predicting one included; 1 is the first query after it. Groups of tokens where a "
     "segment is long, at their first; the axis is logarithmic. All documents pooled; bars: {confidence} % "
-    "block bootstrap intervals."
+    "intervals over blocks."
 )
 HEIGHT_INCHES = 4.2
 

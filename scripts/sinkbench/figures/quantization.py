@@ -15,7 +15,7 @@ WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Speed of quantized weights over that of unquantized ones (TPOT, {device}), the same method on the same "
     "engine, one panel for each engine: right of the line they pay. Medians of {repetitions} repetitions of "
-    "{steps} steps; bars are {confidence} % bootstrap intervals. Hollow: TorchAO's. A format without a "
+    "{steps} steps; bars are {confidence} % intervals. Hollow: TorchAO's. A format without a "
     "number could not run, and its word says how it ended."
 )
 ROW_INCHES = 0.24

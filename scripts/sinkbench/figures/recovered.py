@@ -16,7 +16,7 @@ CAPTION = (
     "Of the perplexity that streaming loses between its full budget (100 %) and a smaller one (0 %), the "
     "share that a cache of the smaller budget recovers, of each document; below 0 it loses more. One "
     "panel for each refresh, by policy and settings, whatever the budget. Every policy holds the same "
-    "number of tokens at a budget. Bars: {confidence} % block bootstrap intervals of the paired "
+    "number of tokens at a budget. Bars: {confidence} % intervals of the paired "
     "difference to streaming."
 )
 HEIGHT_INCHES = 2.3

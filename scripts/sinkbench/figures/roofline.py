@@ -17,7 +17,7 @@ TITLE = "Time per token beside the memory-bandwidth floor"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "
-    "steps; bars: {confidence} % bootstrap intervals) of one stream, and its floor: the bytes that a step "
+    "steps; bars: {confidence} % intervals) of one stream, and its floor: the bytes that a step "
     "must read over the bandwidth measured beside the timing. The line between them is what an engine adds; "
     "MBU is floor over TPOT. Streaming at its full budget and dense attention, on every engine and in every "
     "number format, each at the point where most of its runs were timed, of several the largest. The axis is "

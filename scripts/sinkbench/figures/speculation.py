@@ -14,7 +14,7 @@ CAPTION = (
     "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "
     "drafts over that with drafts ({device}); above the dotted line speculation pays. Both against the "
     "stream position (dense: context length) where it started, over {repetitions} repetitions of {steps} "
-    "rounds, with {confidence} % bootstrap intervals. k: tokens drafted in a round; of each k the fastest "
+    "rounds, with {confidence} % intervals. k: tokens drafted in a round; of each k the fastest "
     "engine. Colours are those of the policies; dashed: sampled, solid: greedy."
 )
 HEIGHT_INCHES = 3.2

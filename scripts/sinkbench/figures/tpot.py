@@ -13,7 +13,7 @@ CAPTION = (
     "Time per output token (TPOT) on {device}: dense attention by context length, caches of fixed size by "
     "stream position, recompute by its budget (a horizontal line: it does not depend on the position). "
     "Medians of {repetitions} repetitions of {steps} steps in steady state; bars are {confidence} % "
-    "bootstrap intervals. Of each policy the largest and the smallest budget, unquantized, on their fastest "
+    "intervals. Of each policy the largest and the smallest budget, unquantized, on their fastest "
     "engine; both axes are logarithmic. Hollow and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 4.2

@@ -16,7 +16,7 @@ CAPTION = (
     "the named kernel; fused: our own kernels. TPOT: time per output token, median of {repetitions} "
     "repetitions of {steps} steps. Speed: eager's TPOT over the run's at the same point. NLL gap: mean and "
     "largest difference to the exact evaluator. Status: why a kernel cannot run here, in torch's words. "
-    "Brackets: {confidence} % bootstrap intervals (of a speed joined from both ends). Dagger: something "
+    "Brackets: {confidence} % intervals (of a speed joined from both ends). Dagger: something "
     "disturbed the device meanwhile."
 )
 YARDSTICK = "eager"

@@ -17,7 +17,7 @@ CAPTION = (
     "included; compilations: graphs made, one for each part of the step and one more for each further "
     "shape. torch gives up on a function after 8 and runs it as it is. Pays after: tokens until the time "
     "saved is that of compiling. NLL gap: mean difference to the exact evaluator. Brackets: {confidence} % "
-    "bootstrap intervals over repetitions. Dagger: something disturbed the device meanwhile; the status "
+    "intervals over repetitions. Dagger: something disturbed the device meanwhile; the status "
     "says what."
 )
 

@@ -11,7 +11,7 @@ WORDS = ("confidence", "block_tokens")
 CAPTION = (
     "Perplexity, exp(mean NLL in nats), of each document (rows) under each method (columns), over the "
     "positions that the method scores: all of them for window and streaming, the first ones up to its cap "
-    "for dense, sampled ones for recompute. Brackets: {confidence} % bootstrap intervals over blocks of "
+    "for dense, sampled ones for recompute. Brackets: {confidence} % intervals over blocks of "
     "{block_tokens} tokens."
 )
 POOLED = "all documents"

@@ -27,7 +27,7 @@ CAPTION = (
     "{repetitions} repetitions of {steps} steps at the largest point timed; speed-up is the first named "
     "baseline's TPOT over the run's at the same point (recompute: at its budget). MBU is the share of the "
     "measured memory bandwidth that a step needs at least, NLL gap the mean difference between engine and "
-    "exact evaluator. Brackets: {confidence} % bootstrap intervals over blocks of {block_tokens} tokens or "
+    "exact evaluator. Brackets: {confidence} % intervals over blocks of {block_tokens} tokens or "
     "over repetitions. Dagger: something disturbed the device meanwhile; the status says what."
 )
 

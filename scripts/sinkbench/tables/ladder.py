@@ -17,7 +17,7 @@ CAPTION = (
     "MBU is floor over TPOT, and once more against the bandwidth of the device's datasheet; a static "
     "growing cache reads up to 1,023 slots more than are counted. Speed-up: tokens/s over those of the "
     "named run of transformers as it comes. NLL gap: mean and largest difference to the exact evaluator "
-    "where the engine was scored. Brackets: {confidence} % bootstrap intervals over repetitions. Dagger: "
+    "where the engine was scored. Brackets: {confidence} % intervals over repetitions. Dagger: "
     "something disturbed the device meanwhile; the status says what."
 )
 STOCK = ".stock"  # how names of runs on transformers as it comes end

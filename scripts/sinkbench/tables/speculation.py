@@ -14,7 +14,7 @@ CAPTION = (
     "method and engine without drafts; it can give k + 1. Tokens: what it gave. Drafts that stay: of those "
     "that were judged, none being judged after the first of a round that does not stay. Each repetition "
     "continues another text; medians (times) and means over {repetitions} repetitions of {steps} rounds, in "
-    "brackets {confidence} % bootstrap intervals over repetitions. Drafts of random weights say nothing of "
+    "brackets {confidence} % intervals over repetitions. Drafts of random weights say nothing of "
     "acceptance: only rounds are shown. Dagger: something disturbed the device meanwhile."
 )
 # heading, metric, format, scale
