@@ -93,7 +93,8 @@ def test_all_pythons_agree_on_all_code():
         "import sys; sys.path.insert(0, '.'); from pathlib import Path\n"
         "from sinkbench.fingerprint import _canonical_source as text\n"
         "import hashlib\n"
-        "for path in sorted(Path('.').rglob('*.py')): print(path, hashlib.md5(text(path).encode()).hexdigest())"
+        "for path in sorted(Path('.').rglob('*.py')):\n"
+        "    print(path, hashlib.md5(text(path).encode()).hexdigest())"
     )
     pythons = other_pythons()
     if not pythons:
