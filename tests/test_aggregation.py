@@ -11,6 +11,7 @@ from sinkbench.errors import UserError
 from sinkbench.store import read_table, write_table
 
 SCHEMA = ROOT / "workflow/schemas/measurements.schema.yaml"
+SOURCES = {"model": {"source": "hub", "revision": "0" * 40}}
 STATISTICS = {"block_tokens": 4, "resamples": 100, "confidence": 0.9, "seed": 0, "position_bin": 8}
 
 
@@ -43,6 +44,7 @@ def run(files) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
     stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
+    plan["sources"] = SOURCES
     paths = [str(files / f"{name}.parquet") for name in methods]
     aggregate(plan, paths, [], [], SCHEMA, *outputs(files))
     return read_table(files / "out.parquet")[0]
@@ -93,7 +95,7 @@ def run_speed(
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
-    plan["random"] = random
+    plan |= {"random": random, "sources": SOURCES}
     plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
     aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
@@ -229,10 +231,18 @@ def test_another_stamp_is_refused(files):
 
 def test_environments_name_the_jobs_that_were_made_in_them(files):
     frame, notes = read_table(files / "full.parquet")
-    write_table(files / "full.parquet", frame, notes | {"environment": {"device": "another CPU"}})
+    inputs = {"model": "abc", "tokens": "def"}
+    other = {"environment": {"device": "another CPU"}, "inputs": inputs}
+    write_table(files / "full.parquet", frame, notes | other)
     run(files)
     assert json.loads((files / "environment.json").read_text()) == {
         "study": "s",
+        "sources": SOURCES,
+        "statistics": STATISTICS,
+        "inputs": [
+            {**inputs, "jobs": ["quality full/c"]},
+            {"jobs": ["quality sampled/c", "quality capped/c"]},
+        ],
         "environments": [
             {"device": "another CPU", "jobs": ["quality full/c"]},
             {"device": "CPU", "jobs": ["quality sampled/c", "quality capped/c"]},

@@ -45,11 +45,20 @@ class Checkout:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake with the toy study; output is text, standard error included."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-        command += ["--configfile", "workflow/studies/demo.yaml", "toy.yaml"]
-        return subprocess.run(
-            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        return subprocess.run(self._command(*arguments), stdout=subprocess.PIPE, **self._options())
+
+    def start(self) -> subprocess.Popen:
+        """Snakemake with the toy study, at work in a process group of its own; its output is dropped."""
+        return subprocess.Popen(
+            self._command(), stdout=subprocess.DEVNULL, start_new_session=True, **self._options()
         )
+
+    def _command(self, *arguments: str) -> list[str]:
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        return [*command, "--configfile", "workflow/studies/demo.yaml", "toy.yaml"]
+
+    def _options(self) -> dict:
+        return {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True}
 
     def planned(self) -> set[str]:
         """Jobs that a run would start, such as "streaming_quality streaming-4+124 stdlib"."""

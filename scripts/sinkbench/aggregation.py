@@ -48,16 +48,32 @@ def aggregate(
     write_table(table_path, frame, {"study": plan["study"], "stamp": stamp(plan), "inputs": inputs})
     with replacing(csv_path) as partial:
         frame.to_csv(partial, index=False)
-    write_json(environment_path, {"study": plan["study"], "environments": _environments(results)})
+    write_json(environment_path, _provenance(plan, results))
 
 
-def _environments(results: dict[str, dict]) -> list[dict]:
-    """Every environment that results were made in, and the jobs that were, in their order."""
+def _provenance(plan: dict, results: dict[str, dict]) -> dict:
+    """What every row was made from: sources and seeds as the config has them, versions and device, digests.
+
+    `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed RUN"
+    or "profile RUN".
+    """
+    return {
+        "study": plan["study"],
+        "sources": plan["sources"],
+        "statistics": plan["statistics"],
+        "environments": _grouped(results, "environment"),
+        "inputs": _grouped(results, "inputs"),
+    }
+
+
+def _grouped(results: dict[str, dict], note: str) -> list[dict]:
+    """Every value that the results' note of this name has, and the jobs that have it, in their order."""
     found: dict[str, dict] = {}
     for kind, made in results.items():
         for job, (_, notes) in made.items():
-            key = json.dumps(notes["environment"], sort_keys=True)
-            found.setdefault(key, {**notes["environment"], "jobs": []})["jobs"].append(f"{kind} {job}")
+            value = notes.get(note, {})
+            key = json.dumps(value, sort_keys=True)
+            found.setdefault(key, {**value, "jobs": []})["jobs"].append(f"{kind} {job}")
     return list(found.values())
 
 

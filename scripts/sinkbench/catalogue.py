@@ -68,7 +68,7 @@ def facts(config: dict) -> dict:
 
 
 def rendered(config: dict) -> dict[str, dict]:
-    """What each file rendered from the measurements is told, by its path below the study's results."""
+    """What each file that is rendered from the measurements is told, by its path below the results."""
     shown = {f"tables/{word}.html": describe("tables", word, config) for word in config["tables"]}
     shown |= {f"figures/{word}.svg": describe("figures", word, config) for word in config["figures"]}
     pages = {"report/landing.rst": landing_facts(config), "report/findings.html": findings_facts(config)}

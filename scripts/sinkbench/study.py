@@ -157,6 +157,12 @@ class Study:
             },
             "stamps": {"quality": quality, "speed": speed, "profile": profile},
             "statistics": self.config["statistics"],
+            "sources": {
+                "model": self.model,
+                "draft": self.draft,
+                "tokenizer": self.tokenizer,
+                "corpora": list(self.corpora.values()),
+            },
             "code": fingerprint(CODE, "aggregate.py"),
         }
 

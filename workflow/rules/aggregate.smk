@@ -10,7 +10,7 @@ rule aggregate:
         profile=[
             f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]
         ],
-        schema="workflow/schemas/measurements.schema.yaml",
+        schema=settled("workflow/schemas/measurements.schema.yaml"),
     output:
         table=f"{RESULTS}/measurements.parquet",
         csv=f"{RESULTS}/measurements.csv",
