@@ -2,6 +2,7 @@
 # make test   the test suite
 # make lint   ruff, snakefmt, snakemake --lint
 # make pins   regenerate the pinned requirements from requirements*.in
+# make wheelhouse   the pinned requirements as wheels in ./wheelhouse, for a machine without a network
 
 PYTHON ?= python3
 # The wheel index of the torch build that your driver allows (README, "Which torch"); empty: the default one.
@@ -10,7 +11,7 @@ BIN := .venv/bin
 DEMO := --cores 1 --configfile workflow/studies/demo.yaml
 SMK := Snakefile $(wildcard workflow/rules/*.smk)
 
-.PHONY: demo test lint pins
+.PHONY: demo test lint pins wheelhouse
 
 demo: .venv/.run
 	$(BIN)/snakemake $(DEMO)
@@ -29,6 +30,9 @@ lint: .venv/.dev
 pins: .venv/.dev
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/python envs/pin.py
+
+wheelhouse: .venv/bin/python
+	$(BIN)/pip wheel $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --wheel-dir wheelhouse --requirement requirements.txt
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'

@@ -49,6 +49,7 @@ class Policy(RefreshedPolicy):
         return f"{self.split(self.chosen)}-m{self.least}-s{self.span}-b{self.back}"
 
     def resident(self, past) -> dict:
+        """The recent keys, and the far ones that followed earlier repetitions, latest first."""
         near = self.near(self.chosen)
         worth = self._worth(past.ids[self.sinks :])
         far = worth[: len(worth) - near].argsort(stable=True)[len(worth) - near - self.chosen :]

@@ -23,4 +23,5 @@ class Policy(RefreshedPolicy):
         return f"{super().label}-r{self.every}-h{self.lookback}"
 
     def resident(self, past) -> dict:
+        """The recent keys, computed again from the tokens that are looked back on."""
         return past.forward_again()

@@ -51,6 +51,7 @@ class Policy(RefreshedPolicy):
         return f"{self.split(self.chosen)}-{choice}"
 
     def resident(self, past) -> dict:
+        """The recent keys, and those of the store that the last queries ask for."""
         return {layer: past.gather(layer, self._index(past, layer)) for layer in past.keys}
 
     def _index(self, past, layer: int):
