@@ -30,7 +30,7 @@ def check_model_folder(folder: Path) -> dict:
 
 
 def _check_whole(path: Path) -> None:
-    """The file ends where its header says: 8 bytes of the header's length, the header in JSON, the tensors."""
+    """The file ends where its header says: 8 bytes of the header's length, a header in JSON, tensors."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
