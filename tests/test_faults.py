@@ -1,15 +1,21 @@
 """Killed processes, full disks, damaged files: what was good is kept, and one line says what to do."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT
 from sinkbench.records import replacing, sweep
+from sinkbench.store import read_table
+
+sys.path.append(str(ROOT / "benchmarks"))
+from faults import VICTIMS, Campaign, differences
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
 UNLOCK = [sys.executable, str(ROOT / "scripts/unlock.py")]
@@ -113,3 +119,92 @@ def test_what_killed_writers_left_is_swept_and_what_living_ones_write_is_not(tmp
         sweep(tmp_path)
         assert partial.exists() and not left.exists()
     assert (tmp_path / "nll/a/c.parquet").read_text() == "growing"
+
+
+TABLE = "results/toy/measurements.parquet"
+NLL = [f"results/toy/nll/{method}/stdlib.parquet" for method in ("dense", "streaming-4+60", "window-0+32")]
+
+
+def measured_of(checkout) -> pd.DataFrame:
+    return read_table(checkout.folder / TABLE)[0]
+
+
+def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
+    """benchmarks/faults.py in short: a job, Snakemake, and the group of both."""
+    checkout = finished.copy(tmp_path / "copy")
+    for path in (*NLL, TABLE):
+        (checkout.folder / path).unlink()
+    campaign = Campaign(checkout, longest_s=8)
+    for victim in VICTIMS:
+        assert campaign.fault(victim)
+    assert [fault["orphans"] for fault in campaign.seen] == [0, 0, 0]
+    resumed = campaign.finish()
+    assert resumed.returncode == 0, resumed.stdout
+    assert differences(finished.folder / "results/toy", checkout.folder / "results/toy") == []
+    assert not list(checkout.folder.rglob("*.partial"))
+
+
+def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    engine = checkout.folder / "scripts/sinkbench/engines/stock.py"
+    good = engine.read_text()
+    engine.write_text(good + "\n\ndef build(*_):\n    raise KeyError('lost')\n")
+    run = checkout.snakemake(TABLE)
+    assert run.returncode == 0, run.stdout
+    assert "1 failed (see results/toy/logs)" in run.stdout and "speed/dense.stock.parquet" in run.stdout
+    frame = measured_of(checkout)
+    rows = frame[frame["engine"] == "stock"]
+    assert set(rows["status"]) == {"failed: KeyError: 'lost'"} and rows["value"].isna().all()
+    whole = measured_of(finished)
+    assert len(frame[frame["engine"] == "eager"]) >= len(whole[whole["engine"] == "eager"]) - 2
+    assert "Traceback" in (checkout.folder / "results/toy/logs/speed/dense.stock.log").read_text()
+    assert {"baseline_speed dense.stock", "continue_prompt dense.stock", "aggregate"} <= checkout.planned()
+    shutil.rmtree(checkout.folder / ".snakemake/metadata")
+    assert "baseline_speed dense.stock" in checkout.planned()
+
+
+@pytest.fixture
+def full_disk(finished, tmp_path):
+    """A copy of the finished study without one result, and no byte left where the results lie."""
+    checkout = finished.copy(tmp_path / "copy")
+    results = checkout.folder / "results"
+    results.rename(tmp_path / "kept")
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(results)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("may not mount a file system")
+    try:
+        shutil.copytree(tmp_path / "kept", results, dirs_exist_ok=True)
+        (checkout.folder / NLL[0]).unlink()
+        with pytest.raises(OSError), open(results / "filler", "wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        yield checkout
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_is_good(full_disk):
+    run = full_disk.snakemake(NLL[0])
+    assert run.returncode != 0
+    said = [line for line in run.stdout.splitlines() if "No space left on device" in line]
+    assert said and said[0].startswith("error: "), run.stdout
+    assert not (full_disk.folder / NLL[0]).exists()
+    for path in NLL[1:]:
+        read_table(full_disk.folder / path)
+    (full_disk.folder / "results/filler").unlink()
+    again = full_disk.snakemake(NLL[0])
+    assert again.returncode == 0, again.stdout
+
+
+def test_a_cut_checkpoint_is_one_line_before_any_job(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    path = checkout.folder / "resources/demo-model/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    before = {name: (checkout.folder / name).read_bytes() for name in NLL}
+    run = checkout.snakemake(TABLE)
+    assert run.returncode != 0
+    assert "resources/demo-model/model.safetensors: cut short or grown" in run.stdout
+    assert {name: (checkout.folder / name).read_bytes() for name in NLL} == before

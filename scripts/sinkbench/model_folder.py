@@ -24,7 +24,24 @@ def check_model_folder(folder: Path) -> dict:
         _check_parts(folder)
     elif not (folder / SINGLE).is_file():
         raise UserError(f"{folder}: neither {SINGLE} nor {INDEX}")
+    for path in sorted(folder.glob("*.safetensors")):
+        _check_whole(path)
     return raw
+
+
+def _check_whole(path: Path) -> None:
+    """The file ends where its header says: 8 bytes of the header's length, a header in JSON, tensors."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            tensors = json.loads(file.read(min(length, path.stat().st_size)))
+            ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            raise UserError(f"{path}: not a readable safetensors file, or cut short; copy it again") from None
+    expected = 8 + length + max(ends, default=0)
+    if path.stat().st_size != expected:
+        found = path.stat().st_size
+        raise UserError(f"{path}: cut short or grown: {found} bytes, not {expected}; copy it again")
 
 
 def _check_parts(folder: Path) -> None:

@@ -6,11 +6,13 @@ on an engine: what determines time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import product
 
 from sinkbench import engines, policies, quantizations
 from sinkbench.errors import UserError
 
+NAMES_SHOWN = 12
 SPECULATING = ("eager", "graph")  # engines in whose form blocks are read (block_decoder.READS)
 
 
@@ -125,9 +127,14 @@ class RunTable:
 
 
 def check_name(name: str, known, where: str) -> None:
-    """Raise UserError unless `name` is one of the known ones."""
-    if name not in known:
-        raise UserError(f"{where}: {name!r} is not one of {', '.join(known)}")
+    """Raise UserError unless `name` is one of the known ones; of many, the line shows the nearest."""
+    if name in known:
+        return
+    shown, rest = list(known), ""
+    if len(shown) > NAMES_SHOWN:
+        shown = get_close_matches(name, shown, NAMES_SHOWN, cutoff=0)
+        rest = f" (the nearest of {len(known)})"
+    raise UserError(f"{where}: {name!r} is not one of {', '.join(shown)}{rest}")
 
 
 def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:

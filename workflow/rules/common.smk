@@ -139,3 +139,13 @@ onstart:
                 print(cost_of(workflow.dag.needrun_jobs()), file=sys.stderr)
         except UserError as error:
             raise WorkflowError(str(error))
+
+
+onsuccess:
+    failed = [path for path, why in expired().items() if why == TRIED_AGAIN]
+    if failed:
+        print(
+            f"{len(failed)} failed (see {RESULTS}/logs) and will be tried again by the next run: "
+            + ", ".join(failed),
+            file=sys.stderr,
+        )
