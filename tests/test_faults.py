@@ -148,7 +148,9 @@ def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_pa
     checkout = finished.copy(tmp_path / "copy")
     engine = checkout.folder / "scripts/sinkbench/engines/stock.py"
     good = engine.read_text()
-    engine.write_text(good + "\n\ndef build(*_):\n    raise KeyError('lost')\n")
+    engine.write_text(
+        good + "\n\nclass Engine:\n    def __init__(self, *_):\n        raise KeyError('lost')\n"
+    )
     run = checkout.snakemake(TABLE)
     assert run.returncode == 0, run.stdout
     assert "1 failed (see results/toy/logs)" in run.stdout and "speed/dense.stock.parquet" in run.stdout

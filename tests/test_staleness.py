@@ -204,6 +204,12 @@ def test_a_report_of_copied_results_is_made(finished, tmp_path):
     assert report(finished.copy(tmp_path / "copy", ".snakemake", "report.html"))[0] == 0
 
 
+def test_tables_without_their_measurements_are_nothing(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake", "report.html", "measurements.parquet")
+    assert by_rule(checkout.planned()) == AGGREGATED
+    assert "made from other measurements" in report(checkout)[1]
+
+
 def test_a_copy_with_scrambled_dates_measures_nothing_again(finished, tmp_path):
     checkout = finished.copy(tmp_path / "copy", ".snakemake")
     for number, path in enumerate(sorted(checkout.folder.rglob("results/**/*.parquet"), reverse=True)):

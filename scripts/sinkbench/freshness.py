@@ -14,9 +14,10 @@ from sinkbench import catalogue, corpora
 from sinkbench.errors import UserError
 from sinkbench.made import from_continuations, from_measurements, from_results, made_notes, table_notes
 from sinkbench.records import FAILED, stamp
-from sinkbench.sources import inputs_of, tokenizer_digest, tokens_digest
+from sinkbench.sources import digest, inputs_of, tokenizer_digest, tokens_digest
 from sinkbench.study import SCHEMA, Study
 
+MISSING = "missing"
 TRIED_AGAIN = "it failed, and is tried again"
 
 
@@ -91,7 +92,7 @@ def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
 
 
 def _rendered(study: Study, results: Path) -> Iterator[Product]:
-    measured = from_measurements(results / "measurements.parquet")
+    measured = _required(from_measurements(results / "measurements.parquet"))
     for path, settings in catalogue.rendered(study.config).items():
         if (results / path).exists():
             yield Product(results / path, stamp(settings), measured, made_notes(results / path))
@@ -99,4 +100,10 @@ def _rendered(study: Study, results: Path) -> Iterator[Product]:
     if study.continued_runs() and page.exists():
         paths = [results / f"continuations/{run}.parquet" for run in study.continued_runs()]
         settings = catalogue.continuation_facts(study.config)
-        yield Product(page, stamp(settings), from_continuations(paths, settings), made_notes(page))
+        inputs = from_continuations(paths, settings) | _required({"continuations": digest(paths)})
+        yield Product(page, stamp(settings), inputs, made_notes(page))
+
+
+def _required(inputs: dict) -> dict:
+    """Inputs without which nobody knows what a page shows."""
+    return {name: found or MISSING for name, found in inputs.items()}
