@@ -120,9 +120,13 @@ MISTAKES = [
     ("figures", ["nope"], "figures: 'nope' is not one of"),
     ("claims", ["nope"], "claims: 'nope' is not one of"),
     # names that refer to each other
-    ("runs.WIN.perplexity_against", "none", "runs[WIN].perplexity_against: 'none' is not one of recompute"),
-    ("runs.WIN.tpot_against", "stock", "runs[WIN].tpot_against: 'stock' is not one of recompute"),
-    ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of recompute"),
+    (
+        "runs.WIN.perplexity_against",
+        "none",
+        "runs[WIN].perplexity_against: 'none' is not one of window-0+512",
+    ),
+    ("runs.WIN.tpot_against", "stock", "runs[WIN].tpot_against: 'stock' is not one of dense.stock"),
+    ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.graph"),
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
     ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
@@ -155,7 +159,7 @@ MISTAKES = [
     # continuations
     ("continuations", ABSENT, "measure: continuation needs the key continuations"),
     ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, wikitext"),
-    ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of recompute-4+2044.fresh"),
+    ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of dense.stock"),
     (
         "continuations.runs",
         ["streaming-4+2044.fused-x4"],

@@ -57,8 +57,8 @@ def split(lost: str | None = None) -> None:
 
 
 BROKEN = [
-    (lambda: truncated(700_000), "model: the checkpoint cannot be read: Error while deserializing header"),
-    (lambda: truncated(0), "model: the checkpoint cannot be read: Error while deserializing header"),
+    (lambda: truncated(700_000), "model/model.safetensors: cut short or grown: 700000 bytes, not 735648"),
+    (lambda: truncated(0), "model/model.safetensors: not a readable safetensors file, or cut short"),
     (lambda: with_tensors(**{BIAS: None}), f"does not fit its config.json: {BIAS} is missing"),
     (lambda: with_tensors(**{BIAS: torch.zeros(3)}), f"{BIAS} has shape [3], not [256]"),
     (lambda: with_config(num_hidden_layers=4), "layers.3.attention.dense.bias is missing (and 11 more)"),

@@ -199,6 +199,7 @@ def plan(stamps: dict, speed: dict) -> dict:
     return {
         "study": "s",
         "random": False,
+        "sources": {},
         "methods": {"m": method(4)},
         "runs": {"m.eager": run},
         "stamps": stamps,
