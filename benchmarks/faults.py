@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from sinkbench.store import read_table  # noqa: E402
-from workflow_runner import Checkout  # noqa: E402
+from workflow_runner import Checkout, is_over  # noqa: E402
 
 VICTIMS = ("job", "snakemake", "group")
 COMPARED = ("tokens", "nll", "continuations")  # folders whose tables hold no times
@@ -113,14 +113,9 @@ def children(pid: int) -> list[int]:
 def ends(pid: int) -> bool:
     """Whether the process ends within ENDS_WITHIN_S."""
     deadline = time.monotonic() + ENDS_WITHIN_S
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
+    while not (over := is_over(pid)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return False
+    return over
 
 
 def differences(one: Path, other: Path) -> list[str]:

@@ -38,14 +38,14 @@ def test_a_study_does_not_differ_from_itself_on_another_device_and_day(frame):
 @pytest.mark.parametrize(
     ("by", "half_width", "expected"),
     [
-        (1.9, 1, []),  # intervals of half width 1 around 0 and 1.9 overlap
-        (2.1, 1, ["higher in the second"]),
-        (-2.1, 1, ["lower in the second"]),
+        (1.4, 1, []),
+        (1.43, 1, ["higher in the second"]),  # by more than the root of 1 + 1, though the intervals overlap
+        (-1.43, 1, ["lower in the second"]),
         (1e-13, None, []),  # numbers without intervals: rounding is no difference, all else is
         (1e-3, None, ["higher in the second"]),
     ],
 )
-def test_numbers_differ_where_intervals_do_not_overlap(frame, by, half_width, expected):
+def test_numbers_differ_by_more_than_the_interval_of_their_difference(frame, by, half_width, expected):
     row = frame.index[frame["metric"] == "perplexity"][0]
     assert why(moved(frame, row, 0, half_width), moved(frame, row, by, half_width)) == expected
 

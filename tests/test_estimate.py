@@ -26,7 +26,7 @@ def method(policy: str, **options) -> Method:
 
 def forwarded(policy: str, corpus: dict, **options) -> float:
     """Tokens that scoring takes, from the estimate's seconds."""
-    cost = module._scoring(method(policy, **options), corpus)
+    cost = module._scoring(method(policy, **options), *module._documents(corpus))
     return (cost.seconds - module.JOB_S) * module.EVALUATED_TOKENS_PER_S
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT
+from disks import small_disk
 from sinkbench.records import replacing, sweep
 from sinkbench.store import read_table
+from workflow_runner import is_over
 
 sys.path.append(str(ROOT / "benchmarks"))
 from faults import VICTIMS, Campaign, differences
@@ -36,13 +38,6 @@ def python(program: str, folder: Path, **options) -> subprocess.Popen:
     command = [sys.executable, "-c", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT | options, **pipes)
-
-
-def is_over(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 def wait_until(condition, seconds: float = 20) -> None:
@@ -171,21 +166,13 @@ def full_disk(finished, tmp_path):
     checkout = finished.copy(tmp_path / "copy")
     results = checkout.folder / "results"
     results.rename(tmp_path / "kept")
-    results.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(results)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("may not mount a file system")
-    try:
+    with small_disk(results, "32m"):
         shutil.copytree(tmp_path / "kept", results, dirs_exist_ok=True)
         (checkout.folder / NLL[0]).unlink()
         with pytest.raises(OSError), open(results / "filler", "wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
         yield checkout
-    finally:
-        subprocess.run(["umount", str(results)], check=True)
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_is_good(full_disk):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from sinkbench.freshness import Product
 from workflow_runner import Checkout
 
 LIBRARY = "scripts/sinkbench"
@@ -249,3 +250,9 @@ def test_results_are_rendered_where_there_is_no_model(finished, tmp_path):
     (checkout.folder / "resources/demo-model/model.safetensors").unlink()
     code(f"{LIBRARY}/figures/pareto.py")(checkout)
     assert by_rule(checkout.planned()) == {"figure": 1}
+
+
+def test_results_that_do_not_say_what_they_were_made_from_are_old():
+    """Such as those of before results did."""
+    product = Product(Path("measurements.parquet"), "stamp", {}, {"study": "toy"})
+    assert product.complaint == "made with another config or other code"

@@ -1,11 +1,11 @@
 """Results are written whole or not at all, and read only if they are whole and ours."""
 
 import resource
-import subprocess
 from contextlib import contextmanager
 
 import pandas as pd
 import pytest
+from disks import small_disk
 from sinkbench.errors import UserError
 from sinkbench.records import read_json, replacing, stamp, write_json
 from sinkbench.store import read_table, write_table
@@ -23,20 +23,6 @@ def limited_file_size(limit_bytes: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 kB, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill_table(path) -> None:
@@ -64,9 +50,10 @@ def test_write_that_fails_keeps_the_old_file(write, tmp_path):
 
 
 @pytest.mark.parametrize("write", [fill_table, fill_json])
-def test_full_disk_keeps_the_old_file(write, small_disk):
-    write_table(small_disk / "file", SMALL, NOTES)
-    assert_fails_and_keeps_the_old(write, small_disk / "file", "No space left on device")
+def test_full_disk_keeps_the_old_file(write, tmp_path):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        write_table(disk / "file", SMALL, NOTES)
+        assert_fails_and_keeps_the_old(write, disk / "file", "No space left on device")
 
 
 def test_folder_that_cannot_be_made(tmp_path):

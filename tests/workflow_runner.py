@@ -79,3 +79,11 @@ def _job(name: str, body: str) -> str:
     found = WILDCARDS.search(body)
     values = [pair.split("=")[1] for pair in found[1].split(", ")] if found else []
     return " ".join([name, *values])
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process has ended, be it not yet waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True

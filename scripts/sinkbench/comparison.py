@@ -1,27 +1,21 @@
 """Two studies, row by row: what differs beyond the intervals.
 
-The rule. Two numbers with intervals differ if the intervals do not overlap (for two intervals of 95 % this
-errs on the side of silence: the true level is near 99 %). A number without one has no spread to hide behind:
-it differs if it is not equal but for rounding. A row with a number in one study and a failure in the other
+The rule is statistics.differ, for rows as independent numbers: perplexities over the same tokens are not, so
+that small differences of those go unsaid. A number without an interval has no spread to hide behind: it
+differs if it is not equal but for rounding. A row with a number in one study and a failure in the other
 differs, and so does a row that one of them lacks.
 """
 
 from collections.abc import Iterator
+from math import isclose
 
 import pandas as pd
 
 from sinkbench.measurements import has_failed
+from sinkbench.statistics import differ
 
-VALUES = (
-    "study",
-    "device",
-    "value",
-    "low",
-    "high",
-    "n",
-    "unit",
-    "status",
-)  # all other columns identify a row
+# All other columns identify a row.
+VALUES = ["study", "device", "value", "low", "high", "n", "unit", "status"]
 ROUNDING = 1e-9  # relative
 
 
@@ -35,7 +29,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, in
         A table of where (what identifies a row), first, second (numbers with intervals, or statuses) and why.
     """
     keys = [name for name in first if name not in VALUES]
-    sides = [frame.set_index(keys)[list(VALUES)] for frame in (first, second)]
+    sides = [frame.set_index(keys)[VALUES] for frame in (first, second)]
     for side in sides:
         side.index = pd.Index([_words(key) for key in side.index])
     names = list(dict.fromkeys([*sides[0].index, *sides[1].index]))
@@ -57,20 +51,14 @@ def _why(first: dict | None, second: dict | None) -> str | None:
     failed = [_failed(row) for row in (first, second)]
     if any(failed):
         return None if all(failed) else f"failed in the {'first' if failed[0] else 'second'}"
-    (low, high), (least, most) = _bounds(first), _bounds(second)
-    room = ROUNDING * max(map(abs, (low, high, least, most)))
-    if low > most + room:
-        return "lower in the second"
-    return "higher in the second" if least > high + room else None
+    one, other = ((row["value"], row["low"], row["high"]) for row in (first, second))
+    if isclose(one[0], other[0], rel_tol=ROUNDING) or not differ(one, other):
+        return None
+    return "lower in the second" if one[0] > other[0] else "higher in the second"
 
 
 def _failed(row: dict) -> bool:
     return bool(has_failed(pd.DataFrame([row])).iloc[0])
-
-
-def _bounds(row: dict) -> tuple[float, float]:
-    """The interval, or the number itself twice."""
-    return tuple(row["value"] if pd.isna(row[end]) else row[end] for end in ("low", "high"))
 
 
 def _shown(row: dict | None) -> str:

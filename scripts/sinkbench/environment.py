@@ -1,10 +1,11 @@
 """What a result was measured with: versions, device, driver, commit."""
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
+
+from sinkbench.commands import output
 
 PACKAGES = ("torch", "transformers", "triton", "numpy", "pandas")
 # Name in the record: name that nvidia-smi gives it.
@@ -34,7 +35,7 @@ def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
     """
     gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"  # its numbering ignores CUDA_VISIBLE_DEVICES
     asked = (f"--query-{query}={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={gpu}")
-    answer = _output("nvidia-smi", *asked)
+    answer = output("nvidia-smi", *asked)
     lines = None if answer is None else [line.split(", ") for line in answer.splitlines()]
     return lines if lines is not None and all(len(line) == len(fields) for line in lines) else None
 
@@ -57,8 +58,8 @@ def _version(package: str) -> str | None:
 
 def _commit() -> dict:
     """The checkout's commit and whether it has local changes; both null outside a checkout."""
-    head = _output("git", "rev-parse", "HEAD")
-    changes = _output("git", "status", "--porcelain", "--untracked-files=no")
+    head = output("git", "rev-parse", "HEAD")
+    changes = output("git", "status", "--porcelain", "--untracked-files=no")
     return {"commit": head, "dirty": None if changes is None else bool(changes)}
 
 
@@ -87,11 +88,3 @@ def _cpuinfo() -> list[str]:
             return file.readlines()
     except OSError:
         return []
-
-
-def _output(*command: str) -> str | None:
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None

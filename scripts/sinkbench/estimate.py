@@ -41,9 +41,9 @@ def estimate(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[s
         timed: runs that are to be timed or profiled, once for each job.
     """
     quality, timed = list(quality), list(timed)
-    unknown = sorted({corpus for _, corpus in quality if _documents(study.corpora[corpus]) is None})
-    known = [(method, corpus) for method, corpus in quality if corpus not in unknown]
-    costs = [_scoring(study.methods[method], study.corpora[corpus]) for method, corpus in known]
+    texts = {corpus: _documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
+    unknown = [corpus for corpus, documents in texts.items() if documents is None]
+    costs = [_scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
     total = sum(costs + [_timing(study, run) for run in timed], Cost())
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
     return (
@@ -53,8 +53,8 @@ def estimate(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[s
     )
 
 
-def _scoring(method: Method, corpus: dict) -> Cost:
-    count, tokens = _documents(corpus)
+def _scoring(method: Method, count: int, tokens: int) -> Cost:
+    """Of a method over `count` documents of `tokens` each."""
     policy = method.build()
     scored = len(policy.positions(tokens))
     forwarded = scored

@@ -35,7 +35,7 @@ class Product:
         """Why it is not up to date; None if it is."""
         if self.notes is None:
             return "it cannot be read or was edited"
-        if self.notes["stamp"] != self.stamp:
+        if self.notes.get("stamp") != self.stamp:
             return "made with another config or other code"
         made_from = self.notes.get("inputs", {})
         changed = [name for name, now in self.inputs.items() if now and now != made_from.get(name)]

@@ -6,12 +6,13 @@ of the operating system, which goes with the process however that ends.
 
 import fcntl
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sinkbench.commands import output
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -56,11 +57,7 @@ def visible_gpus() -> list[str]:
 
 def _known_gpus() -> dict[str, str]:
     """UUIDs by number, as the driver's own tool knows them: torch would initialise CUDA to tell."""
-    command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
+    answer = output("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader") or ""
     return dict(line.split(", ") for line in answer.splitlines())
 
 

@@ -1,8 +1,7 @@
 """Checks before any job starts: what a study needs and this machine lacks, in one line, within seconds."""
 
-import subprocess
-
 from sinkbench import corpora
+from sinkbench.commands import output
 from sinkbench.errors import UserError
 from sinkbench.hub import check_fetched, is_fetched, local_folder, record_path
 from sinkbench.model_folder import check_model_folder
@@ -81,8 +80,4 @@ def _complaint(torch) -> str:
 
 def _driver() -> str | None:
     """Version of the NVIDIA driver, or None where there is none."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")

@@ -51,7 +51,7 @@ class _Corpus:
 
     def _perplexity(self, about: dict, metric: str, nll: pd.Series, **where) -> None:
         interval = self.bootstrap.mean(nll.reset_index(), "nll")
-        self.recorder.add(about, metric, *np.exp(np.array(interval, dtype=float)), n=len(nll), **where)
+        self.recorder.add(about, metric, *np.exp(interval), n=len(nll), **where)
 
     def _documents(self, about: dict, nll: pd.Series) -> None:
         for document, part in nll.groupby(level="document", sort=False):
@@ -84,7 +84,7 @@ class _Corpus:
     def _percent(self, about: dict, metric: str, difference: pd.Series, against: str, **where) -> None:
         if len(difference):
             interval = self.bootstrap.mean(difference.reset_index(), "difference")
-            percent = 100 * np.expm1(np.array(interval, dtype=float))
+            percent = 100 * np.expm1(interval)
             where |= {"against": against, "n": len(difference)}
             self.recorder.add(about, metric, *percent, **where)
 

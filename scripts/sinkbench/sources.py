@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
-from sinkbench.hub import file_sha256, local_folder, record_path
+from sinkbench.hub import MODEL_FILES, file_sha256, local_folder, record_path
 from sinkbench.records import read_json
 
 MEMO = Path("results/.sha256")  # one line of JSON for each file hashed; whoever loses it hashes again
-WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 def file_digest(path: str | Path) -> str:
@@ -45,7 +44,7 @@ def digest(paths: Iterable[str | Path]) -> str | None:
 def weight_files(settings: dict) -> list[Path]:
     """The files of a model in a local folder, or the record of those that were fetched."""
     if settings["source"] == "folder":
-        return sorted(path for pattern in WEIGHTS for path in Path(settings["path"]).glob(pattern))
+        return sorted(path for pattern in MODEL_FILES for path in Path(settings["path"]).glob(pattern))
     return [record_path(settings)] if settings["source"] == "hub" else []
 
 
@@ -81,8 +80,8 @@ def _fetched_digest(settings: dict) -> str | None:
     if not record_path(settings).is_file():
         return None
     files = read_json(record_path(settings))["files"]
-    weights = {name: about for name, about in files.items() if any(Path(name).match(end) for end in WEIGHTS)}
-    return _joined([name, about["sha256"]] for name, about in sorted(weights.items()))
+    weights = sorted(name for name in files if any(Path(name).match(end) for end in MODEL_FILES))
+    return _joined([name, files[name]["sha256"]] for name in weights)
 
 
 def _joined(parts: Iterable[list[str]]) -> str:

@@ -1,9 +1,10 @@
 """Measurements of speculation: how many drafts stay, how many tokens a round gives, and how many it must."""
 
+import numpy as np
 import pandas as pd
 
 from sinkbench.measurements import Recorder
-from sinkbench.statistics import Bootstrap, Interval
+from sinkbench.statistics import Bootstrap
 
 
 def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds: pd.DataFrame) -> None:
@@ -17,12 +18,8 @@ def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, roun
     frame = rounds.assign(document=rounds["repetition"], position=0)
     recorder.add(here, "tokens_per_step", *bootstrap.mean(frame, "tokens"), n=len(frame))
     drafts = judged(frame, here["drafted"])
-    recorder.add(here, "acceptance_rate", *_share(bootstrap.mean(drafts, "stays")), n=len(drafts))
-
-
-def _share(interval: Interval) -> Interval:
-    """A share's interval ends where shares end; Student's t knows no bounds."""
-    return tuple(end if end is None else min(max(end, 0.0), 1.0) for end in interval)
+    share = np.clip(bootstrap.mean(drafts, "stays"), 0, 1)  # Student's t knows no bounds
+    recorder.add(here, "acceptance_rate", *share, n=len(drafts))
 
 
 def record_break_even(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds_ms, tpot_ms) -> None:

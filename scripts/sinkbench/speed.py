@@ -27,8 +27,13 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None
         settings, model: see bench.Bench.
     """
     with without_compiled_before():
-        measure = lambda: Timer(Bench(settings, tokens_path, model)).measure()  # noqa: E731
-        attempt(settings, tokens_path, output_path, COLUMNS, measure)
+        attempt(
+            settings,
+            tokens_path,
+            output_path,
+            COLUMNS,
+            lambda: Timer(Bench(settings, tokens_path, model)).measure(),
+        )
 
 
 class Timer:

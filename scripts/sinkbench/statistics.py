@@ -76,7 +76,7 @@ class Bootstrap:
         sums, counts = groups.sum().to_numpy(), groups.size().to_numpy()
         mean = sums.sum() / counts.sum()
         if len(sums) == 1:
-            return (mean, None, None)
+            return (mean, np.nan, np.nan)
         means = self._resampled_means(sums, counts)
         reach = np.sqrt(len(sums) / (len(sums) - 1)) * student(1 - self.tail, len(sums) - 1)
         if len(sums) < FEW:

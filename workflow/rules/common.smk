@@ -1,5 +1,6 @@
 # What the rules share: the study read from the config, and the check before any job starts.
 
+import functools
 import os
 import re
 import sys
@@ -50,11 +51,14 @@ def expired():
         raise WorkflowError(str(error))
 
 
+REPORTED = functools.cache(expired)  # asked for once by all that a report shows
+
+
 def titled(title):
     """Labels of what the report shows. They are asked for when a report is made, which shows nothing old."""
 
     def labels(wildcards):
-        old = {path: why for path, why in expired().items() if why != TRIED_AGAIN}
+        old = {path: why for path, why in REPORTED().items() if why != TRIED_AGAIN}
         if old:
             path, why = next(iter(old.items()))
             sys.exit(
