@@ -83,7 +83,7 @@ def _findings(measurements: pd.DataFrame) -> Iterator[str]:
         with suppress(NotMeasured):  # no trade-off to report if only quality was measured
             yield _best(measurements, corpus)
     for name, status in statuses(measurements).items():
-        yield f"{name} gave no number: {status}."
+        yield f"{name} gave no number: {status.rstrip('.')}."
 
 
 def _best(measurements: pd.DataFrame, corpus: str) -> str:
