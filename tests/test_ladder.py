@@ -210,6 +210,13 @@ def test_these_engines_decode_one_stream(word):
         RunTable([entry], "float32")
 
 
+def test_a_refreshed_cache_is_decoded_alone():
+    options = {"budget": 32, "sinks": 4, "every": 4, "lookback": 60, "chosen": 8}
+    entry = {"family": "refresh", "policy": "select", "with": options, "engine": "fused", "batch": [1, 2]}
+    with pytest.raises(UserError, match="batch: 2 streams; a cache of select is refreshed for one"):
+        RunTable([entry], "float32")
+
+
 @pytest.mark.parametrize("word", STOCK[:2])
 def test_the_attention_of_a_model_is_set_at_most_once_a_stream(tiny, ids, monkeypatch, word):
     """It takes milliseconds."""
