@@ -9,9 +9,9 @@ from matplotlib.text import Text
 from render_figure import render
 from sinkbench import catalogue, drawing, figures, policies
 from sinkbench.errors import UserError
-from sinkbench.figures.recovered import recovered
 from sinkbench.labels import _spread
 from sinkbench.readings import NotMeasured
+from sinkbench.recovery import recovered
 from sinkbench.store import write_table
 from synthetic import SCHEMA, WORDS
 
