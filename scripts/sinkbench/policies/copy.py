@@ -59,6 +59,7 @@ class Policy(RefreshedPolicy):
         }
 
     def reads(self, position: int) -> Reads:
+        """The chosen tokens: ids alone choose them."""
         return Reads(keys=self.chosen, values=self.chosen)
 
     def _worth(self, ids):

@@ -27,4 +27,5 @@ class Policy(RefreshedPolicy):
         return past.forward_again()
 
     def reads(self, position: int) -> Reads:
+        """The weights: the store is ids."""
         return Reads(passes=1)

@@ -55,6 +55,7 @@ class Policy(RefreshedPolicy):
         return {layer: past.gather(layer, self._index(past, layer)) for layer in past.keys}
 
     def reads(self, position: int) -> Reads:
+        """Every key of the store, and the values of the chosen."""
         return Reads(keys=self.stored(position), values=self.chosen)
 
     def _index(self, past, layer: int):
