@@ -8,6 +8,7 @@ from conftest import ROOT
 from sinkbench.configuration import TYPES, read_study
 from sinkbench.errors import UserError
 from sinkbench.run_table import RunTable
+from sinkbench.study import Study
 from snakemake.utils import update_config
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -201,6 +202,17 @@ def test_a_method_may_be_listed_by_several_families():
         "streaming-2+6.graph": ("engine", True),
         "streaming-2+6.fused": ("engine", True),
     }
+
+
+def test_a_corpus_may_be_scored_by_some_families_alone_and_is_the_same_text():
+    config = merged(BASE, STUDIES / "demo.yaml")
+    study = Study(config)
+    beside = [method for method, corpus in study.scored() if corpus == "reference"]
+    assert {study.methods[name].family for name in beside} == {"streaming", "refresh"}
+    assert {method for method, corpus in study.scored() if corpus == "stdlib"} == set(study.methods)
+    tokens = study.tokens_settings("reference")
+    config["corpora"][1].pop("families")
+    assert Study(config).tokens_settings("reference") == tokens
 
 
 def test_a_method_named_as_baseline_means_its_run_on_the_same_engine():

@@ -53,18 +53,29 @@ def test_each_policy_costs_what_it_reads(books):
     assert streaming == pytest.approx(40_000, rel=0.01)
     recompute = forwarded("recompute", books, budget=256, sinks=4, samples=64, first_position=256)
     assert recompute == pytest.approx(4 * 64 * 256)
-    refreshed = forwarded("reprefill", books, budget=256, sinks=4, every=32, lookback=320)
-    assert refreshed == pytest.approx(11 * streaming)
+    launched = (
+        streaming / 32 * module.STEP_S * module.EVALUATED_TOKENS_PER_S
+    )  # a pass from refresh to refresh
+    refreshed = {"budget": 256, "sinks": 4, "every": 32, "lookback": 320}
+    assert forwarded("copy", books, chosen=8, **refreshed) == pytest.approx(streaming + launched)
+    assert forwarded("reprefill", books, **refreshed) == pytest.approx(11 * streaming + launched)
 
 
 def test_costs_add_up():
     assert Cost(1.0, 2.0) + Cost(3.0, 4.0) == Cost(4.0, 6.0)
 
 
-def test_a_timing_takes_its_rounds_at_all_its_points():
+@pytest.mark.parametrize(
+    ("method", "passes"),
+    [
+        (method("streaming", budget=256, sinks=4), 0),
+        (method("reprefill", budget=256, sinks=4, every=35, lookback=320), 7_000 / 35),
+    ],
+)
+def test_a_timing_takes_its_rounds_at_all_its_points(method, passes):
     speed = {"points": [1_000, 6_000], "warmup": 10, "steps": 30, "repetitions": 3}
     study = SimpleNamespace(
-        settings_of=lambda run: {"speed": speed}, runs={"r": SimpleNamespace(engine="eager")}
+        settings_of=lambda run: {"speed": speed}, runs={"r": SimpleNamespace(engine="eager", method=method)}
     )
-    rounds = 4 * (7_000 / module.EVALUATED_TOKENS_PER_S + 80 * module.STEP_S)
+    rounds = 4 * (7_000 / module.EVALUATED_TOKENS_PER_S + (80 + passes) * module.STEP_S)
     assert module._timing(study, "r").seconds == pytest.approx(module.JOB_S + rounds)

@@ -57,17 +57,22 @@ def _scoring(method: Method, count: int, tokens: int) -> Cost:
     """Of a method over `count` documents of `tokens` each."""
     policy = method.build()
     scored = len(policy.positions(tokens))
-    forwarded = scored
+    seconds = scored / EVALUATED_TOKENS_PER_S
     if policy.cache == "fresh":
-        forwarded = scored * policy.budget
-    elif isinstance(policy, RefreshedPolicy):
-        forwarded = scored * (1 + policy.lookback / policy.every)
-    return Cost(JOB_S + count * forwarded / EVALUATED_TOKENS_PER_S, count * scored * RESULT_BYTES_PER_NLL)
+        seconds *= policy.budget
+    elif isinstance(policy, RefreshedPolicy):  # one after another, each bound by its launches
+        segments = scored / policy.every
+        forwarded = policy.reads(tokens).passes * policy.lookback
+        seconds += segments * (STEP_S + forwarded / EVALUATED_TOKENS_PER_S)
+    return Cost(JOB_S + count * seconds, count * scored * RESULT_BYTES_PER_NLL)
 
 
 def _timing(study: Study, run: str) -> Cost:
     speed = study.settings_of(run)["speed"]
     read = sum(speed["points"]) / EVALUATED_TOKENS_PER_S
+    policy = study.runs[run].method.build()
+    if isinstance(policy, RefreshedPolicy):  # a prompt is read from refresh to refresh
+        read += sum(speed["points"]) / policy.every * STEP_S
     stepped = len(speed["points"]) * (speed["warmup"] + speed["steps"]) * STEP_S
     compiled = COMPILATION_S if study.runs[run].engine.startswith("compiled") else 0
     return Cost(JOB_S + compiled + (speed["repetitions"] + 1) * (read + stepped))
