@@ -58,7 +58,9 @@ def model_of(**changes):
     return model
 
 
-def check_exact(model, visibility: Visibility, texts: torch.Tensor, start: int) -> None:
+def check_exact(
+    model, visibility: Visibility, texts: torch.Tensor, start: int, tolerance: float = 3e-5
+) -> None:
     """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
     scorer = Scorer(model, 16)
     scorer.kernel = MaskedKernel()
@@ -74,7 +76,7 @@ def check_exact(model, visibility: Visibility, texts: torch.Tensor, start: int) 
         losses.append(token_nll_of_logits(step(), target))
     exact = Scorer(model.double().cpu(), 16)
     expected = torch.stack([exact.stream(text, visibility)[start:] for text in texts.cpu()])
-    torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=3e-5)
+    torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +90,13 @@ def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("word", ["int8", "int8_mlp", "int4", "int4_mlp"])
 def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
-    """Widths of one group and of several; the head's rows are no multiple of a tile's."""
+    """Widths of one group and of several; the head's rows are no multiple of a tile's.
+
+    One stream's inputs are integers of 16 bits, which is what its errors come from.
+    """
     shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
     model = quantizations.apply(word, model_of(initializer_range=0.2, **shape))
-    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9)
+    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9, 3e-4)
 
 
 @pytest.mark.parametrize(
