@@ -31,10 +31,10 @@ from sinkbench.attempt import failure  # noqa: E402
 from sinkbench.clock import elapsed_ms, mark, synchronise  # noqa: E402
 from sinkbench.cuda_graph import capture  # noqa: E402
 from sinkbench.fused import tiles  # noqa: E402
+from sinkbench.fused.ring import FusedRing  # noqa: E402
 from sinkbench.fused.step import FusedStep  # noqa: E402
 from sinkbench.fused.tiles import Tile  # noqa: E402
 from sinkbench.models import load_model  # noqa: E402
-from sinkbench.ring import RingBuffers  # noqa: E402
 from sinkbench.visibility import Visibility  # noqa: E402
 
 FAR = 10_000  # stream position: the ring is full
@@ -151,7 +151,7 @@ def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layer
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = quantizations.apply(quantization, load_model(settings, "cuda"))
-    return model, RingBuffers(model, Visibility(sinks, budget - sinks), batch)
+    return model, FusedRing(model, Visibility(sinks, budget - sinks), batch)
 
 
 @torch.inference_mode()

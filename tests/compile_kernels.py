@@ -14,9 +14,9 @@ import triton
 import yaml
 from sinkbench import quantizations
 from sinkbench.fused import kernels
+from sinkbench.fused.ring import FusedRing
 from sinkbench.fused.step import FusedStep
 from sinkbench.models import random_model
-from sinkbench.ring import RingBuffers
 from sinkbench.visibility import Visibility
 from triton._utils import canonicalize_dtype
 from triton.backends.compiler import GPUTarget
@@ -73,7 +73,7 @@ def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
     with torch.device("meta"):
         model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
         model = quantizations.apply(quantization, model)
-        step = FusedStep(model, RingBuffers(model, Visibility(4, 2044), batch), pdl)
+        step = FusedStep(model, FusedRing(model, Visibility(4, 2044), batch), pdl)
         launches, own = [], {name: value for name, value in vars(kernels).items() if name.endswith("_kernel")}
         for name, kernel in own.items():
             setattr(kernels, name, Recorder(kernel, launches))

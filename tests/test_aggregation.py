@@ -58,7 +58,12 @@ TOKENS = [1, 3]  # of the two rounds of each repetition with drafts: of 3 that w
 
 
 def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
-    sizes = {"peak_memory_bytes": 100 + number, "cache_bytes": 7, "bytes_per_step": MODEL}
+    sizes = {
+        "peak_memory_bytes": 100 + number,
+        "cache_bytes": 7,
+        "store_bytes": None,
+        "bytes_per_step": MODEL,
+    }
     times = {"ttft_ms": 10 * ms, "tpot_ms": ms, "state": {}, "disturbed": disturbed}
     return {"kind": "position", "point": 64, "repetition": number, **times, **sizes}
 

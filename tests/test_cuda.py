@@ -8,14 +8,20 @@ import pytest
 import torch
 from conftest import ROOT
 from sinkbench import engines, static_engine
+from sinkbench.block_decoder import BlockDecoder
 from sinkbench.corpora import documents
 from sinkbench.cuda_graph import capture
+from sinkbench.decoding import generate, greedy
 from sinkbench.errors import Unavailable
+from sinkbench.kernels import MaskedKernel
 from sinkbench.models import load_model
+from sinkbench.policies import build
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
 from sinkbench.scorer import Scorer
+from sinkbench.speculation import Speculator, speculate
 from sinkbench.tokens import load_tokenizer
+from sinkbench.verification import Greedy
 from test_known_answers import FIXTURE, RULES, TOLERANCE, decode, largest_gap, visibility_of
 
 pytestmark = pytest.mark.cuda
@@ -143,6 +149,48 @@ def test_reference_formulation_on_real_text(demo, text, stock_gap, word, dtype):
     exact = Scorer(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
     engine = engines.build(word, demo[dtype], RING, Scorer(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
+
+
+REFRESHED = {
+    "select": {"every": 16, "lookback": 508, "chosen": 32},
+    "copy": {"every": 8, "lookback": 508, "chosen": 32},
+    "reprefill": {"every": 32, "lookback": 508},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("word", ["eager", "graph", "compiled_graph", "fused"])
+@pytest.mark.parametrize("name", REFRESHED)
+def test_refreshed_caches_on_real_text(demo, text, stock_gap, name, word, dtype):
+    """From within the fill phase on: a refresh rewrites what a captured step reads."""
+    ids, start = text[:1024], 100
+    policy = build(name, {"budget": 128, "sinks": 4, **REFRESHED[name]})
+    exact = Scorer(demo["float32"], 1024).refreshed(ids, policy)[start - 1 :]
+    plain = Scorer(demo["float32"], 1024).stream(ids, policy.visibility(0))[start - 1 :]
+    engine = engines.build(word, demo[dtype], policy, Scorer(demo[dtype], 1024))
+    check_gap(decode(engine, ids, start), exact, dtype, stock_gap)
+    assert float((exact - plain).abs().mean()) > 10 * 1e-4  # or streaming would pass for it
+
+
+def wide_model(name: str):
+    """A model of resources/ in float64."""
+    source = {"source": "folder", "path": str(ROOT / "resources" / name), "dtype": "float32"}
+    return load_model(source, "cuda").double()
+
+
+@pytest.mark.parametrize("prompt_tokens", [256, 1000])  # the ring fills on the way, and is full
+def test_greedy_speculation_in_a_graph_is_greedy_decoding(text, prompt_tokens):
+    """Token for token, a round as one CUDA graph; in float64, so that no tie is near."""
+    scorers = [Scorer(wide_model(name), 1024) for name in ("demo-model", "demo-draft")]
+    for scorer in scorers:
+        scorer.kernel = MaskedKernel()  # flex attention has no float64
+    prompt, count = text[:prompt_tokens], 400
+    alone = engines.build("graph", scorers[0].model, RING, scorers[0])
+    expected = generate(alone, prompt[None], count, greedy)[0]
+    decoders = [BlockDecoder(scorer.model, RING, scorer, 5, "graph") for scorer in scorers]
+    tokens, kept = speculate(Speculator(*decoders, 4, Greedy(), captured=True), prompt, count)
+    assert torch.equal(tokens, expected)
+    assert len(set(kept)) > 1  # drafts were kept, and taken back
 
 
 def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):

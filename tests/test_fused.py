@@ -12,17 +12,20 @@ from conftest import ROOT
 pytest.importorskip("triton")
 
 from sinkbench import quantizations
+from sinkbench.engines import fused
 from sinkbench.errors import Unavailable
 from sinkbench.fused import tiles
+from sinkbench.fused.ring import FusedRing
 from sinkbench.fused.step import FusedStep
 from sinkbench.fused.tiles import Tile
 from sinkbench.fused.weights import check_supported
 from sinkbench.kernels import MaskedKernel
 from sinkbench.models import random_model
 from sinkbench.nll import token_nll_of_logits
-from sinkbench.ring import RingBuffers
+from sinkbench.policies import build
 from sinkbench.scorer import Scorer
 from sinkbench.visibility import Visibility
+from test_known_answers import decode
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VOCABULARY = 61
@@ -64,7 +67,7 @@ def check_exact(
     """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
     scorer = Scorer(model, 16)
     scorer.kernel = MaskedKernel()
-    ring = RingBuffers(model, visibility, len(texts))
+    ring = FusedRing(model, visibility, len(texts))
     for row, text in enumerate(texts):
         ring.load(scorer.prefill(text[:start], visibility)[0], row)
     step = FusedStep(model, ring, pdl=False)
@@ -85,6 +88,48 @@ def check_exact(
 def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
     texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
     check_exact(model_of(), Visibility(sinks, 7), texts, start)
+
+
+class Interpreted(fused.Engine):
+    """The engine where there is no CUDA: its step is run as it is, and as often as a capture would."""
+
+    def __init__(self, model, policy):
+        self.model, self.policy, self.scorer, self.pdl = model, policy, Scorer(model, 16), False
+        self.scorer.kernel = MaskedKernel()
+        self.reset()
+
+
+def run_thrice(step, rewind):
+    """In place of a capture, which warms up on the live state."""
+    for _ in range(2):
+        step()
+        rewind()
+    return step
+
+
+REFRESHED = {
+    "reprefill": {"every": 3, "lookback": 9},
+    "select": {"every": 3, "lookback": 40, "chosen": 3, "observed": 2, "pool": 1},
+    "select-shared": {"every": 2, "lookback": 11, "chosen": 5, "pool": 3, "shared": True},
+    "copy": {"every": 4, "lookback": 40, "chosen": 4, "span": 3, "back": 2},
+}
+
+
+# From within the sinks, before a refresh that is due, and between two.
+@pytest.mark.parametrize(
+    ("name", "sinks", "start"),
+    [("select", 4, 1), ("reprefill", 4, 12), ("select-shared", 0, 9), ("copy", 4, 9)],
+)
+def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
+    """Chosen keys at their true distance, sinks at theirs, queries of every layer."""
+    monkeypatch.setattr(fused, "capture", run_thrice)
+    policy = build(name.split("-")[0], {"budget": sinks + 7, "sinks": sinks, **REFRESHED[name]})
+    small = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36, "num_hidden_layers": 2}
+    model, text = model_of(**small), torch.randint(VOCABULARY, (20,), device=DEVICE)
+    text[12:16] = text[4:8]  # something to copy
+    decoded = decode(Interpreted(model, policy), text, start)
+    exact = Scorer(model.double().cpu(), 16).refreshed(text.cpu(), policy)[start - 1 :]
+    torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -14,8 +14,10 @@ from sinkbench.ring import ring_visibility
 from sinkbench.run_table import RunTable
 from sinkbench.scorer import Scorer
 from sinkbench.static_engine import StaticEngine
+from sinkbench.static_ring import StaticRing
 from sinkbench.visibility import Visibility
 from test_known_answers import TOLERANCE, decode, largest_gap
+from torch._inductor.utils import remove_unaligned_input_idxs
 from torch.nn.attention import SDPBackend
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
@@ -66,6 +68,13 @@ def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, capture
 
 
 @torch.inference_mode()
+def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
+    """Its graphs take no other input for one that stays, and are not recorded if they write such a one."""
+    tensors = list(StaticRing(tiny, RING.visibility(0), observed=2).tensors())
+    everywhere = range(len(tensors))
+    assert list(remove_unaligned_input_idxs(tensors, everywhere)) == list(everywhere)
+
+
 def test_what_was_decoded_before_does_not_show(tiny, ids):
     """Not even NaN: what a mask hides still meets a weight of zero."""
     engine = StaticEngine(tiny, RING, Scorer(tiny, 64))
@@ -198,6 +207,13 @@ def test_these_engines_decode_one_stream(word):
     )
     entry = {"family": "baseline", "policy": policy, "with": options, "engine": word, "batch": 2}
     with pytest.raises(UserError, match=f"batch: 2 is more than the 1 of engine {word}"):
+        RunTable([entry], "float32")
+
+
+def test_a_refreshed_cache_is_decoded_alone():
+    options = {"budget": 32, "sinks": 4, "every": 4, "lookback": 60, "chosen": 8}
+    entry = {"family": "refresh", "policy": "select", "with": options, "engine": "fused", "batch": [1, 2]}
+    with pytest.raises(UserError, match="batch: 2 streams; a cache of select is refreshed for one"):
         RunTable([entry], "float32")
 
 

@@ -124,7 +124,7 @@ class ChunkStream:
         self._values[:, :held] = 0
         if sinks:
             table = tuple(part[:sinks] for part in self._own)
-            self._keys[:, :sinks] = widen_sinks(first_keys[:, :sinks], table)
+            self._keys[:, :sinks] = widen_sinks(rotate_head(first_keys[:, :sinks], table), self.rotary.dim)
             self._values[:, :sinks] = self._values[:, held : held + sinks]
 
     def _kept(self, slots: Tensor) -> Tensor:
@@ -162,8 +162,6 @@ def widen_recent(turned: Tensor, dim: int) -> Tensor:
     return torch.cat((turned[..., :dim], torch.zeros_like(turned[..., :dim]), turned[..., dim:]), dim=-1)
 
 
-def widen_sinks(x: Tensor, own) -> Tensor:
-    """[0 | rotated at s | rest]."""
-    dim = own[0].shape[-1]
-    turned = rotate(x[..., :dim], *own)
-    return torch.cat((torch.zeros_like(turned), turned, x[..., dim:]), dim=-1)
+def widen_sinks(turned: Tensor, dim: int) -> Tensor:
+    """[0 | rotated at s | rest], of the same."""
+    return torch.cat((torch.zeros_like(turned[..., :dim]), turned), dim=-1)

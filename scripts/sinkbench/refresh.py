@@ -21,11 +21,6 @@ from sinkbench.rope import at_least_float32
 from sinkbench.visibility import Visibility
 
 
-def next_refresh(position: int, every: int, budget: int) -> int:
-    """The first refresh at or after `position`."""
-    return -(-max(position, budget + 1) // every) * every
-
-
 def last_of(x: Tensor, count: int) -> Tensor:
     """The last `count` tokens of [heads, tokens, dim], or all if there are fewer; none for 0."""
     return x[:, max(0, x.shape[1] - count) :]
@@ -36,9 +31,7 @@ class Past:
 
     Args:
         model: a GPT-NeoX for causal language modelling.
-        policy: with budget, sinks, every, lookback and observed, and a method `resident(past)` that gives,
-            by layer, the keys and values [heads, W, dim] of the new ring, first to leave first. `observed`
-            is how many queries to keep beside the keys; None: not even keys.
+        policy: see refreshed_policy.RefreshedPolicy; of what it makes resident the first leaves first.
 
     Attributes:
         heads: of one layer.
@@ -58,15 +51,9 @@ class Past:
 
     def ahead(self, stream: ChunkStream, most: int) -> int:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
-        if self.is_due(self.position):
+        if self.policy.is_due(self.position):
             self.refresh(stream)
-        return min(
-            most, next_refresh(self.position + 1, self.policy.every, self.policy.budget) - self.position
-        )
-
-    def is_due(self, position: int) -> bool:
-        """Whether a refresh falls before the token at `position`."""
-        return position == next_refresh(position, self.policy.every, self.policy.budget)
+        return min(most, self.policy.next_refresh(self.position + 1) - self.position)
 
     def read(self, ids: Tensor) -> None:
         """Note that ids [tokens] were read."""

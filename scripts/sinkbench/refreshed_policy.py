@@ -1,9 +1,20 @@
 """What the policies that refresh a streaming cache have in common (see `refresh`); free of torch."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sinkbench.errors import UserError
 from sinkbench.policies import require_at_least, streaming
+
+FORMS = ("refreshed", "observed")  # of cache: see RefreshedPolicy
+
+
+class Reads(NamedTuple):
+    """What a refresh must read: keys and values of so many tokens of the store, and the weights so often."""
+
+    keys: int = 0
+    values: int = 0
+    passes: int = 0
 
 
 @dataclass(frozen=True)
@@ -15,6 +26,7 @@ class RefreshedPolicy(streaming.Policy):
 
         observed        queries that are kept for a refresh beside the keys; None: not even keys
         resident(past)  by layer, keys and values [heads, W, dim] of the new ring (refresh.Past)
+        reads(position) Reads of a refresh that falls before the token at `position`
     """
 
     every: int
@@ -27,6 +39,18 @@ class RefreshedPolicy(streaming.Policy):
     @property
     def period(self) -> int:
         return self.every
+
+    def next_refresh(self, position: int) -> int:
+        """The first at or after `position`."""
+        return -(-max(position, self.budget + 1) // self.every) * self.every
+
+    def is_due(self, position: int) -> bool:
+        """Whether a refresh falls before the token at `position`."""
+        return position == self.next_refresh(position)
+
+    def stored(self, position: int) -> int:
+        """Tokens past the sinks that are looked back on from `position`."""
+        return min(self.lookback, position - self.sinks)
 
     def nll_at(self, scorer, document, positions):
         return scorer.refreshed(document[: max(positions) + 2], self)[list(positions)]

@@ -88,6 +88,11 @@ class RingBuffers:
             self._load_recent(layer, row, carried, slots)
             self._load_sinks(layer, row, carried, turns)
 
+    def own_sinks(self) -> Tensor:
+        """The sinks' keys rotated at their own index [layers, batch, heads, sinks, head_dim]."""
+        sinks = torch.arange(self.visibility.sinks, device=self.keys.device)
+        return rotate_head(self.sink_keys, self.rotary.at(sinks))
+
     def rewrite(self, keys: Tensor, values: Tensor) -> None:
         """Replace what a full ring of one stream holds [layers * heads, W, dim], first to leave first.
 

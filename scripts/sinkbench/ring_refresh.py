@@ -11,21 +11,25 @@ from torch import Tensor
 
 from sinkbench.parallel import widen_queries, widen_recent, widen_sinks
 from sinkbench.refresh import Past
+from sinkbench.refreshed_policy import FORMS
 from sinkbench.ring import RingBuffers
 from sinkbench.rope import rotate_head
 
-FORMS = ("refreshed", "observed")
 
+def take_over(
+    scorer, policy, prompt: Tensor, buffers: RingBuffers, row: int = 0
+) -> "tuple[Tensor, RingRefresh | None]":
+    """Read `prompt` [T] into a row of `buffers`: its last hidden state [1, hidden], and refreshes to come.
 
-def take_over(scorer, policy, prompt: Tensor, buffers: RingBuffers) -> "tuple[Tensor, RingRefresh | None]":
-    """Read `prompt` [T] into `buffers`: its last hidden state [1, hidden], and the refreshes to come."""
+    A stream whose cache is refreshed is alone in them.
+    """
     if policy.cache in FORMS:
         chunks, hidden = scorer.prefill_refreshed(prompt, policy)
         refresh = RingRefresh(chunks.past, buffers)
     else:
         chunks, hidden = scorer.prefill(prompt, buffers.visibility)
         refresh = None
-    buffers.load(chunks)
+    buffers.load(chunks, row)
     return hidden, refresh
 
 
@@ -49,7 +53,7 @@ class RingRefresh:
 
     def before(self, tokens: Tensor) -> None:
         """Refresh the ring if one falls before the step that reads `tokens` [1]."""
-        due = self.past.is_due(self.buffers.position + 1)
+        due = self.policy.is_due(self.buffers.position + 1)
         if due or len(self.unread) > self.buffers.visibility.recent:  # the next token takes the oldest's slot
             self._catch_up()
         if due:
@@ -89,7 +93,5 @@ class RingRefresh:
 
     def _sinks(self) -> Tensor:
         """The sinks' keys of all layers, widened; empty without sinks."""
-        keys = self.buffers.sink_keys[:, 0].flatten(0, 1)
-        if not self.policy.sinks:
-            return keys
-        return widen_sinks(keys, self.buffers.rotary.at(torch.arange(self.policy.sinks, device=keys.device)))
+        keys = self.buffers.own_sinks()[:, 0].flatten(0, 1)
+        return widen_sinks(keys, self.buffers.rotary.dim) if self.policy.sinks else keys

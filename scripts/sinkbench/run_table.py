@@ -11,6 +11,7 @@ from itertools import product
 
 from sinkbench import engines, policies, quantizations
 from sinkbench.errors import UserError
+from sinkbench.refreshed_policy import FORMS
 
 NAMES_SHOWN = 12
 SPECULATING = ("eager", "graph")  # engines in whose form blocks are read (block_decoder.READS)
@@ -186,6 +187,8 @@ def _check_engine(engine: str, method: Method, batch: int) -> None:
     if form not in engines.cache_forms(engine):
         fitting = ", ".join(word for word in engines.available() if form in engines.cache_forms(word))
         raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
+    if batch > 1 and form in FORMS:
+        raise UserError(f"batch: {batch} streams; a cache of {method.policy} is refreshed for one")
     if batch > engines.max_batch(engine):
         raise UserError(f"batch: {batch} is more than the {engines.max_batch(engine)} of engine {engine}")
 

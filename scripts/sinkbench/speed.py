@@ -14,8 +14,9 @@ from sinkbench.compile_cost import without_compiled_before
 from sinkbench.decoding import decode_nll
 from sinkbench.gpu_state import disturbances, read_state
 from sinkbench.memory import peak_bytes, reset_peak
-from sinkbench.models import cache_bytes_per_key, weight_bytes_per_token
 from sinkbench.progress import Progress
+from sinkbench.refreshed_policy import FORMS
+from sinkbench.step_bytes import bytes_per_step
 
 COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens"]
 
@@ -104,6 +105,7 @@ class Timer:
             "step_ms": timing.tpot_ms * sum(timing.tokens) / len(timing.tokens),
             "peak_memory_bytes": peak_bytes(self.device),
             "cache_bytes": self.engine.cache_bytes(),
+            "store_bytes": self._store_bytes(),
             "bytes_per_step": self._bytes_per_step(length),
             "state": state,
         }
@@ -122,18 +124,14 @@ class Timer:
         return max(1, point + (repetition - middle) * stretch - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
-        """Bytes that a step must read: the weights, and the keys and values that it sees.
-
-        MBU is these bytes over time and bandwidth: what the mathematics needs, not what an engine moves. A
-        static growing cache has whole 1,024 slots (ring.GROWTH), so that a step of the engines with static
-        shapes may read up to 1,023 slots more, for which its MBU gives no credit.
-        """
+        """Bytes that one of the timed steps must read: MBU is these over time and bandwidth."""
         first = prompt_tokens + self.speed["warmup"]
-        visibility = self.bench.policy.visibility(first + self.bench.steps)
-        seen = [visibility.keys_at(position) for position in range(first, first + self.bench.steps)]
-        keys = round(sum(seen) / self.bench.steps) if self.bench.policy.cache != "fresh" else 0
-        keys *= self.bench.settings["batch"]
-        return weight_bytes_per_token(self.bench.model) + keys * cache_bytes_per_key(self.bench.model)
+        steps, batch = range(first, first + self.bench.steps), self.bench.settings["batch"]
+        return bytes_per_step(self.bench.model, self.bench.policy, batch, steps)
+
+    def _store_bytes(self) -> int | None:
+        """Bytes that the engine keeps for refreshes and no step reads; None where nothing is refreshed."""
+        return self.engine.refresh.nbytes() if self.bench.policy.cache in FORMS else None
 
     def _score(self) -> dict:
         """Mean and largest |NLL difference| to the exact evaluator, around the point where a cache fills."""

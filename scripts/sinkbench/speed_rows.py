@@ -95,8 +95,9 @@ class _Run:
 
     def _add_sizes(self, here: dict, part: pd.DataFrame) -> None:
         """What does not depend on the device's other users."""
-        for metric in ("peak_memory_bytes", "cache_bytes"):
-            self.recorder.add(here, metric, part[metric].max(), n=len(part))
+        for metric in ("peak_memory_bytes", "cache_bytes", "store_bytes"):
+            if part[metric].notna().all():
+                self.recorder.add(here, metric, part[metric].max(), n=len(part))
 
     def _add_times(self, here: dict, part: pd.DataFrame) -> None:
         count = len(part)

@@ -5,6 +5,7 @@ which the step itself advances. Only whether the ring is full is a constant of t
 needs two variants: with a mask for the slots not yet used, and without.
 """
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -32,7 +33,9 @@ class StaticRing:
     def __init__(self, model, visibility: Visibility, observed: int = 0):
         self.model, self.visibility, self.observed = model, visibility, observed
         self.buffers = RingBuffers(model, visibility, observed=observed)
-        self.token, self.position = torch.zeros(2, 1, dtype=torch.int64, device=model.device)
+        # Not two halves of one tensor: to torch only what is aligned to 16 bytes stays where it is (pin).
+        self.token = torch.zeros(1, dtype=torch.int64, device=model.device)
+        self.position = torch.zeros_like(self.token)
         # One tensor per layer: a compiler that saw the whole would have to prove that layers do not overlap.
         buffers = self.buffers
         rings = (buffers.keys, buffers.values, buffers.sink_keys, buffers.queries)
@@ -40,8 +43,12 @@ class StaticRing:
 
     def pin(self) -> None:
         """Tell torch.compile that nothing here moves: it records no CUDA graph that writes what may move."""
-        for tensor in (self.token, self.position, *chain.from_iterable(self.layers)):
+        for tensor in self.tensors():
             torch._dynamo.mark_static_address(tensor)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that a step reads and writes beside the weights."""
+        yield from (self.token, self.position, *chain.from_iterable(self.layers))
 
     def is_full(self) -> bool:
         """Whether the next token finds every slot in use."""

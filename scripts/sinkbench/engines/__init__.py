@@ -9,6 +9,7 @@ policy names the one it needs), MAX_BATCH how many streams it decodes in step (1
                              return float32 logits [batch, vocabulary] of the last token
     step(tokens)             read one id of each stream [batch], return float32 logits [batch, vocabulary]
     cache_bytes()            bytes of keys and values held now
+    refresh                  of a refreshed cache, the stream's ring_refresh.RingRefresh
     compilation              what its steps have cost the compiler (compile_cost.CompileCost); may be left out
 
 Logits of a step may be overwritten by the next one. An engine whose cache never changes size may keep its

@@ -5,11 +5,13 @@ from torch import Tensor
 
 from sinkbench.cuda_graph import capture
 from sinkbench.errors import Unavailable
+from sinkbench.fused.ring import FusedRing
 from sinkbench.fused.weights import check_supported
 from sinkbench.nll import logits
-from sinkbench.ring import RingBuffers, ring_visibility
+from sinkbench.ring import ring_visibility
+from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
 
-CACHES = ("ring", "growing")
+CACHES = ("ring", "growing", "refreshed", "observed")
 MAX_BATCH = 16
 # Parts of a step by kernel, for the profile (see parts): several share the memory within one launch.
 PARTS = {
@@ -38,26 +40,32 @@ class Engine:
     def prefill(self, prompts: Tensor, room: int) -> Tensor:
         batch, tokens = prompts.shape
         self.reset()
-        self.ring = RingBuffers(self.model, ring_visibility(self.policy, tokens + room), batch)
+        visibility = ring_visibility(self.policy, tokens + room)
+        self.ring = FusedRing(self.model, visibility, batch, observed_queries(self.policy))
         hidden = []
         for row, prompt in enumerate(prompts):
-            chunks, last = self.scorer.prefill(prompt, self.ring.visibility)
-            self.ring.load(chunks, row)
+            last, self.refresh = take_over(self.scorer, self.policy, prompt, self.ring, row)
             hidden.append(last)
         return logits(self.model, torch.cat(hidden))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
+        if self.refresh is not None:
+            self.refresh.before(tokens)
         if self.replay is None:
             self._build(tokens)
         self.fused.tokens.copy_(tokens)
-        return self.replay()
+        scores = self.replay()
+        self.ring.position += 1
+        return scores
 
     def reset(self) -> None:
         self.ring = self.fused = self.replay = None
+        self.refresh: RingRefresh | None = None
 
     def cache_bytes(self) -> int:
-        return self.ring.nbytes()
+        store = 0 if self.refresh is None else self.refresh.nbytes()
+        return self.ring.nbytes() + store
 
     def _build(self, tokens: Tensor) -> None:
         from sinkbench.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring

@@ -6,10 +6,9 @@ from triton import cdiv, next_power_of_2
 
 from sinkbench.fused import kernels, tiles
 from sinkbench.fused.ahead import asked
+from sinkbench.fused.ring import FusedRing
 from sinkbench.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.fused.weights import FusedLinear, fused_linear
-from sinkbench.ring import RingBuffers
-from sinkbench.rope import rotate_head
 
 
 class FusedStep:
@@ -23,9 +22,10 @@ class FusedStep:
     `tokens` [batch] is read and `logits` [batch, vocabulary] float32 is written by every call.
     """
 
-    def __init__(self, model, ring: RingBuffers, pdl: bool):
+    def __init__(self, model, ring: FusedRing, pdl: bool):
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
+        self.observed = ring.queries.shape[3]
         self.asked_bytes = tiles.ASKED_BYTES if model.device.type != "cpu" else 0  # interpreted: no cache
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
         self.embedding = model.gpt_neox.embed_in.weight.detach()
@@ -37,11 +37,8 @@ class FusedStep:
         self._make_buffers(config, model.device, model.dtype)
 
     def begin(self) -> None:
-        """Take over the ring after a prefill: its position, and its sink keys rotated at their own index."""
-        ring, sinks = self.ring, self.ring.visibility.sinks
-        self.position.fill_(ring.position + 1)
-        table = ring.rotary.at(torch.arange(sinks, device=ring.keys.device))
-        ring.keys[..., :sinks, :] = rotate_head(ring.sink_keys, table)
+        """Go on from where the ring stands."""
+        self.position.fill_(self.ring.position + 1)
 
     def __call__(self) -> Tensor:
         """Run the step on `tokens`; returns `logits`."""
@@ -51,6 +48,8 @@ class FusedStep:
             self._in(index, qkv, up)
             self._out(dense, down, bias, self.gammas[index + 1], behind[index])
         self._head()
+        if self.observed:
+            self._keep_queries()
         return self.logits
 
     def _shape_attention(self, config) -> None:
@@ -83,7 +82,8 @@ class FusedStep:
         self.inputs = room(self.batch, width, of=dtype), room(self.batch, width, of=dtype)
         self.parts = cdiv(width, self._tile("out", self.layers[0][3]).rows)
         self.moments = room(self.batch, self.parts), room(self.batch, self.parts)
-        self.qkv, self.attended = room(self.batch, 3 * width), room(self.batch, width, of=dtype)
+        kept = len(self.layers) if self.observed else 1  # layers whose queries are there when a step ends
+        self.qkv, self.attended = room(kept, self.batch, 3 * width), room(self.batch, width, of=dtype)
         self.activated = room(self.batch, config.intermediate_size, of=dtype)
         self.logits = room(self.batch, config.vocab_size)
         totals = room(heads, self.splits, self.head_dim)
@@ -108,7 +108,7 @@ class FusedStep:
         up_programs = cdiv(up.rows, up_tile.all_rows)
         attending = self.batch * self.attention["HEADS"] * self.splits
         kernels.in_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
-            self.inputs, self.moments, self.eps, _operands(qkv), self.qkv, self.ready,
+            self.inputs, self.moments, self.eps, _operands(qkv), self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
             self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
             int(tiles.LEAD * up_programs),
@@ -137,6 +137,12 @@ class FusedStep:
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
         return tile_of(kernel, linear.bits, self.batch)
+
+    def _keep_queries(self) -> None:
+        """Where refreshes look for them; the step has moved `position` on to the next token."""
+        heads = self.qkv.unflatten(2, (self.attention["HEADS"], 3, self.head_dim))
+        queries, slot = heads[:, :, :, :1].to(self.ring.queries.dtype), (self.position - 1) % self.observed
+        self.ring.queries.index_copy_(3, slot, queries)
 
     def _options(self, tile: Tile) -> dict:
         return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from sinkbench.errors import UserError
 from sinkbench.policies import require_at_least
-from sinkbench.refreshed_policy import RefreshedPolicy
+from sinkbench.refreshed_policy import Reads, RefreshedPolicy
 
 LONGEST = 6  # tokens of a match beyond which it is worth no more
 
 
 @dataclass(frozen=True)
 class Policy(RefreshedPolicy):
-    """A step reads the budget's keys, chosen ones included; the store of H is memory (cache_bytes counts it).
+    """A step reads the budget's keys, chosen ones included; the store of H is memory (store_bytes).
 
     Args:
         chosen: k, of the budget.
@@ -57,6 +57,9 @@ class Policy(RefreshedPolicy):
             layer: past.gather(layer, past.recent_and(layer, near, far.expand(len(keys), -1)))
             for layer, keys in past.keys.items()
         }
+
+    def reads(self, position: int) -> Reads:
+        return Reads(keys=self.chosen, values=self.chosen)
 
     def _worth(self, ids):
         """Length of the longest match that ends among the `span` tokens before each of `ids` [tokens]."""

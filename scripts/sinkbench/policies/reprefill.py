@@ -8,7 +8,7 @@ is recompute(S, W), and R past the text's end is streaming. Cost: a pass over S 
 
 from dataclasses import dataclass
 
-from sinkbench.refreshed_policy import RefreshedPolicy
+from sinkbench.refreshed_policy import Reads, RefreshedPolicy
 
 
 @dataclass(frozen=True)
@@ -25,3 +25,6 @@ class Policy(RefreshedPolicy):
     def resident(self, past) -> dict:
         """The recent keys, computed again from the tokens that are looked back on."""
         return past.forward_again()
+
+    def reads(self, position: int) -> Reads:
+        return Reads(passes=1)

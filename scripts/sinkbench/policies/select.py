@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from sinkbench.errors import UserError
 from sinkbench.policies import require_at_least
-from sinkbench.refreshed_policy import RefreshedPolicy
+from sinkbench.refreshed_policy import Reads, RefreshedPolicy
 
 
 @dataclass(frozen=True)
 class Policy(RefreshedPolicy):
-    """A step reads the budget's keys, chosen ones included; the store of H is memory (cache_bytes counts it).
+    """A step reads the budget's keys, chosen ones included; the store of H is memory (store_bytes).
 
     Args:
         chosen: k, of the budget.
@@ -53,6 +53,9 @@ class Policy(RefreshedPolicy):
     def resident(self, past) -> dict:
         """The recent keys, and those of the store that the last queries ask for."""
         return {layer: past.gather(layer, self._index(past, layer)) for layer in past.keys}
+
+    def reads(self, position: int) -> Reads:
+        return Reads(keys=self.stored(position), values=self.chosen)
 
     def _index(self, past, layer: int):
         """Of the layer's kept tokens the recent ones, then the chosen [heads, W]."""
