@@ -39,11 +39,12 @@ from sinkbench.visibility import Visibility  # noqa: E402
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
-VALUES = {  # of tiles' constants
+VALUES = {"LEAD": (0.0, 0.3, 0.6)}  # of tiles' constants
+KEYS = {  # the same, by bits of the MLP
+    "BLOCK_KEYS": (16, 32, 64),
+    "SPLIT_KEYS": (64, 128, 256),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 4 << 20, 8 << 20),
-    "LEAD": (0.0, 0.3, 0.6),
 }
-KEYS = {"BLOCK_KEYS": (16, 32, 64), "SPLIT_KEYS": (64, 128, 256)}  # the same, by bits of the MLP
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 State = dict  # name in tiles: value
 

@@ -1,16 +1,18 @@
 """Inputs as 16-bit integers, so that packed weights need no unpacking to be multiplied.
 
-A multiply-add in float32 for each weight, and what it takes to make a float of 4 or 8 bits, keep the arithmetic
-units busier than the memory. So x is written as step * n, with integers n of 16 bits and one step for the inputs
-of a few neighbouring words: products with the weights' integers are exact, and one instruction (dp2a) makes
-two. The error is at most 2^-16 of the largest of these inputs, a hundredth of what bfloat16 rounds away.
+A multiply-add in float32 for each weight, and what it takes to make a float of 4 or 8 bits, keep the
+arithmetic units busier than the memory. So x is written as step * n, with integers n of 16 bits and one step
+for the inputs of a few neighbouring words: products with the weights' integers are exact, and one instruction
+(dp2a) makes two. The error is at most 2^-16 of the largest of these inputs; bfloat16 rounds to 2^-9 of each.
 """
 
 import triton
 import triton.language as tl
 
 CHUNK = tl.constexpr(4)  # neighbouring words, 16 bytes: what a thread loads at once
-ROUND = tl.constexpr(12582912.0)  # 1.5 * 2^23: added to a small float it leaves its nearest integer in the low bits
+ROUND = tl.constexpr(
+    12582912.0
+)  # 1.5 * 2^23: added to a small float it leaves its nearest integer in the low bits
 LARGEST = tl.constexpr(32767.0)
 TINY = tl.constexpr(1.0e-30)  # instead of 0, by which nothing can be divided
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))  # where inline assembly cannot run
@@ -25,7 +27,8 @@ def larger(a, b):
 @triton.jit
 def in_chunks(x):
     """x [..., words] as [..., chunks, CHUNK]."""
-    return tl.reshape(x, x.shape[:-1] + [x.shape[len(x.shape) - 1] // CHUNK, CHUNK])
+    WORDS: tl.constexpr = x.shape[len(x.shape) - 1]
+    return tl.reshape(x, x.shape[:-1] + [WORDS // CHUNK, CHUNK])  # noqa: RUF005
 
 
 @triton.jit
@@ -65,7 +68,9 @@ def add_products(total, pair, word, HIGH: tl.constexpr):
         return total + ((pair << 16) >> 16) * (low & 255) + (pair >> 16) * (low >> 8)
     else:  # noqa: RET505
         dp2a: tl.constexpr = "dp2a.hi.s32.u32 $0, $1, $2, $3;" if HIGH else "dp2a.lo.s32.u32 $0, $1, $2, $3;"
-        return tl.inline_asm_elementwise(dp2a, "=r,r,r,r", [pair, word, total], tl.int32, is_pure=True, pack=1)
+        return tl.inline_asm_elementwise(
+            dp2a, "=r,r,r,r", [pair, word, total], tl.int32, is_pure=True, pack=1
+        )
 
 
 @triton.jit

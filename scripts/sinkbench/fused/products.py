@@ -1,8 +1,8 @@
 """Matrix times vector, or times the vectors of up to 16 streams, for the fused kernels.
 
 Weights are [rows, inputs], 16 or 32 bits wide, or packed in 8 or 4 bits (see packing); x is [B, inputs]; sums
-are float32. One stream is multiplied by the ordinary units (packed weights in integers, see fixed_point), several
-by the matrix units. The scales of rows, which 8-bit weights have, are left to the caller.
+are float32. One stream is multiplied by the ordinary units (packed weights in integers, see fixed_point),
+several by the matrix units. The scales of rows, which 8-bit weights have, are left to the caller.
 
 Triton compiles what stands behind a `return`, so branches on constants need their `else`.
 """
@@ -94,7 +94,7 @@ def multiply_tile(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr
     """total + W x over the inputs of a loaded tile; see `zeros` for the shape of total."""
     if BATCH > 1:
         return multiply_batch(total, loaded, inputs, DTYPE, BITS)
-    elif BITS >= 16:
+    elif BITS >= 16:  # noqa: RET505
         return total + loaded[0].to(tl.float32) * inputs[0][None, :]
     elif BITS == 8:
         return total + multiply_words(loaded[0], inputs, BITS)
