@@ -11,6 +11,7 @@ from sinkbench.brief import THRESHOLD, unjudged
 from sinkbench.claims import Verdict, judge
 from sinkbench.formats.html import table_element
 from sinkbench.readings import NotMeasured, corpora, is_disturbed
+from sinkbench.sorting import SCRIPT
 from sinkbench.targets import baseline, by_target, by_time, left_out
 from sinkbench.webpage import document, paragraph
 
@@ -55,7 +56,7 @@ def page(measurements: pd.DataFrame, facts: dict) -> str:
         "</section>",
         "</main>",
     ]
-    return document(f"{TITLE}: {facts['study']}", "\n".join(body), STYLE)
+    return document(f"{TITLE}: {facts['study']}", "\n".join(body), STYLE, SCRIPT)
 
 
 def _about(measurements: pd.DataFrame, facts: dict) -> str:
@@ -86,7 +87,7 @@ def _by_target(measurements: pd.DataFrame, names: list[str]) -> Iterator[str]:
             "study whose change lies within it. A stream goes on and on, so dense attention, whose cache "
             "grows with it, is no choice."
         )
-        yield table_element(by_target(measurements, corpus))
+        yield table_element(by_target(measurements, corpus), f"Fastest for each target on {corpus}")
     if untimed := left_out(measurements):
         yield paragraph(f"Scored but not timed, and so no choice here: {', '.join(untimed)}.")
 
@@ -96,7 +97,7 @@ def _by_time(measurements: pd.DataFrame) -> Iterator[str]:
         "This study measured no perplexity, so it cannot say what a combination costs in quality: ordered by "
         "time only, each method on its fastest engine."
     )
-    yield table_element(by_time(measurements))
+    yield table_element(by_time(measurements), "Fastest runs")
 
 
 def _claims(measurements: pd.DataFrame, words: list[str]) -> Iterator[str]:
