@@ -17,20 +17,10 @@ from sinkbench.webpage import document, paragraph
 
 TITLE = "Findings"
 STYLE = """
-main { max-width: 68rem; }
 .scroll { margin: .75rem 0; }
-h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
 h3 { margin: 0 0 .35rem; font-size: 1rem; }
-article { margin: 1rem 0; break-inside: avoid; }
 p.verdict { margin: 0 0 .35rem; color: #1a1a1a; font-weight: 600; }
-dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2rem 1rem; margin: 0; max-width: 80ch; }
-dt { color: #555; }
-dd { margin: 0; overflow-wrap: anywhere; }
 dd ul { margin: 0; padding-left: 1.1rem; }
-@media screen and (max-width: 640px) {
-  dl { grid-template-columns: 1fr; gap: 0; }
-  dd { margin-bottom: .4rem; }
-}
 @media print { section.claims { break-before: page; } }
 """
 DAGGER_NOTE = "Dagger: something disturbed the device meanwhile."

@@ -7,6 +7,12 @@ STYLE = """
 body { margin: 1rem; background: #fff; color: #1a1a1a; font: 14px/1.4 system-ui, sans-serif; }
 h1 { margin: 0 0 .75rem; font-size: 1.2rem; overflow-wrap: anywhere; }
 p { max-width: 80ch; margin: .75rem 0 0; color: #444; font-size: .93em; overflow-wrap: anywhere; }
+main { max-width: 68rem; }
+h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
+article { margin: 1rem 0; break-inside: avoid; }
+dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2rem 1rem; margin: 0; max-width: 80ch; }
+dt { color: #555; }
+dd { margin: 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table { border: solid #1a1a1a; border-width: 2px 0; }
@@ -33,6 +39,8 @@ thead button::after { content: "\\2195"; color: #999; }
 @media screen and (max-width: 640px) {
   tbody th, tbody th.word { min-width: 7.5rem; white-space: normal; overflow-wrap: anywhere; }
   th, td { padding: .35rem .6rem; }
+  dl { grid-template-columns: 1fr; gap: 0; }
+  dd { margin-bottom: .4rem; }
 }
 @media print {
   body { margin: 0; font-size: 8pt; }

@@ -9,6 +9,7 @@ from sinkbench.drawing import GREY, WIDTH_INCHES, draw_times, text_colour
 from sinkbench.readings import NotMeasured, at_common_point, matching, usable
 
 TITLE = "Attention kernels under streaming"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "

@@ -11,6 +11,7 @@ from sinkbench.drawing import BESIDE, WIDTH_INCHES, colour, draw_times, text_col
 from sinkbench.readings import NotMeasured
 
 TITLE = "Time per token beside the time to compile"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "

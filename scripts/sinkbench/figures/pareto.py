@@ -21,6 +21,7 @@ from sinkbench.readings import (
 from sinkbench.tradeoff import Tradeoff, tradeoff
 
 TITLE = "Perplexity against time per token"
+CATEGORY = "findings"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of "

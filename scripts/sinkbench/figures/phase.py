@@ -9,6 +9,7 @@ from sinkbench.labels import label_ends
 from sinkbench.readings import corpora, matching, pick
 
 TITLE = "Perplexity since the last refresh"
+CATEGORY = "refresh"
 WORDS = ("confidence",)
 CAPTION = (
     "Change of perplexity against streaming, by the number of tokens that were read since the last refresh "

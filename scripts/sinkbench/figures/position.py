@@ -9,6 +9,7 @@ from sinkbench.labels import label_ends
 from sinkbench.readings import corpora, full_budget, matching, method_of, pick
 
 TITLE = "Perplexity by position in the text"
+CATEGORY = "baselines"
 WORDS = ("confidence", "position_bin")
 CAPTION = (
     "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "

@@ -10,6 +10,7 @@ from sinkbench.drawing import panels
 from sinkbench.profile_readings import Profile, profiles
 
 TITLE = "Where the time of a decode step goes"
+CATEGORY = "engine"
 WORDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Share of each part in the time of a decode step on {device}, without the choice of the next token, the "

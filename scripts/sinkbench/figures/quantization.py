@@ -11,6 +11,7 @@ from sinkbench.measurements import has_failed
 from sinkbench.quantized import gains, quantized
 
 TITLE = "When quantized weights pay"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Speed of quantized weights over that of unquantized ones (TPOT, {device}), the same method on the same "

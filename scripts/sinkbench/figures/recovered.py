@@ -11,6 +11,7 @@ from sinkbench.labels import label_ends
 from sinkbench.readings import NotMeasured, full_budget, matching, method_of, usable
 
 TITLE = "Perplexity recovered by refreshes"
+CATEGORY = "refresh"
 WORDS = ("confidence",)
 CAPTION = (
     "Of the perplexity that streaming loses between its full budget (100 %) and a smaller one (0 %), the "

@@ -14,6 +14,7 @@ from sinkbench.labels import SIZE
 from sinkbench.readings import RUN, NotMeasured, at_common_point, full_budget, matching, method_of, pick
 
 TITLE = "Time per token beside the memory-bandwidth floor"
+CATEGORY = "engine"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "

@@ -9,6 +9,7 @@ from sinkbench.labels import label_ends
 from sinkbench.readings import NotMeasured, matching, usable
 
 TITLE = "Speculative decoding along the stream"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "
