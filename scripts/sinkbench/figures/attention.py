@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sinkbench.ablations import attention_runs
-from sinkbench.drawing import GREY, WIDTH_INCHES, draw_times, text_colour
+from sinkbench.drawing import WIDTH_INCHES, draw_times
+from sinkbench.palette import GREY, text_colour
 from sinkbench.readings import NotMeasured, at_common_point, matching, usable
 
 TITLE = "Attention kernels under streaming"

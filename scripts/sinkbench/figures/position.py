@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, label, lines, log_axis, look, panels, text_colour
+from sinkbench.drawing import label, lines, log_axis, look, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, text_colour
 from sinkbench.readings import corpora, full_budget, matching, method_of, pick
 
 TITLE = "Perplexity by position in the text"

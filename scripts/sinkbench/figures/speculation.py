@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, MARKERS, colour, log_axis, panels, text_colour
+from sinkbench.drawing import MARKERS, log_axis, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import NotMeasured, matching, usable
 
 TITLE = "Speculative decoding along the stream"
