@@ -5,9 +5,12 @@ from itertools import combinations, pairwise
 import pytest
 import synthetic
 import yaml
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 from render_figure import render
-from sinkbench import catalogue, drawing, figures, policies
+from sinkbench import catalogue, drawing, figures, palette, policies
 from sinkbench.errors import UserError
 from sinkbench.figures.recovered import recovered
 from sinkbench.labels import _spread
@@ -68,9 +71,31 @@ def test_one_panel_per_corpus():
     assert len(drawing.draw(figures.load("position"), frame, WORDS).axes) == 2
 
 
-def test_no_two_policies_share_a_colour():
-    colours = [drawing.colour(policy) for policy in policies.available()]
-    assert len(set(colours)) == len(colours)
+def test_all_that_has_a_colour_is_told_apart():
+    colours = [palette.colour(policy) for policy in policies.available()] + list(palette.PARTS.values())
+    for one, other in combinations(map(to_rgb, colours), 2):
+        assert sum((mine - yours) ** 2 for mine, yours in zip(one, other, strict=True)) ** 0.5 > 0.15
+
+
+def test_a_policy_without_a_colour_takes_a_further_one_and_leaves_the_others_theirs(monkeypatch):
+    before = {policy: palette.colour(policy) for policy in policies.available()}
+    monkeypatch.setattr(policies, "available", lambda: ["another", *before])
+    assert palette.colour("another") in palette.FURTHER
+    assert {policy: palette.colour(policy) for policy in before} == before
+
+
+def colours_in(figure) -> set[str]:
+    """Colours of all lines, markers and filled shapes."""
+    lines, patches = figure.findobj(Line2D), figure.findobj(Patch)
+    found = [line.get_color() for line in lines] + [patch.get_facecolor() for patch in patches]
+    return {to_hex(colour).upper() for colour in found}
+
+
+@pytest.mark.parametrize("word", figures.available())
+def test_figures_take_their_colours_from_the_palette(word):
+    figure = drawing.draw(figures.load(word), synthetic.measurements(ladder=True, **WITH_ALL), WORDS)
+    assigned = {*palette.POLICIES.values(), *palette.PARTS.values(), palette.GREY, "#000000", "#FFFFFF"}
+    assert colours_in(figure) <= {*assigned, drawing.STYLE["grid.color"]}
 
 
 def test_labels_at_the_edge_keep_their_distance_and_order():

@@ -17,7 +17,7 @@ LIBRARY = "scripts/sinkbench"
 NLL = "results/toy/nll/streaming-4+124/stdlib.parquet"
 MEASURED = {"quality": 9, "speed": 8, "profile": 1, "prompt": 3}  # jobs of tests/toy.yaml
 TABLES, FIGURES = 8, 12
-RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1}
+RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1, "provenance": 1}
 AGGREGATED = {"aggregate": 1, **RENDERED}
 ALL_MEASURED = {**MEASURED, **AGGREGATED, "continuations": 1}
 EVERYTHING = {"tokenize": 1, **ALL_MEASURED}
@@ -105,6 +105,8 @@ def by_hand(path: str):
 
 SCRIPTS = ("scripts/*.py", f"{LIBRARY}/**/*.py")
 SWEEP = ("runs", 4, "with", "budget")
+HEADLINE = {"figure": 1, "landing": 1}  # the landing page shows the first figure
+ALL_FIGURES = {"figure": FIGURES, "landing": 1}
 SMALLER = {"quality": 1, **AGGREGATED}
 # edit: what must run (jobs by rule), whether Snakemake has its record of the results or not
 MATRIX = {
@@ -138,17 +140,18 @@ MATRIX = {
         {"speed": 1, "prompt": 1, "continuations": 1, **AGGREGATED},
     ),
     "module aggregation.py": (code(f"{LIBRARY}/aggregation.py"), AGGREGATED),
-    "module drawing.py: the figures' style": (code(f"{LIBRARY}/drawing.py"), {"figure": FIGURES}),
-    "module figures/pareto.py: one figure's style": (code(f"{LIBRARY}/figures/pareto.py"), {"figure": 1}),
+    "module drawing.py: the figures' style": (code(f"{LIBRARY}/drawing.py"), ALL_FIGURES),
+    "module figures/pareto.py: one figure's style": (code(f"{LIBRARY}/figures/pareto.py"), HEADLINE),
+    "module figures/phase.py: another one's": (code(f"{LIBRARY}/figures/phase.py"), {"figure": 1}),
     "module tables/documents.py": (code(f"{LIBRARY}/tables/documents.py"), {"table": 1}),
     "module freshness.py": (code(f"{LIBRARY}/freshness.py"), {}),
     "script measure_quality.py": (code("scripts/measure_quality.py"), {"quality": 9, **AGGREGATED}),
-    "script render_figure.py": (code("scripts/render_figure.py"), {"figure": FIGURES}),
+    "script render_figure.py": (code("scripts/render_figure.py"), ALL_FIGURES),
     "other weights, same date": (other_weights("demo-model"), ALL_MEASURED),
     "another draft, same date": (other_weights("demo-draft"), {"speed": 1, **AGGREGATED}),
     "another tokenizer, same date": (other_tokenizer, EVERYTHING),
     "a table edited by hand": (by_hand("results/toy/tables/headline.md"), {"table": 1}),
-    "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), {"figure": 1}),
+    "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), HEADLINE),
     "a result damaged": (by_hand(NLL), SMALLER),
 }
 FAMILIES = ("_quality", "_speed", "_prompt")  # rules that share a body
@@ -249,7 +252,7 @@ def test_results_are_rendered_where_there_is_no_model(finished, tmp_path):
     shutil.rmtree(checkout.folder / "resources/demo-draft")
     (checkout.folder / "resources/demo-model/model.safetensors").unlink()
     code(f"{LIBRARY}/figures/pareto.py")(checkout)
-    assert by_rule(checkout.planned()) == {"figure": 1}
+    assert by_rule(checkout.planned()) == HEADLINE
 
 
 def test_results_that_do_not_say_what_they_were_made_from_are_old():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
+from sinkbench import catalogue
 from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.estimate import estimate
@@ -111,7 +112,7 @@ def results_of(study):
     figures = expand(
         f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
     )
-    pages = ["landing.rst", "findings.html"]
+    pages = ["landing.rst", "findings.html", "provenance.html"]
     if study.continued_runs():
         pages.append("continuations.html")
     return [*tables, *figures, *(f"{RESULTS}/report/{page}" for page in pages)]

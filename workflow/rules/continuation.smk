@@ -36,8 +36,8 @@ if study.continued_runs():
         output:
             page=report(
                 f"{RESULTS}/report/continuations.html",
-                category="Continuations",
-                labels=titled(lambda wildcards: "Continuations"),
+                category=catalogue.numbered("streaming"),
+                labels=titled(lambda wildcards: "Continuations of one prompt"),
             ),
         log:
             f"{RESULTS}/logs/continuations.log",
