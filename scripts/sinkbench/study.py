@@ -157,6 +157,7 @@ class Study:
             },
             "stamps": {"quality": quality, "speed": speed, "profile": profile},
             "statistics": self.config["statistics"],
+            "timed_on": self.config["speed"]["corpus"],
             "sources": {
                 "model": self.model,
                 "draft": self.draft,
