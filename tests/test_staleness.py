@@ -8,6 +8,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.torch import load_file, save_file
 from sinkbench.freshness import Product
@@ -15,6 +17,9 @@ from workflow_runner import Checkout
 
 LIBRARY = "scripts/sinkbench"
 NLL = "results/toy/nll/streaming-4+124/stdlib.parquet"
+STEPS = "results/toy/speed/streaming-4+124.eager.parquet"
+CONTINUED = "results/toy/continuations/streaming-4+124.eager.parquet"
+EDITED = {"results/toy/measurements.parquet": "value", NLL: "nll", STEPS: "ms", CONTINUED: "nll"}  # columns
 MEASURED = {"quality": 9, "speed": 8, "profile": 1, "prompt": 3}  # jobs of tests/toy.yaml
 TABLES, FIGURES = 8, 12
 RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1}
@@ -103,6 +108,19 @@ def by_hand(path: str):
     return edit
 
 
+def in_numbers(path: str):
+    """A result whose numbers were edited with a tool that keeps everything else."""
+
+    def edit(checkout: Checkout) -> None:
+        table = pyarrow.parquet.read_table(checkout.folder / path)
+        (place,) = (place for place, field in enumerate(table.schema) if field.name == EDITED[path])
+        column = pyarrow.array(table.column(place).to_pandas() + 1, from_pandas=True)
+        table = table.set_column(place, table.schema.field(place), column.cast(table.schema.types[place]))
+        pyarrow.parquet.write_table(table, checkout.folder / path)
+
+    return edit
+
+
 SCRIPTS = ("scripts/*.py", f"{LIBRARY}/**/*.py")
 SWEEP = ("runs", 4, "with", "budget")
 SMALLER = {"quality": 1, **AGGREGATED}
@@ -149,6 +167,11 @@ MATRIX = {
     "another tokenizer, same date": (other_tokenizer, EVERYTHING),
     "a table edited by hand": (by_hand("results/toy/tables/headline.md"), {"table": 1}),
     "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), {"figure": 1}),
+    "the measurements' CSV edited by hand": (by_hand("results/toy/measurements.csv"), AGGREGATED),
+    "the measurements edited": (in_numbers("results/toy/measurements.parquet"), AGGREGATED),
+    "NLLs edited": (in_numbers(NLL), SMALLER),
+    "times edited": (in_numbers(STEPS), {"speed": 1, **AGGREGATED}),
+    "a continuation edited": (in_numbers(CONTINUED), {"prompt": 1, "continuations": 1}),
     "a result damaged": (by_hand(NLL), SMALLER),
 }
 FAMILIES = ("_quality", "_speed", "_prompt")  # rules that share a body
@@ -189,7 +212,9 @@ def report(checkout: Checkout) -> tuple[int, str]:
             "module figures/pareto.py: one figure's style",
             "pareto.svg: made with another config or other code",
         ),
-        ("a table edited by hand", "headline.html: it cannot be read or was edited"),
+        ("a table edited by hand", "headline.html: headline.md was edited"),
+        ("the measurements' CSV edited by hand", "measurements.parquet: measurements.csv was edited"),
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited"),
     ],
 )
 def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished, tmp_path, edit, line):
