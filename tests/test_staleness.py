@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 from safetensors.torch import load_file, save_file
 from sinkbench.freshness import Product
+from sinkbench.store import read_table
 from workflow_runner import Checkout
 
 LIBRARY = "scripts/sinkbench"
@@ -224,6 +225,44 @@ def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished,
     assert code == 1
     assert line in said and "before a report: snakemake --cores 1" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited; it is made again"),
+        (
+            "the measurements' CSV edited by hand",
+            "results/toy/measurements.parquet: measurements.csv was edited; it is made again",
+        ),
+    ],
+)
+def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "edited" in said] == [
+        line
+    ]
+
+
+def test_an_edited_number_is_measured_again_and_comes_back(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    MATRIX["NLLs edited"][0](checkout)
+    assert checkout.snakemake(NLL).returncode == 0
+    same, edited = (read_table(folder.folder / NLL)[0] for folder in (finished, checkout))
+    assert edited.equals(same)
+    assert checkout.planned() == set()
+
+
+@pytest.mark.parametrize("asked", [[NLL], ["--until", "streaming_quality"]])
+@pytest.mark.parametrize("edit", ["key evaluation.chunk_tokens", "NLLs edited", "nothing"])
+def test_a_target_that_is_named_is_compared_as_well(finished, tmp_path, edit, asked):
+    """Without Snakemake's record, and nothing that the target does not need is made."""
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    planned = checkout.planned(*asked)
+    assert ("streaming_quality streaming-4+124 stdlib" in planned) == (edit != "nothing")
+    assert all(job.startswith("streaming_quality ") for job in planned)
 
 
 def test_a_report_of_copied_results_is_made(finished, tmp_path):
