@@ -3,7 +3,7 @@
 
 rule baseline_quality:
     input:
-        model=settled(study.model_files()),
+        model=settled(study.origins.model_files()),
         tokens=settled(lambda wildcards: f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
     output:
         nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
@@ -25,7 +25,7 @@ rule baseline_quality:
 
 rule baseline_speed:
     input:
-        model=settled(study.model_files()),
+        model=settled(study.origins.model_files()),
         tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",

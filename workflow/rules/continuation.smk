@@ -3,7 +3,7 @@
 
 rule continue_prompt:
     input:
-        model=settled(study.model_files()),
+        model=settled(study.origins.model_files()),
         tokens=settled(
             lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
         ),

@@ -70,7 +70,7 @@ def settled(paths):
 
 def _undated(path):
     """The path without its date; with it if this run makes it anew, or Snakemake would take it for an old one."""
-    repository = study.repositories().get(Path(path).stem)
+    repository = study.origins.repositories().get(Path(path).stem)
     is_remade = str(path) in EXPIRED or (repository and not is_fetched(repository))
     return ancient(path) if Path(path).exists() and not is_remade else path
 
