@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from sinkbench.freshness import Product
 from sinkbench.store import read_table
-from workflow_runner import Checkout
+from workflow_runner import ROOT, Checkout
 
 LIBRARY = "scripts/sinkbench"
 NLL = "results/toy/nll/streaming-4+124/stdlib.parquet"
@@ -175,6 +175,28 @@ MATRIX = {
     "a continuation edited": (in_numbers(CONTINUED), {"prompt": 1, "continuations": 1}),
     "a result damaged": (by_hand(NLL), SMALLER),
 }
+
+
+def table() -> str:
+    """The matrix as docs/trust.md has it."""
+    rows = [f"| {edit} | {in_words(jobs)} |" for edit, (_, jobs) in MATRIX.items()]
+    return "\n".join(["| Edit | Jobs that run |", "| --- | --- |", *rows])
+
+
+def in_words(jobs: dict[str, int]) -> str:
+    """Jobs by rule: those of measuring one by one, the rest together where all of it runs."""
+    for words, meant in {"none": {}, "all": EVERYTHING, "all but tokenize": ALL_MEASURED}.items():
+        if jobs == meant:
+            return words
+    together = AGGREGATED if AGGREGATED.items() <= jobs.items() else {}
+    own = [f"{count} {rule}" for rule, count in jobs.items() if rule not in together]
+    return ", ".join([*own, *(["aggregate and all that is rendered"] if together else [])])
+
+
+def test_the_documented_matrix_is_the_tested_one():
+    assert table() in (ROOT / "docs/trust.md").read_text()
+
+
 FAMILIES = ("_quality", "_speed", "_prompt")  # rules that share a body
 
 
@@ -240,7 +262,7 @@ def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished,
 def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
     checkout = finished.copy(tmp_path / "copy", ".snakemake")
     MATRIX[edit][0](checkout)
-    assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "edited" in said] == [
+    assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "was edited" in said] == [
         line
     ]
 
