@@ -158,9 +158,10 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=20, help="seconds between start and kill")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
-        undisturbed = Checkout(Path(folder, "undisturbed"))
+        # Both copies at once: nobody needs to leave the code alone meanwhile.
+        undisturbed, killed = (Checkout(Path(folder, name)) for name in ("undisturbed", "killed"))
         assert undisturbed.snakemake().returncode == 0
-        campaign = Campaign(Checkout(Path(folder, "killed")), options.seed, options.longest)
+        campaign = Campaign(killed, options.seed, options.longest)
         while len(campaign.seen) < options.kills:
             if campaign.fault(VICTIMS[len(campaign.seen) % len(VICTIMS)]):
                 print(len(campaign.seen), campaign.seen[-1], flush=True)

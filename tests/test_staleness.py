@@ -8,13 +8,19 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.torch import load_file, save_file
 from sinkbench.freshness import Product
-from workflow_runner import Checkout
+from sinkbench.store import read_table
+from workflow_runner import ROOT, Checkout
 
 LIBRARY = "scripts/sinkbench"
 NLL = "results/toy/nll/streaming-4+124/stdlib.parquet"
+STEPS = "results/toy/speed/streaming-4+124.eager.parquet"
+CONTINUED = "results/toy/continuations/streaming-4+124.eager.parquet"
+EDITED = {"results/toy/measurements.parquet": "value", NLL: "nll", STEPS: "ms", CONTINUED: "nll"}  # columns
 MEASURED = {"quality": 9, "speed": 8, "profile": 1, "prompt": 3}  # jobs of tests/toy.yaml
 TABLES, FIGURES = 8, 12
 RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1, "provenance": 1}
@@ -103,6 +109,19 @@ def by_hand(path: str):
     return edit
 
 
+def in_numbers(path: str):
+    """A result whose numbers were edited with a tool that keeps everything else."""
+
+    def edit(checkout: Checkout) -> None:
+        table = pyarrow.parquet.read_table(checkout.folder / path)
+        (place,) = (place for place, field in enumerate(table.schema) if field.name == EDITED[path])
+        column = pyarrow.array(table.column(place).to_pandas() + 1, from_pandas=True)
+        table = table.set_column(place, table.schema.field(place), column.cast(table.schema.types[place]))
+        pyarrow.parquet.write_table(table, checkout.folder / path)
+
+    return edit
+
+
 SCRIPTS = ("scripts/*.py", f"{LIBRARY}/**/*.py")
 SWEEP = ("runs", 4, "with", "budget")
 HEADLINE = {"figure": 1, "landing": 1}  # the landing page shows the first figure
@@ -152,8 +171,35 @@ MATRIX = {
     "another tokenizer, same date": (other_tokenizer, EVERYTHING),
     "a table edited by hand": (by_hand("results/toy/tables/headline.md"), {"table": 1}),
     "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), HEADLINE),
+    "the measurements' CSV edited by hand": (by_hand("results/toy/measurements.csv"), AGGREGATED),
+    "the measurements edited": (in_numbers("results/toy/measurements.parquet"), AGGREGATED),
+    "NLLs edited": (in_numbers(NLL), SMALLER),
+    "times edited": (in_numbers(STEPS), {"speed": 1, **AGGREGATED}),
+    "a continuation edited": (in_numbers(CONTINUED), {"prompt": 1, "continuations": 1}),
     "a result damaged": (by_hand(NLL), SMALLER),
 }
+
+
+def table() -> str:
+    """The matrix as docs/trust.md has it."""
+    rows = [f"| {edit} | {in_words(jobs)} |" for edit, (_, jobs) in MATRIX.items()]
+    return "\n".join(["| Edit | Jobs that run |", "| --- | --- |", *rows])
+
+
+def in_words(jobs: dict[str, int]) -> str:
+    """Jobs by rule: those of measuring one by one, the rest together where all of it runs."""
+    for words, meant in {"none": {}, "all": EVERYTHING, "all but tokenize": ALL_MEASURED}.items():
+        if jobs == meant:
+            return words
+    together = AGGREGATED if AGGREGATED.items() <= jobs.items() else {}
+    own = [f"{count} {rule}" for rule, count in jobs.items() if rule not in together]
+    return ", ".join([*own, *(["aggregate and all that is rendered"] if together else [])])
+
+
+def test_the_documented_matrix_is_the_tested_one():
+    assert table() in (ROOT / "docs/trust.md").read_text()
+
+
 FAMILIES = ("_quality", "_speed", "_prompt")  # rules that share a body
 
 
@@ -192,7 +238,9 @@ def report(checkout: Checkout) -> tuple[int, str]:
             "module figures/pareto.py: one figure's style",
             "pareto.svg: made with another config or other code",
         ),
-        ("a table edited by hand", "headline.html: it cannot be read or was edited"),
+        ("a table edited by hand", "headline.html: headline.md was edited"),
+        ("the measurements' CSV edited by hand", "measurements.parquet: measurements.csv was edited"),
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited"),
     ],
 )
 def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished, tmp_path, edit, line):
@@ -202,6 +250,44 @@ def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished,
     assert code == 1
     assert line in said and "before a report: snakemake --cores 1" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited; it is made again"),
+        (
+            "the measurements' CSV edited by hand",
+            "results/toy/measurements.parquet: measurements.csv was edited; it is made again",
+        ),
+    ],
+)
+def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "was edited" in said] == [
+        line
+    ]
+
+
+def test_an_edited_number_is_measured_again_and_comes_back(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    MATRIX["NLLs edited"][0](checkout)
+    assert checkout.snakemake(NLL).returncode == 0
+    same, edited = (read_table(folder.folder / NLL)[0] for folder in (finished, checkout))
+    assert edited.equals(same)
+    assert checkout.planned() == set()
+
+
+@pytest.mark.parametrize("asked", [[NLL], ["--until", "streaming_quality"]])
+@pytest.mark.parametrize("edit", ["key evaluation.chunk_tokens", "NLLs edited", "nothing"])
+def test_a_target_that_is_named_is_compared_as_well(finished, tmp_path, edit, asked):
+    """Without Snakemake's record, and nothing that the target does not need is made."""
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    planned = checkout.planned(*asked)
+    assert ("streaming_quality streaming-4+124 stdlib" in planned) == (edit != "nothing")
+    assert all(job.startswith("streaming_quality ") for job in planned)
 
 
 def test_a_report_of_copied_results_is_made(finished, tmp_path):

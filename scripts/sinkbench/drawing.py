@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
 
 import matplotlib
@@ -20,6 +21,7 @@ UNBOUNDED_MARKER = "X"
 TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
 WIDTH_INCHES = 6.5  # the text of a page
 BESIDE = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 8}  # right of a point
+LINE_CHARACTERS = 105  # of small type in that width
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -40,6 +42,14 @@ def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
     """The figure of a module of sinkbench.figures, in the shared style."""
     with matplotlib.rc_context(STYLE):
         return module.draw(measurements, words)
+
+
+def notice(sentences: list[str]) -> Figure:
+    """A figure of nothing but text, one paragraph for each sentence."""
+    figure = Figure(figsize=(WIDTH_INCHES, 0.3 + 0.3 * len(sentences)), layout="constrained")
+    text = "\n".join(fill(sentence, LINE_CHARACTERS) for sentence in sentences)
+    figure.text(0.01, 0.98, text, va="top", size=8, parse_math=False)
+    return figure
 
 
 def save(figure: Figure, title: str, *paths: str | Path) -> None:

@@ -3,9 +3,9 @@
 
 rule continue_prompt:
     input:
-        model=[settled(path) for path in study.model_files()],
-        tokens=lambda wildcards: settled(
-            f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
+        model=settled(study.origins.model_files()),
+        tokens=settled(
+            lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
         ),
     output:
         ids=f"{RESULTS}/continuations/{{run}}.parquet",
