@@ -14,6 +14,8 @@ from pkgutil import iter_modules
 from sinkbench import sources
 from sinkbench.errors import UserError
 
+PYTHONS = ("stdlib", "topics")  # kinds whose text is whatever the interpreter brings
+
 
 def available() -> list[str]:
     """The kinds of corpus that exist."""
@@ -28,10 +30,10 @@ def find(settings: dict) -> list[Path]:
 def digest(settings: dict) -> str | None:
     """Of a corpus's local files (see sources); None if they are not here.
 
-    Texts of the hub have their revision. Those of the standard library are whatever Python brings: the token
+    Texts of the hub have their revision. Those of PYTHONS are whatever Python brings: the token
     file holds them, and stands on a machine with another Python.
     """
-    if settings["kind"] == "stdlib" or settings.get("source") == "hub":
+    if settings["kind"] in PYTHONS or settings.get("source") == "hub":
         return None
     try:
         return sources.digest(find(settings))
