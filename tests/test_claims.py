@@ -26,6 +26,7 @@ EDITS = {
     "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
     "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
     "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
+    "recovery": ({"metric": "perplexity_change", "family": "refresh", "corpus": "prose"}, 0.1, 0.5, 1.5),
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
     "int8_nan": ({"metric": "perplexity", "dtype": "float16"}, None, None, None),
@@ -35,6 +36,7 @@ EDITS = {
 
 def whole(**options) -> pd.DataFrame:
     """A study that measured something for every claim."""
+    options = {"corpora": ("stdlib", "prose"), **options}
     return synthetic.measurements(refresh=True, quantized=True, ablations=True, drafts=True, **options)
 
 
@@ -50,6 +52,24 @@ def test_a_claim_flips_at_its_threshold(word):
         frame = edited(frame, "speedup", 1.2, 0.01, quantization="int8_mlp")
     for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
         assert judge(word, edited(frame, value=value, width=width, **where)).verdict == verdict
+
+
+def test_a_recovery_is_one_of_a_quarter_by_a_cache_that_spares_the_others():
+    """Of two that gain alike where text repeats, the one that loses elsewhere does not decide."""
+    where = {"metric": "perplexity_change", "corpus": "prose"}
+    frame = edited(whole(), value=9.0, method="select-4+92+32-r4-h508-q1-p7", **where)
+    verdict = judge("recovery", frame)
+    assert "select-4+188+64" in verdict.measured and "9.00" not in verdict.measured
+    few = edited(whole(), "perplexity_change", -0.1, 0.01, family="refresh")
+    assert judge("recovery", few).verdict == FAILS
+    assert judge("recovery", synthetic.measurements(refresh=True)).verdict == NOT_MEASURED  # one corpus
+
+
+def test_corpora_of_some_families_leave_the_claims_on_others_alone():
+    frame = whole()
+    beside = (frame["corpus"] == "prose") & ~frame["family"].isin(["streaming", "refresh"])
+    for word in ("perplexity", "sinks"):
+        assert judge(word, frame[~beside]).verdict == judge(word, frame).verdict != NOT_MEASURED
 
 
 def test_a_gain_that_is_none_is_not_small_either():

@@ -11,9 +11,9 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from render_figure import missing, render
 from sinkbench import catalogue, drawing, figures, palette, policies
-from sinkbench.figures.recovered import recovered
 from sinkbench.labels import _spread
 from sinkbench.readings import NotMeasured
+from sinkbench.recovery import recovered
 from sinkbench.store import write_table
 from synthetic import SCHEMA, WORDS
 

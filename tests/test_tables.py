@@ -132,6 +132,22 @@ def test_no_number_below_zero_is_written_as_minus_nothing():
     assert Estimate(-0.0001, spec="+z.1f").number == "+0.0"
 
 
+def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus():
+    frame = synthetic.measurements(corpora=("stdlib", "prose"), refresh=True)
+    table = tables.load("refresh").build(frame, WORDS)
+    row = table[table["Cache"] == "select-4+92+32-r4-h508-q1-p7"].iloc[0]
+    assert row["Change on prose [%]"].value == -6.0
+    assert row["Recovered on stdlib [%]"].value == pytest.approx(100 * 15.90 * 0.06 / (15.90 - 14.05))
+    assert list(table["Cache"])[-1].startswith("lazy") and table.iloc[-1]["Recovered on prose [%]"] == ""
+
+
+def test_the_headline_has_no_row_for_a_corpus_that_a_method_does_not_score():
+    frame = synthetic.measurements(corpora=("stdlib", "prose"))
+    frame = frame[(frame["corpus"] != "prose") | (frame["family"] == "streaming")]
+    table = tables.load("headline").build(frame, WORDS)
+    assert {run.split("-")[0] for run in table[table["Corpus"] == "prose"]["Run"]} == {"streaming"}
+
+
 def test_drafts_have_a_table_of_their_own_and_leave_the_others_alone():
     for word in ("headline", "ladder"):
         assert build(word, drafts=True).equals(build(word))

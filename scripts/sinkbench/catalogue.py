@@ -156,9 +156,8 @@ def _model(model: dict) -> str:
 
 
 def _corpus(corpus: dict) -> str:
-    origin = (
-        corpus.get("repo") or corpus.get("path") or corpus.get("glob") or ", ".join(corpus.get("modules", []))
-    )
+    words = corpus.get("modules") or corpus.get("topics") or []
+    origin = corpus.get("repo") or corpus.get("path") or corpus.get("glob") or ", ".join(words)
     return f"{corpus['name']} ({corpus['kind']}: {origin})"
 
 

@@ -51,7 +51,7 @@ class Origins:
             tokenizer = sorted(Path(self.tokenizer["path"]).glob("tokenizer.json"))
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
-        if entry["kind"] == "stdlib":  # Python's: a token file carried to another Python stands
+        if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
             return tokenizer
         try:
             return [*tokenizer, *corpora.find(entry)]

@@ -18,7 +18,8 @@ def record_quality(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results
         results: (NLL table, notes) by "method/corpus".
     """
     for corpus in dict.fromkeys(job.split("/")[1] for job in results):
-        tables = {method: results[f"{method}/{corpus}"] for method in plan["methods"]}
+        jobs = {method: f"{method}/{corpus}" for method in plan["methods"]}
+        tables = {method: results[job] for method, job in jobs.items() if job in results}
         _Corpus(recorder, bootstrap, plan, corpus, tables).record()
 
 
@@ -33,7 +34,7 @@ class _Corpus:
         self.paired = self._paired_index()
 
     def record(self) -> None:
-        for method in self.plan["methods"]:
+        for method in self.notes:
             about = self._about(method)
             if method not in self.nll:
                 self.recorder.add({**about, "status": self.notes[method]["status"]}, "perplexity", None)

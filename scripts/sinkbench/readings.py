@@ -116,9 +116,13 @@ def fastest(rows: pd.DataFrame) -> dict:
     return ranked.sort_values(["ablation", "value"], kind="stable").iloc[0].drop("ablation").to_dict()
 
 
-def corpora(measurements: pd.DataFrame) -> list[str]:
-    """Names of the corpora, in the study's order; none if only speed was measured."""
-    return list(measurements["corpus"].dropna().unique())
+def corpora(measurements: pd.DataFrame, **where) -> list[str]:
+    """Names of the corpora, in the study's order; none if only speed was measured.
+
+    Args:
+        where: columns and values that some row of the corpus must have: not every family scores every corpus.
+    """
+    return list(matching(measurements, **where)["corpus"].dropna().unique())
 
 
 def statuses(measurements: pd.DataFrame) -> dict[str, str]:

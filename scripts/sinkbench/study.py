@@ -41,6 +41,12 @@ class Study:
         """Whether the study measures "quality", "speed", "profile" or "continuation"."""
         return what in self.config["measure"]
 
+    def scored(self) -> Iterator[tuple[str, str]]:
+        """(method, corpus) of every perplexity: on a corpus with `families` of the methods of these alone."""
+        for (name, method), (corpus, entry) in product(self.methods.items(), self.corpora.items()):
+            if method.family in entry.get("families", [method.family]):
+                yield name, corpus
+
     def methods_of(self, family: str) -> list[str]:
         """Names of a family's methods."""
         return [name for name, method in self.methods.items() if method.family == family]
@@ -57,7 +63,8 @@ class Study:
         """Settings of the tokenization job of a corpus."""
         entry = self.corpora[corpus]
         code = fingerprint(CODE, "tokenize_corpus.py", f"sinkbench/corpora/{entry['kind']}.py")
-        return {"corpus": entry, "tokenizer": self.tokenizer, "code": code}
+        text = {key: value for key, value in entry.items() if key != "families"}  # not who scores it
+        return {"corpus": text, "tokenizer": self.tokenizer, "code": code}
 
     def quality_settings(self, method: str, corpus: str) -> dict:
         """Settings of a quality job."""
@@ -129,7 +136,7 @@ class Study:
         """What aggregation needs to know of every method and run, and the stamps it must find."""
         quality = {
             f"{method}/{corpus}": stamp(self.quality_settings(method, corpus))
-            for method, corpus in product(self.methods, self.corpora)
+            for method, corpus in self.scored()
             if self.measures("quality")
         }
         speed = {run: stamp(self.settings_of(run)) for run in self.runs if self.measures("speed")}
@@ -165,7 +172,7 @@ class Study:
     def measuring_jobs(self) -> Iterator[tuple[str, str, dict]]:
         """(folder, name, settings) of every job that measures; continuations come last."""
         if self.measures("quality"):
-            for method, corpus in product(self.methods, self.corpora):
+            for method, corpus in self.scored():
                 yield "nll", f"{method}/{corpus}", self.quality_settings(method, corpus)
         if self.measures("speed"):
             yield from (("speed", run, self.settings_of(run)) for run in self.runs)

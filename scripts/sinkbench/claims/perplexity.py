@@ -21,6 +21,6 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     streaming = method_of(measurements, "streaming", budget=budget)
     sinks = matching(measurements, method=streaming)["sinks"].iloc[0]
     recompute = method_of(measurements, "recompute", budget=budget, sinks=sinks)
-    for corpus in corpora(measurements):
+    for corpus in corpora(measurements, method=recompute):
         change = paired_change(measurements, corpus, streaming, recompute)
         yield Finding(f"{streaming} {change}", at_most(change, LIMIT_PERCENT))

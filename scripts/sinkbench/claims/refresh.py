@@ -24,7 +24,7 @@ CONTROL = "lazy"  # of the family, but no refresh
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     """One per corpus."""
     full = method_of(measurements, "streaming", budget=full_budget(measurements))
-    for corpus in corpora(measurements):
+    for corpus in corpora(measurements, family="refresh"):
         row = _best(measurements, corpus, full)
         change = paired_change(measurements, corpus, row["method"], full)
         own = f"{estimate(row, '+z.2f', unit='%')} against {row['against']}"
@@ -34,7 +34,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """Whether the gain wears off between two refreshes."""
     full = method_of(measurements, "streaming", budget=full_budget(measurements))
-    for corpus in corpora(measurements):
+    for corpus in corpora(measurements, family="refresh"):
         method = _best(measurements, corpus, full)["method"]
         rows = matching(usable(measurements), metric="perplexity_change_phase", method=method, corpus=corpus)
         rows = rows.sort_values("position")

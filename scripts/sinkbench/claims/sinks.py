@@ -21,6 +21,6 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     budget = full_budget(measurements) // SHARE
     streaming = method_of(measurements, "streaming", budget=budget)
     window = method_of(measurements, "window", budget=budget)
-    for corpus in corpora(measurements):
+    for corpus in corpora(measurements, method=window):
         change = paired_change(measurements, corpus, window, streaming)
         yield Finding(f"{window} {change}", at_least(change, LIMIT_PERCENT))

@@ -24,7 +24,7 @@ HEIGHT_INCHES = 4.2
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     """See CAPTION; one panel per corpus."""
     rows = pick(measurements, "perplexity_change_phase", quantization="none")
-    names = [corpus for corpus in corpora(measurements) if corpus in set(rows["corpus"])]
+    names = corpora(rows)
     figure, axes = panels(names, HEIGHT_INCHES)
     for axis, corpus in zip(axes, names, strict=True):
         _panel(axis, matching(rows, corpus=corpus))

@@ -57,6 +57,7 @@ def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
         _row(measurements, valid, run, corpus)
         for corpus in corpora(measurements) or [None]
         for run in _runs(measurements)
+        if corpus is None or corpus in corpora(measurements, method=run["method"])
     ]
     return without_empty_columns(pd.DataFrame(rows))
 
