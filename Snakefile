@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/freshness.smk"
 
 
 report: f"results/{study.name}/report/landing.rst"

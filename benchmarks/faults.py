@@ -52,7 +52,7 @@ class Campaign:
         run = self.checkout.start()
         if self._wait(run, self.random.uniform(3, self.longest_s)):
             return False
-        while not (jobs := children(run.pid)) and victim == "job" and run.poll() is None:
+        while not (jobs := jobs_of(run.pid)) and victim == "job" and run.poll() is None:
             time.sleep(0.05)
         if victim == "job":
             for job in jobs:
@@ -104,10 +104,19 @@ class Campaign:
         return True
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process has started and that run."""
+def jobs_of(pid: int) -> list[int]:
+    """Processes of the scripts that a Snakemake runs; at its start it also asks the system this and that."""
     listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in listed for child in file.read_text().split()]
+    children = [int(child) for file in listed for child in file.read_text().split()]
+    return [child for child in children if not is_over(child) and runs_a_script(child)]
+
+
+def runs_a_script(pid: int) -> bool:
+    """Whether a process is a job of Snakemake, by its command line."""
+    try:
+        return b"/.snakemake/scripts/" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def ends(pid: int) -> bool:
@@ -158,9 +167,10 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=20, help="seconds between start and kill")
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
-        undisturbed = Checkout(Path(folder, "undisturbed"))
+        # Both copies at once: nobody needs to leave the code alone meanwhile.
+        undisturbed, killed = (Checkout(Path(folder, name)) for name in ("undisturbed", "killed"))
         assert undisturbed.snakemake().returncode == 0
-        campaign = Campaign(Checkout(Path(folder, "killed")), options.seed, options.longest)
+        campaign = Campaign(killed, options.seed, options.longest)
         while len(campaign.seen) < options.kills:
             if campaign.fault(VICTIMS[len(campaign.seen) % len(VICTIMS)]):
                 print(len(campaign.seen), campaign.seen[-1], flush=True)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 from sinkbench.comparison import compare
 from sinkbench.errors import UserError
+from sinkbench.provenance import differences
 from sinkbench.store import read_table
 
 
 def main(first: str, second: str) -> int:
-    """Print each row that differs beyond the intervals, and the count; 1 if any does."""
+    """Print the provenance and the rows that differ, and the rows' count; 1 if there are any."""
     frames = [read_table(Path(folder, "measurements.parquet"))[0] for folder in (first, second)]
+    for column, one, other in differences(*frames):
+        print(f"made with another {column}: {one} | {other}")
     found, compared = compare(*frames)
     for row in found.itertuples():
         print(f"{row.where}: {row.first} | {row.second} ({row.why})")

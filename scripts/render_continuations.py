@@ -14,7 +14,7 @@ def render(paths: list[str], facts: dict, output: str) -> None:
     tokenizer = load_tokenizer(local_folder(facts["tokenizer"]) / "tokenizer.json")
     results = {run: read_table(path) for run, path in zip(facts["runs"], paths, strict=True)}
     write_text(output, page(results, tokenizer, facts))
-    record_made([output], facts, from_continuations(paths, facts))
+    record_made([output], facts, from_continuations(paths, facts), paths)
 
 
 if __name__ == "__main__":

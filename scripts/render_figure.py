@@ -1,11 +1,20 @@
-"""One figure in every format."""
+"""One figure in every format. One without numbers says so: the rest of the study is worth its report."""
 
+import pandas as pd
 from sinkbench import drawing, figures
-from sinkbench.errors import UserError
 from sinkbench.job import job
 from sinkbench.made import from_measurements, record_made
-from sinkbench.readings import NotMeasured
+from sinkbench.readings import NotMeasured, statuses
 from sinkbench.store import read_table
+
+MISSING_SHOWN = 12
+
+
+def missing(measurements: pd.DataFrame) -> list[str]:
+    """What gave no number and why, for people who look for it: not more than a page holds."""
+    said = [f"{name}: {status}" for name, status in statuses(measurements).items()]
+    rest = len(said) - MISSING_SHOWN
+    return said[:MISSING_SHOWN] + ([f"and {rest} more"] if rest > 0 else [])
 
 
 def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
@@ -15,9 +24,9 @@ def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
         figure = drawing.draw(figures.load(about["word"]), measurements, about["words"])
     except NotMeasured as reason:
         hint = f" ({reason})" if str(reason) else ""
-        raise UserError(
-            f"figures: {about['word']} needs numbers that this study does not have{hint}"
-        ) from None
+        line = f"{about['title']}: not drawn, since this study has no numbers for it{hint}"
+        print(f"NOTHING DRAWN {line}", flush=True)
+        figure = drawing.notice([line, *missing(measurements)])
     drawing.save(figure, about["title"], *outputs)
     record_made(outputs, about, from_measurements(measurements_path))
 

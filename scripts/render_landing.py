@@ -1,5 +1,7 @@
 """The first page of the report."""
 
+from pathlib import Path
+
 from sinkbench.job import job
 from sinkbench.landing import page
 from sinkbench.made import from_measurements, record_made
@@ -7,13 +9,19 @@ from sinkbench.records import write_text
 from sinkbench.store import read_table
 
 
-def render(measurements_path: str, facts: dict, output: str) -> None:
-    """Write the page from the measurements and catalogue.landing_facts."""
+def render(measurements_path: str, figures: list[str], facts: dict, output: str) -> None:
+    """Write the page from the measurements, the headline figure if any, and catalogue.landing_facts."""
     measurements, _ = read_table(measurements_path)
-    write_text(output, page(measurements, facts))
+    figure = Path(figures[0]).read_bytes() if figures else None
+    write_text(output, page(measurements, facts, figure))
     record_made([output], facts, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        render(snakemake.input.measurements, snakemake.params.facts, snakemake.output.page)
+        render(
+            snakemake.input.measurements,
+            snakemake.input.figure,
+            snakemake.params.facts,
+            snakemake.output.page,
+        )

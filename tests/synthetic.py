@@ -102,6 +102,8 @@ GAINS = {
     ("int8", "fused"): (1.3, 0.6),
 }
 STEP_BYTES = 36e6
+PROVENANCE = {"device": "cpu", "commit": "c0ffee", "dirty": False, "versions": "python 3.12.3, torch 2.13.0"}
+PROVENANCE |= {"seeds": "statistics 0", "model_sha256": "ab", "tokens_sha256": "cd"}
 BUSY = DISTURBED + "another process on the GPU"
 
 
@@ -200,7 +202,8 @@ def _about(policy: str, sinks: int | None, budget: int | None, quantization: str
     method += "" if quantization == "none" else f"-{quantization}"
     family = "streaming" if policy == "streaming" else "baseline"
     columns = {"study": "demo", "family": family, "method": method, "policy": policy, "budget": budget}
-    return {**columns, "sinks": sinks, "dtype": "float32", "quantization": quantization, "device": "cpu"}
+    formats = {"sinks": sinks, "dtype": "float32", "quantization": quantization}
+    return {**columns, **formats, **PROVENANCE}
 
 
 def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:

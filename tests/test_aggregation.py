@@ -8,10 +8,17 @@ import pytest
 from conftest import ROOT
 from sinkbench.aggregation import aggregate
 from sinkbench.errors import UserError
+from sinkbench.provenance import COLUMNS
 from sinkbench.store import read_table, write_table
 
 SCHEMA = ROOT / "workflow/schemas/measurements.schema.yaml"
-SOURCES = {"model": {"source": "hub", "revision": "0" * 40}}
+SOURCES = {
+    "model": {"source": "hub", "repo": "lab/model", "revision": "0" * 40},
+    "draft": {"source": "random", "seed": 7},
+    "tokenizer": {"source": "folder", "path": "here"},
+    "corpora": [{"name": "c", "source": "hub", "repo": "lab/texts", "revision": "1" * 40}, {"name": "d"}],
+}
+INPUTS = {"model": "abc", "tokens": "def"}
 STATISTICS = {"block_tokens": 4, "resamples": 100, "confidence": 0.9, "seed": 0, "position_bin": 8}
 
 
@@ -31,7 +38,7 @@ def files(tmp_path):
         scored = list(scored)
         shift = {"full": 0.0, "sampled": -0.1, "capped": 0.3}[name]
         frame = pd.DataFrame({"document": "d", "position": scored, "nll": nll[scored] + np.float32(shift)})
-        notes = {"stamp": name, "status": "ok", "environment": {"device": "CPU"}}
+        notes = {"stamp": name, "status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS}
         write_table(tmp_path / f"{name}.parquet", frame, notes)
     return tmp_path
 
@@ -44,7 +51,7 @@ def run(files) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
     stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
-    plan["sources"] = SOURCES
+    plan |= {"sources": SOURCES, "timed_on": "c"}
     paths = [str(files / f"{name}.parquet") for name in methods]
     aggregate(plan, paths, [], [], SCHEMA, *outputs(files))
     return read_table(files / "out.parquet")[0]
@@ -88,6 +95,7 @@ def run_speed(
         bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
         score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
+        notes["inputs"] = INPUTS | ({"draft": "ghi"} if name == "drafts" else {})
         paths.append(str(tmp_path / f"{name}.parquet"))
         columns = ["kind", "point", "repetition", "step", "ms", "tokens"]
         notes |= {"points": points, "bandwidth_bytes_per_s": bandwidths}
@@ -100,7 +108,7 @@ def run_speed(
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
-    plan |= {"random": random, "sources": SOURCES}
+    plan |= {"random": random, "sources": SOURCES, "timed_on": "d"}
     plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
     aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
@@ -236,7 +244,7 @@ def test_another_stamp_is_refused(files):
 
 def test_environments_name_the_jobs_that_were_made_in_them(files):
     frame, notes = read_table(files / "full.parquet")
-    inputs = {"model": "abc", "tokens": "def"}
+    inputs = {"model": "xyz", "tokens": "def"}
     other = {"environment": {"device": "another CPU"}, "inputs": inputs}
     write_table(files / "full.parquet", frame, notes | other)
     run(files)
@@ -246,13 +254,58 @@ def test_environments_name_the_jobs_that_were_made_in_them(files):
         "statistics": STATISTICS,
         "inputs": [
             {**inputs, "jobs": ["quality full/c"]},
-            {"jobs": ["quality sampled/c", "quality capped/c"]},
+            {**INPUTS, "jobs": ["quality sampled/c", "quality capped/c"]},
         ],
         "environments": [
             {"device": "another CPU", "jobs": ["quality full/c"]},
             {"device": "CPU", "jobs": ["quality sampled/c", "quality capped/c"]},
         ],
     }
+
+
+ENVIRONMENT = {
+    "python": "3.12.3",
+    "platform": "Linux",
+    "commit": "c0ffee",
+    "dirty": True,
+    "torch": "2.13.0",
+    "triton": None,
+    "device": "GPU 3000",
+    "driver": "580.1",
+}
+
+
+def test_every_row_says_what_it_came_from(files):
+    """One job was made in another environment, from other weights: its rows say so, and no others."""
+    table, notes = read_table(files / "full.parquet")
+    other = {"environment": ENVIRONMENT, "inputs": {"model": "xyz", "tokens": "def"}}
+    write_table(files / "full.parquet", table, notes | other)
+    frame = run(files)
+    revisions = f"model lab/model@{'0' * 40}, c lab/texts@{'1' * 40}"
+    shared = {"seeds": "statistics 0", "revisions": revisions, "tokens_sha256": "def"}
+    expected = {
+        "device": "GPU 3000",
+        "driver": "580.1",
+        "commit": "c0ffee",
+        "dirty": True,
+        "versions": "python 3.12.3, torch 2.13.0",
+        "model_sha256": "xyz",
+    }
+    assert set(expected) | set(shared) | {"draft_sha256"} == set(COLUMNS)
+    ours = frame.method == "full"
+    for name, wanted in shared.items():
+        assert set(frame[name]) == {wanted}
+    for name, wanted in expected.items():
+        assert set(frame[name][ours]) == {wanted} and wanted not in set(frame[name][~ours])
+    assert frame["draft_sha256"].isna().all()
+
+
+def test_rows_with_drafts_name_the_draft_and_its_seed(tmp_path):
+    frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, drafts=CLEAN)
+    drafted = frame.drafted.notna()
+    assert set(frame["draft_sha256"][drafted]) == {"ghi"} and frame["draft_sha256"][~drafted].isna().all()
+    assert set(frame["seeds"][drafted]) == {"statistics 0, draft 7"}
+    assert set(frame["seeds"][~drafted]) == {"statistics 0"}
 
 
 def test_only_what_compiles_has_the_cost_of_compiling(tmp_path):

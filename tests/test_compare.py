@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from sinkbench.comparison import compare
+from sinkbench.provenance import differences
 from sinkbench.store import write_table
 from synthetic import measurements
 
@@ -62,6 +63,24 @@ def test_rows_that_only_one_study_has_and_failures_differ(frame):
     (found,) = compare(frame, failed)[0].to_dict("records")
     assert found["second"] == "failed: KeyError: 'x'"
     assert frame.loc[row, "method"] in found["where"] and "tpot_ms" in found["where"]
+
+
+def test_what_the_studies_were_made_with_is_said_where_it_differs(frame, tmp_path):
+    later = frame.assign(commit="beef", versions="python 3.12.3, torch 2.14.0, numpy 2.0.0", dirty=True)
+    assert list(differences(frame, later)) == [
+        ("commit", "c0ffee", "beef"),
+        ("dirty", "False", "True"),
+        ("versions", "torch 2.13.0", "torch 2.14.0, numpy 2.0.0"),
+    ]
+    assert list(differences(frame, frame)) == []
+    older = frame.drop(columns=["commit", "draft_sha256"])  # of before rows said it
+    assert list(differences(older, frame)) == [("commit", "-", "c0ffee")]
+    for name, content in {"a": frame, "b": later}.items():
+        write_table(tmp_path / name / "measurements.parquet", content, {"study": name})
+    command = [sys.executable, str(ROOT / "scripts/compare_studies.py"), "a", "b"]
+    same = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert same.returncode == 0
+    assert "made with another commit: c0ffee | beef\n" in same.stdout
 
 
 def test_the_command_prints_what_differs_and_its_count(frame, tmp_path):

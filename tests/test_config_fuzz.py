@@ -122,8 +122,8 @@ def plan(study: Study) -> None:
     list(study.measuring_jobs())
     catalogue.rendered(study.config)
     for corpus in study.corpora:
-        study.text_files(corpus)
-    study.model_files(), study.draft_files(), study.repositories()
+        study.origins.text_files(corpus)
+    study.origins.model_files(), study.origins.draft_files(), study.origins.repositories()
     stale(study, ROOT / "results/none")
     check(study, fetches=False, measures=study.config["device"] == "cpu")
 

@@ -207,12 +207,12 @@ def test_a_method_may_be_listed_by_several_families():
 def test_a_corpus_may_be_scored_by_some_families_alone_and_is_the_same_text():
     config = merged(BASE, STUDIES / "demo.yaml")
     study = Study(config)
-    beside = [method for method, corpus in study.scored() if corpus == "reference"]
+    beside = [method for method, corpus in study.scored() if corpus == "topics"]
     assert {study.methods[name].family for name in beside} == {"streaming", "refresh"}
     assert {method for method, corpus in study.scored() if corpus == "stdlib"} == set(study.methods)
-    tokens = study.tokens_settings("reference")
+    tokens = study.tokens_settings("topics")
     config["corpora"][1].pop("families")
-    assert Study(config).tokens_settings("reference") == tokens
+    assert Study(config).tokens_settings("topics") == tokens
 
 
 def test_a_method_named_as_baseline_means_its_run_on_the_same_engine():

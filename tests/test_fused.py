@@ -11,10 +11,14 @@ from conftest import ROOT
 
 pytest.importorskip("triton")
 
+import triton
+import triton.language as tl
 from sinkbench import quantizations
 from sinkbench.engines import fused
 from sinkbench.errors import Unavailable
 from sinkbench.fused import tiles
+from sinkbench.fused.fixed_point import multiply_words
+from sinkbench.fused.products import load_inputs
 from sinkbench.fused.ring import FusedRing
 from sinkbench.fused.step import FusedStep
 from sinkbench.fused.tiles import Tile
@@ -22,6 +26,7 @@ from sinkbench.fused.weights import check_supported
 from sinkbench.kernels import MaskedKernel
 from sinkbench.models import random_model
 from sinkbench.nll import token_nll_of_logits
+from sinkbench.packing import pack
 from sinkbench.policies import build
 from sinkbench.scorer import Scorer
 from sinkbench.visibility import Visibility
@@ -61,7 +66,9 @@ def model_of(**changes):
     return model
 
 
-def check_exact(model, visibility: Visibility, texts: torch.Tensor, start: int) -> None:
+def check_exact(
+    model, visibility: Visibility, texts: torch.Tensor, start: int, tolerance: float = 3e-5
+) -> None:
     """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
     scorer = Scorer(model, 16)
     scorer.kernel = MaskedKernel()
@@ -77,7 +84,7 @@ def check_exact(model, visibility: Visibility, texts: torch.Tensor, start: int) 
         losses.append(token_nll_of_logits(step(), target))
     exact = Scorer(model.double().cpu(), 16)
     expected = torch.stack([exact.stream(text, visibility)[start:] for text in texts.cpu()])
-    torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=3e-5)
+    torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -133,10 +140,56 @@ def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("word", ["int8", "int8_mlp", "int4", "int4_mlp"])
 def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
-    """Widths of one group and of several; the head's rows are no multiple of a tile's."""
+    """Widths of one group and of several; the head's rows are no multiple of a tile's.
+
+    One stream's inputs are integers of 16 bits, which is what its errors come from.
+    """
     shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
     model = quantizations.apply(word, model_of(initializer_range=0.2, **shape))
-    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9)
+    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9, 3e-4)
+
+
+@triton.jit
+def packed_product_kernel(words, x, out, K: tl.constexpr, BITS: tl.constexpr):
+    """out [rows] = W x for packed W [rows, K], one row a program, as `multiply_rows` multiplies a tile."""
+    row = tl.program_id(0)
+    columns = tl.arange(0, K * BITS // 32)
+    tile = tl.load(words + row * (K * BITS // 32) + columns)[None, :]
+    product = multiply_words(tile, load_inputs(x, 0, K, BITS, 1, K, True), BITS)
+    tl.store(out + row, tl.sum(product))
+
+
+def packed_product(q: torch.Tensor, x: torch.Tensor, bits: int) -> torch.Tensor:
+    out = torch.full((len(q),), float("nan"), device=DEVICE)
+    packed_product_kernel[(len(q),)](pack(q, bits).to(DEVICE), x.to(DEVICE), out, K=len(x), BITS=bits)
+    return out.cpu()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_integers_of_16_bits_are_multiplied_exactly(bits):
+    """All integers of a chunk whose largest is 32,767 are what they stand for; only float32 sums round."""
+    q = torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, 256), dtype=torch.int8)
+    x = torch.randint(-32767, 32768, (256,)).float()
+    x[::4] = 32767  # neighbours in a plane are neighbouring words, four of which are a chunk
+    expected = q.double() @ x.double()
+    error = (packed_product(q, x, bits).double() - expected).abs().max()
+    assert error <= 2**-22 * (q.double().abs() @ x.double().abs()).max()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1e20])
+def test_rounding_to_16_bits_is_relative_to_the_neighbours(bits, scale):
+    q = torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, 256), dtype=torch.int8)
+    x = scale * torch.randn(256)
+    error = (packed_product(q, x, bits).double() - q.double() @ x.double()).abs()
+    assert (error <= 2**-15 * float(x.abs().max()) * q.double().norm(dim=1)).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_among_the_inputs_is_not_lost(bad):
+    x = torch.randn(128)
+    x[77] = bad
+    assert not packed_product(torch.ones(2, 128, dtype=torch.int8), x, 8).isfinite().any()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from sinkbench.tables import load
 from sinkbench.trace import read_launches, shared_times
 from sinkbench.weight_shapes import WeightShapes
 from synthetic import SCHEMA
-from test_aggregation import STATISTICS, method, outputs
+from test_aggregation import SOURCES, STATISTICS, method, outputs
 from test_speed import SETTINGS, tokens_path  # noqa: F401 (a fixture)
 from traces import COMPILED, FLASH, LAYER, LAYERS, LM, OUTPUT, QKV, STEP, UP, D, F, Trace, V
 from workflow_runner import Checkout
@@ -199,7 +199,8 @@ def plan(stamps: dict, speed: dict) -> dict:
     return {
         "study": "s",
         "random": False,
-        "sources": {},
+        "sources": SOURCES,
+        "timed_on": "c",
         "methods": {"m": method(4)},
         "runs": {"m.eager": run},
         "stamps": stamps,

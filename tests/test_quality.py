@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import FIXTURES
 from safetensors.torch import load_file, save_file
 from sinkbench.errors import UserError
@@ -78,10 +79,22 @@ def test_tokenizer_of_another_model_is_one_line():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_one_bad_weight_makes_the_run_invalid_and_leaves_no_number(value):
+def test_one_bad_weight_makes_the_run_invalid_and_leaves_no_number(value, capsys):
     tensors = load_file("model/model.safetensors")
     tensors["gpt_neox.layers.0.mlp.dense_h_to_4h.bias"][0] = value
     save_file(tensors, "model/model.safetensors")
     frame, notes = quality("streaming", {"budget": 8, "sinks": 4}, {"a": "some text", "b": "more text"})
     assert len(frame) == 0
     assert notes["status"].startswith("invalid: 16 NLLs are NaN or infinite, the first in a at position 0")
+    assert capsys.readouterr().out == f"INVALID quality streaming: {notes['status']}\n"
+
+
+def test_a_model_that_does_not_fit_is_one_line_and_a_row(monkeypatch, capsys):
+    def no_room(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation")
+
+    monkeypatch.setattr("sinkbench.quality.load_model", no_room)
+    frame, notes = quality("streaming", {"budget": 8, "sinks": 4}, {"a": "some text"})
+    said = "unavailable: CUDA out of memory. Tried to allocate 20.00 GiB. See documentation"
+    assert len(frame) == 0 and notes["status"] == said
+    assert capsys.readouterr().out == f"NOTHING MEASURED quality streaming: {said}\n"

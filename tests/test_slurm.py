@@ -32,6 +32,7 @@ def test_jobs_run_on_slurm_and_measuring_jobs_hold_a_gpu(tmp_path):
         held = subprocess.run(
             ["scontrol", "show", "job"], env=environment, capture_output=True, text=True
         ).stdout
+    print(done.stderr, held)  # docs/trust.md quotes it: pytest -s
     assert done.returncode == 0, done.stdout + done.stderr
     assert all((checkout.folder / target).is_file() for target in TARGETS)
     jobs = held.strip().split("\n\n")

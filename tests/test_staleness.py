@@ -8,16 +8,22 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.torch import load_file, save_file
 from sinkbench.freshness import Product
-from workflow_runner import Checkout
+from sinkbench.store import read_table
+from workflow_runner import ROOT, Checkout
 
 LIBRARY = "scripts/sinkbench"
 NLL = "results/toy/nll/streaming-4+124/stdlib.parquet"
+STEPS = "results/toy/speed/streaming-4+124.eager.parquet"
+CONTINUED = "results/toy/continuations/streaming-4+124.eager.parquet"
+EDITED = {"results/toy/measurements.parquet": "value", NLL: "nll", STEPS: "ms", CONTINUED: "nll"}  # columns
 MEASURED = {"quality": 9, "speed": 8, "profile": 1, "prompt": 3}  # jobs of tests/toy.yaml
-TABLES, FIGURES = 8, 12
-RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1}
+TABLES, FIGURES = 9, 12
+RENDERED = {"table": TABLES, "figure": FIGURES, "landing": 1, "findings": 1, "provenance": 1}
 AGGREGATED = {"aggregate": 1, **RENDERED}
 ALL_MEASURED = {**MEASURED, **AGGREGATED, "continuations": 1}
 EVERYTHING = {"tokenize": 1, **ALL_MEASURED}
@@ -103,8 +109,23 @@ def by_hand(path: str):
     return edit
 
 
+def in_numbers(path: str):
+    """A result whose numbers were edited with a tool that keeps everything else."""
+
+    def edit(checkout: Checkout) -> None:
+        table = pyarrow.parquet.read_table(checkout.folder / path)
+        (place,) = (place for place, field in enumerate(table.schema) if field.name == EDITED[path])
+        column = pyarrow.array(table.column(place).to_pandas() + 1, from_pandas=True)
+        table = table.set_column(place, table.schema.field(place), column.cast(table.schema.types[place]))
+        pyarrow.parquet.write_table(table, checkout.folder / path)
+
+    return edit
+
+
 SCRIPTS = ("scripts/*.py", f"{LIBRARY}/**/*.py")
 SWEEP = ("runs", 4, "with", "budget")
+HEADLINE = {"figure": 1, "landing": 1}  # the landing page shows the first figure
+ALL_FIGURES = {"figure": FIGURES, "landing": 1}
 SMALLER = {"quality": 1, **AGGREGATED}
 # edit: what must run (jobs by rule), whether Snakemake has its record of the results or not
 MATRIX = {
@@ -138,19 +159,47 @@ MATRIX = {
         {"speed": 1, "prompt": 1, "continuations": 1, **AGGREGATED},
     ),
     "module aggregation.py": (code(f"{LIBRARY}/aggregation.py"), AGGREGATED),
-    "module drawing.py: the figures' style": (code(f"{LIBRARY}/drawing.py"), {"figure": FIGURES}),
-    "module figures/pareto.py: one figure's style": (code(f"{LIBRARY}/figures/pareto.py"), {"figure": 1}),
+    "module drawing.py: the figures' style": (code(f"{LIBRARY}/drawing.py"), ALL_FIGURES),
+    "module figures/pareto.py: one figure's style": (code(f"{LIBRARY}/figures/pareto.py"), HEADLINE),
+    "module figures/phase.py: another one's": (code(f"{LIBRARY}/figures/phase.py"), {"figure": 1}),
     "module tables/documents.py": (code(f"{LIBRARY}/tables/documents.py"), {"table": 1}),
     "module freshness.py": (code(f"{LIBRARY}/freshness.py"), {}),
     "script measure_quality.py": (code("scripts/measure_quality.py"), {"quality": 9, **AGGREGATED}),
-    "script render_figure.py": (code("scripts/render_figure.py"), {"figure": FIGURES}),
+    "script render_figure.py": (code("scripts/render_figure.py"), ALL_FIGURES),
     "other weights, same date": (other_weights("demo-model"), ALL_MEASURED),
     "another draft, same date": (other_weights("demo-draft"), {"speed": 1, **AGGREGATED}),
     "another tokenizer, same date": (other_tokenizer, EVERYTHING),
     "a table edited by hand": (by_hand("results/toy/tables/headline.md"), {"table": 1}),
-    "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), {"figure": 1}),
+    "a figure edited by hand": (by_hand("results/toy/figures/pareto.svg"), HEADLINE),
+    "the measurements' CSV edited by hand": (by_hand("results/toy/measurements.csv"), AGGREGATED),
+    "the measurements edited": (in_numbers("results/toy/measurements.parquet"), AGGREGATED),
+    "NLLs edited": (in_numbers(NLL), SMALLER),
+    "times edited": (in_numbers(STEPS), {"speed": 1, **AGGREGATED}),
+    "a continuation edited": (in_numbers(CONTINUED), {"prompt": 1, "continuations": 1}),
     "a result damaged": (by_hand(NLL), SMALLER),
 }
+
+
+def table() -> str:
+    """The matrix as docs/trust.md has it."""
+    rows = [f"| {edit} | {in_words(jobs)} |" for edit, (_, jobs) in MATRIX.items()]
+    return "\n".join(["| Edit | Jobs that run |", "| --- | --- |", *rows])
+
+
+def in_words(jobs: dict[str, int]) -> str:
+    """Jobs by rule: those of measuring one by one, the rest together where all of it runs."""
+    for words, meant in {"none": {}, "all": EVERYTHING, "all but tokenize": ALL_MEASURED}.items():
+        if jobs == meant:
+            return words
+    together = AGGREGATED if AGGREGATED.items() <= jobs.items() else {}
+    own = [f"{count} {rule}" for rule, count in jobs.items() if rule not in together]
+    return ", ".join([*own, *(["aggregate and all that is rendered"] if together else [])])
+
+
+def test_the_documented_matrix_is_the_tested_one():
+    assert table() in (ROOT / "docs/trust.md").read_text()
+
+
 FAMILIES = ("_quality", "_speed", "_prompt")  # rules that share a body
 
 
@@ -189,7 +238,9 @@ def report(checkout: Checkout) -> tuple[int, str]:
             "module figures/pareto.py: one figure's style",
             "pareto.svg: made with another config or other code",
         ),
-        ("a table edited by hand", "headline.html: it cannot be read or was edited"),
+        ("a table edited by hand", "headline.html: headline.md was edited"),
+        ("the measurements' CSV edited by hand", "measurements.parquet: measurements.csv was edited"),
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited"),
     ],
 )
 def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished, tmp_path, edit, line):
@@ -199,6 +250,44 @@ def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished,
     assert code == 1
     assert line in said and "before a report: snakemake --cores 1" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        ("NLLs edited", f"{NLL}: stdlib.parquet was edited; it is made again"),
+        (
+            "the measurements' CSV edited by hand",
+            "results/toy/measurements.parquet: measurements.csv was edited; it is made again",
+        ),
+    ],
+)
+def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "was edited" in said] == [
+        line
+    ]
+
+
+def test_an_edited_number_is_measured_again_and_comes_back(finished, tmp_path):
+    checkout = finished.copy(tmp_path / "copy")
+    MATRIX["NLLs edited"][0](checkout)
+    assert checkout.snakemake(NLL).returncode == 0
+    same, edited = (read_table(folder.folder / NLL)[0] for folder in (finished, checkout))
+    assert edited.equals(same)
+    assert checkout.planned() == set()
+
+
+@pytest.mark.parametrize("asked", [[NLL], ["--until", "streaming_quality"]])
+@pytest.mark.parametrize("edit", ["key evaluation.chunk_tokens", "NLLs edited", "nothing"])
+def test_a_target_that_is_named_is_compared_as_well(finished, tmp_path, edit, asked):
+    """Without Snakemake's record, and nothing that the target does not need is made."""
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
+    MATRIX[edit][0](checkout)
+    planned = checkout.planned(*asked)
+    assert ("streaming_quality streaming-4+124 stdlib" in planned) == (edit != "nothing")
+    assert all(job.startswith("streaming_quality ") for job in planned)
 
 
 def test_a_report_of_copied_results_is_made(finished, tmp_path):
@@ -249,7 +338,7 @@ def test_results_are_rendered_where_there_is_no_model(finished, tmp_path):
     shutil.rmtree(checkout.folder / "resources/demo-draft")
     (checkout.folder / "resources/demo-model/model.safetensors").unlink()
     code(f"{LIBRARY}/figures/pareto.py")(checkout)
-    assert by_rule(checkout.planned()) == {"figure": 1}
+    assert by_rule(checkout.planned()) == HEADLINE
 
 
 def test_results_that_do_not_say_what_they_were_made_from_are_old():

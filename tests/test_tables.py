@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench import catalogue, formats, landing, tables
+from sinkbench import catalogue, formats, tables
 from sinkbench.cells import Estimate
 from sinkbench.errors import UserError
 from synthetic import WORDS
@@ -13,7 +13,6 @@ from synthetic import WORDS
 INVALID = "invalid: 3 NLLs are NaN or infinite, the first in turtle at position 77"
 UNAVAILABLE = "unavailable: out of memory"
 FORMATS = formats.available()
-FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": WORDS["claims"], "links": {}}
 
 
 def build(word: str, **options) -> pd.DataFrame:
@@ -54,9 +53,7 @@ def test_changes_and_speedups_name_their_baselines():
 
 def test_a_study_of_speed_has_no_perplexity():
     headings = " ".join(build("headline", quality=False))
-    page = landing.page(synthetic.measurements(quality=False), {**FACTS, "claims": ["speedup", "flatness"]})
-    for text in (headings, page):
-        assert "TPOT" in text and "Perplexity" not in text and "Change" not in text
+    assert "TPOT" in headings and "Perplexity" not in headings and "Change" not in headings
 
 
 def test_a_study_of_quality_has_no_times():
@@ -119,9 +116,9 @@ def test_latex_escapes():
 
 
 def test_html_is_one_safe_file():
-    table = pd.DataFrame({"Run": ["<script>"], "N [ms]": [Estimate(1, 0.5, 2)]})
+    table = pd.DataFrame({"Run": ["<script>alert(1)"], "N [ms]": [Estimate(1, 0.5, 2)]})
     text = formats.load("html").render(table, "A & B", "c")
-    assert "<script>" not in text and "&lt;script&gt;" in text and "A &amp; B" in text
+    assert "<script>alert" not in text and "&lt;script&gt;" in text and "A &amp; B" in text
     assert not re.search(r"(src|href)=", text)
 
 
@@ -133,11 +130,6 @@ def test_an_unknown_word_is_refused_by_name():
 
 def test_no_number_below_zero_is_written_as_minus_nothing():
     assert Estimate(-0.0001, spec="+z.1f").number == "+0.0"
-
-
-def test_the_landing_page_is_no_template():
-    page = landing.page(synthetic.measurements(), {**FACTS, "model": "{{ config }}"})
-    assert page.startswith("{% raw %}") and page.endswith("{% endraw %}\n")
 
 
 def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus():
@@ -235,16 +227,14 @@ def test_a_disturbed_time_is_shown_with_a_dagger_and_its_reason(word, ending):
     assert [row["Status"] for row in marked] == [synthetic.BUSY]
     assert marked[0]["TPOT [ms]"].number.endswith("\N{DAGGER}")
     assert str(table["TPOT [ms]"].tolist()).count("mark='\N{DAGGER}'") == 1
-    assert "0.60\N{DAGGER}" in formats.load(ending).render(table, "t", "c").replace("0.600", "0.60")
+    text = re.sub(r"<[^>]*>|\\rlap{", "", formats.load(ending).render(table, "t", "c"))
+    assert "0.60\N{DAGGER}" in text.replace("0.600", "0.60")
 
 
-def test_a_dagger_follows_its_number_into_verdicts_and_the_landing_page():
+def test_a_dagger_follows_its_number_into_verdicts():
     frame = synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",))
     verdicts = tables.load("verdict").build(frame, WORDS).set_index("Claim")["Measured"]
     assert "0.00\N{DAGGER}" in verdicts["Streaming's time per token does not grow with the stream"]
-    page = landing.page(frame, FACTS)
-    assert "0.60\N{DAGGER} ms" in page and "Dagger" in page
-    assert "Dagger" not in landing.page(synthetic.measurements(ladder=True), FACTS)
 
 
 def test_no_claim_takes_a_batch_for_a_stream():

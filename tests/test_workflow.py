@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from sinkbench import catalogue
 from sinkbench.measurements import has_failed
 from sinkbench.store import read_table
 
@@ -114,7 +115,9 @@ def test_another_seed_continues_the_prompt_anew_and_measures_nothing_else(checko
 
 def test_the_pages_of_the_report_are_there(finished):
     report = finished.folder / "results/toy/report"
-    findings, texts = (report / f"{name}.html" for name in ("findings", "continuations"))
+    names = ("findings", "continuations", "provenance")
+    findings, texts, provenance = (report / f"{name}.html" for name in names)
+    assert str(torch.__version__) in provenance.read_text()
     assert "Which combination to use" in findings.read_text()
     assert "dense.stock" in texts.read_text()
     if not torch.cuda.is_available():
@@ -177,7 +180,9 @@ def test_measurements_are_whole(finished):
 def test_the_report_is_made(finished):
     result = finished.snakemake("--report", "report.html")
     assert result.returncode == 0, result.stdout
-    assert (finished.folder / "report.html").stat().st_size > 100_000
+    report = (finished.folder / "report.html").read_text()
+    assert all(catalogue.numbered(word) in report for word in catalogue.CATEGORIES)
+    assert (finished.folder / "workflow/report/style.css").read_text().strip() in report
 
 
 def test_reference_results_are_kept_with_their_environment(finished):

@@ -60,9 +60,9 @@ class Checkout:
     def _options(self) -> dict:
         return {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True}
 
-    def planned(self) -> set[str]:
+    def planned(self, *arguments: str) -> set[str]:
         """Jobs that a run would start, such as "streaming_quality streaming-4+124 stdlib"."""
-        output = self.snakemake("--dry-run")
+        output = self.snakemake("--dry-run", *arguments)
         assert output.returncode == 0, output.stdout
         return {_job(name, body) for name, body in JOB.findall(output.stdout)} - {"all"}
 

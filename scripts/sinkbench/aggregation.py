@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.errors import UserError
-from sinkbench.made import from_results
+from sinkbench.made import from_results, record_made
 from sinkbench.measurements import Recorder, load_schema
 from sinkbench.profile_rows import record_profile
 from sinkbench.quality_rows import record_quality
-from sinkbench.records import replacing, stamp, write_json
+from sinkbench.records import replacing, write_json
 from sinkbench.speed_rows import record_speed
 from sinkbench.statistics import Bootstrap
 from sinkbench.store import read_table, write_table
@@ -44,11 +44,12 @@ def aggregate(
     for kind, record in RECORDS.items():
         record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
-    inputs = from_results([*quality, *speed, *profile], schema)
-    write_table(table_path, frame, {"study": plan["study"], "stamp": stamp(plan), "inputs": inputs})
+    write_table(table_path, frame, {"study": plan["study"]})
     with replacing(csv_path) as partial:
         frame.to_csv(partial, index=False)
     write_json(environment_path, _provenance(plan, results))
+    read = [*quality, *speed, *profile]
+    record_made([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
 
 
 def _provenance(plan: dict, results: dict[str, dict]) -> dict:

@@ -13,6 +13,10 @@ from sinkbench.fingerprint import fingerprint
 HERE = Path(__file__).parent
 KINDS = ("tables", "figures", "claims")
 CONTINUATIONS = "report/continuations.html"
+# The order of the report's argument, which Snakemake's menu sorts by name.
+CATEGORIES = ("findings", "baselines", "streaming", "engine", "refresh", "ablations", "provenance")
+PAGES = {"findings.html": ("findings", "Findings"), "provenance.html": ("provenance", "Provenance")}
+CONTINUED = {"continuations.html": ("streaming", "Continuations of one prompt")}
 SCRIPTS = {"tables": "render_table.py", "figures": "render_figure.py"}
 
 
@@ -32,6 +36,16 @@ def check(config: dict) -> None:
 def title(kind: str, word: str) -> str:
     """The title of a table or figure."""
     return _literals(HERE / kind / f"{word}.py")["TITLE"]
+
+
+def category(kind: str, word: str) -> str:
+    """The category of the report in which a table or figure is shown."""
+    return numbered(_literals(HERE / kind / f"{word}.py")["CATEGORY"])
+
+
+def numbered(word: str) -> str:
+    """A category as the report's menu names it: "3 Streaming"."""
+    return f"{CATEGORIES.index(word) + 1} {word.capitalize()}"
 
 
 def describe(kind: str, word: str, config: dict) -> dict:
@@ -71,16 +85,40 @@ def rendered(config: dict) -> dict[str, dict]:
     """What each file that is rendered from the measurements is told, by its path below the results."""
     shown = {f"tables/{word}.html": describe("tables", word, config) for word in config["tables"]}
     shown |= {f"figures/{word}.svg": describe("figures", word, config) for word in config["figures"]}
-    pages = {"report/landing.rst": landing_facts(config), "report/findings.html": findings_facts(config)}
-    return shown | pages
+    return shown | {
+        "report/landing.rst": landing_facts(config),
+        "report/findings.html": findings_facts(config),
+        "report/provenance.html": provenance_facts(config),
+    }
+
+
+def headline_figure(config: dict) -> list[str]:
+    """The figure of the report's first page: the first that the config names, if any."""
+    return config["figures"][:1]
 
 
 def landing_facts(config: dict) -> dict:
-    """What the report's first page says of the study; `links` are titles and names of the files it shows."""
-    shown = [("tables", word, "html") for word in config["tables"]]
-    shown += [("figures", word, "svg") for word in config["figures"]]
-    links = {title(kind, word): f"{word}.{ending}" for kind, word, ending in shown}
-    return _page_facts(config, "render_landing.py") | {"links": {"Findings": "findings.html"} | links}
+    """What the report's first page says of the study; `links`: the files shown, by category and title."""
+    described = [describe("figures", word, config) for word in headline_figure(config)]
+    return _page_facts(config, "render_landing.py") | {
+        "headline_figure": "".join(about["title"] for about in described),
+        "figure_code": [about["code"] for about in described],
+        "links": _links(config),
+    }
+
+
+def _links(config: dict) -> dict[str, dict[str, str]]:
+    pages = PAGES | (CONTINUED if "continuation" in config["measure"] else {})
+    shown = [(numbered(word), heading, name) for name, (word, heading) in pages.items()]
+    for kind, ending in (("tables", "html"), ("figures", "svg")):
+        shown += [(category(kind, word), title(kind, word), f"{word}.{ending}") for word in config[kind]]
+    order = sorted({category for category, *_ in shown})
+    return {name: {heading: file for other, heading, file in shown if other == name} for name in order}
+
+
+def provenance_facts(config: dict) -> dict:
+    """What the report's page of provenance says of the study."""
+    return {"study": config["study"], "code": fingerprint(HERE.parent, "render_provenance.py")}
 
 
 def findings_facts(config: dict) -> dict:
@@ -131,6 +169,6 @@ def _literals(path: Path) -> dict:
     """Constants that a module assigns at its top level."""
     found = {}
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id in ("TITLE", "CAPTION", "WORDS"):
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("TITLE", "CATEGORY", "CAPTION", "WORDS"):
             found[node.targets[0].id] = ast.literal_eval(node.value)
     return found

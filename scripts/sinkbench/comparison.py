@@ -12,10 +12,12 @@ from math import isclose
 import pandas as pd
 
 from sinkbench.measurements import has_failed
+from sinkbench.provenance import COLUMNS
 from sinkbench.statistics import differ
 
 # All other columns identify a row.
-VALUES = ["study", "device", "value", "low", "high", "n", "unit", "status"]
+VALUES = ["study", "value", "low", "high", "n", "unit", "status", *COLUMNS]
+SHOWN = ["value", "low", "high", "unit", "status"]
 ROUNDING = 1e-9  # relative
 
 
@@ -29,7 +31,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, in
         A table of where (what identifies a row), first, second (numbers with intervals, or statuses) and why.
     """
     keys = [name for name in first if name not in VALUES]
-    sides = [frame.set_index(keys)[VALUES] for frame in (first, second)]
+    sides = [frame.set_index(keys)[SHOWN] for frame in (first, second)]
     for side in sides:
         side.index = pd.Index([_words(key) for key in side.index])
     names = list(dict.fromkeys([*sides[0].index, *sides[1].index]))

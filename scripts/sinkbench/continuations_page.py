@@ -13,7 +13,6 @@ from sinkbench.webpage import document, paragraph
 TITLE = "Continuations of one prompt"
 STYLE = """
 .columns { display: grid; gap: 0 1.25rem; margin: 0 0 1rem; }
-h2 { margin: 1.25rem 0 .5rem; font-size: 1rem; border-bottom: 1px solid #1a1a1a; }
 h3 { margin: 0 0 .25rem; font-size: .87rem; overflow-wrap: anywhere; }
 pre { margin: .25rem 0 0; font: 12px/1.45 ui-monospace, monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -1,30 +1,27 @@
-"""What all figures share: one colour per policy, one marker per budget, readable type, byte-equal files."""
+"""What all figures share: one look per policy, one marker per budget, readable type, byte-equal files."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from sinkbench import policies
 from sinkbench.cells import estimate
+from sinkbench.palette import colour, text_colour
 from sinkbench.readings import RUN, extreme_budgets, matching, single_stream, usable, with_fastest_engines
 from sinkbench.records import replacing
 
-# Okabe & Ito (2008): told apart under every common form of colour blindness.
-COLOURS = {"streaming": "#0072B2", "window": "#E69F00", "dense": "#D55E00", "recompute": "#009E73"}
-FURTHER_COLOURS = ("#CC79A7", "#56B4E9", "#000000", "#B8A800")
 MARKERS = "os^Dv<>Ph"  # from the largest budget down
 UNBOUNDED_MARKER = "X"
-GREY = "#666666"
 TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
 WIDTH_INCHES = 6.5  # the text of a page
 BESIDE = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 8}  # right of a point
+LINE_CHARACTERS = 105  # of small type in that width
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -47,6 +44,14 @@ def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
         return module.draw(measurements, words)
 
 
+def notice(sentences: list[str]) -> Figure:
+    """A figure of nothing but text, one paragraph for each sentence."""
+    figure = Figure(figsize=(WIDTH_INCHES, 0.3 + 0.3 * len(sentences)), layout="constrained")
+    text = "\n".join(fill(sentence, LINE_CHARACTERS) for sentence in sentences)
+    figure.text(0.01, 0.98, text, va="top", size=8, parse_math=False)
+    return figure
+
+
 def save(figure: Figure, title: str, *paths: str | Path) -> None:
     """Write the figure in the formats that the paths' extensions name; the title goes into their metadata."""
     with matplotlib.rc_context(STYLE):
@@ -63,17 +68,6 @@ def panels(names: list[str], height_inches: float) -> tuple[Figure, list[Axes]]:
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name if len(names) > 1 else "", loc="left")
     return figure, axes
-
-
-def colour(policy: str) -> str:
-    """The colour of a policy; those that are not named above take the further ones in alphabetical order."""
-    others = [word for word in policies.available() if word not in COLOURS]
-    return COLOURS.get(policy) or FURTHER_COLOURS[others.index(policy) % len(FURTHER_COLOURS)]
-
-
-def text_colour(policy: str) -> tuple[float, float, float]:
-    """The colour of a policy, darkened until small type in it can be read on white."""
-    return tuple(0.7 * part for part in to_rgb(colour(policy)))
 
 
 def look(measurements: pd.DataFrame, row: Mapping) -> dict:

@@ -13,7 +13,7 @@ from sinkbench.refreshed_policy import RefreshedPolicy
 from sinkbench.run_table import Method
 from sinkbench.study import Study
 
-# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and the README's table of the evaluator.
+# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/measurements.md.
 EVALUATED_TOKENS_PER_S = 70_000
 STEP_S = 0.05  # of an engine that the host's launches bound; the fused one takes a thirtieth
 JOB_S = 25  # imports, weights and the evaluator's kernel

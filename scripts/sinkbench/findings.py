@@ -11,25 +11,16 @@ from sinkbench.brief import THRESHOLD, unjudged
 from sinkbench.claims import Verdict, judge
 from sinkbench.formats.html import table_element
 from sinkbench.readings import NotMeasured, corpora, is_disturbed
+from sinkbench.sorting import SCRIPT
 from sinkbench.targets import baseline, by_target, by_time, left_out
 from sinkbench.webpage import document, paragraph
 
 TITLE = "Findings"
 STYLE = """
-main { max-width: 68rem; }
 .scroll { margin: .75rem 0; }
-h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
 h3 { margin: 0 0 .35rem; font-size: 1rem; }
-article { margin: 1rem 0; break-inside: avoid; }
 p.verdict { margin: 0 0 .35rem; color: #1a1a1a; font-weight: 600; }
-dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2rem 1rem; margin: 0; max-width: 80ch; }
-dt { color: #555; }
-dd { margin: 0; overflow-wrap: anywhere; }
 dd ul { margin: 0; padding-left: 1.1rem; }
-@media screen and (max-width: 640px) {
-  dl { grid-template-columns: 1fr; gap: 0; }
-  dd { margin-bottom: .4rem; }
-}
 @media print { section.claims { break-before: page; } }
 """
 DAGGER_NOTE = "Dagger: something disturbed the device meanwhile."
@@ -55,7 +46,7 @@ def page(measurements: pd.DataFrame, facts: dict) -> str:
         "</section>",
         "</main>",
     ]
-    return document(f"{TITLE}: {facts['study']}", "\n".join(body), STYLE)
+    return document(f"{TITLE}: {facts['study']}", "\n".join(body), STYLE, SCRIPT)
 
 
 def _about(measurements: pd.DataFrame, facts: dict) -> str:
@@ -86,7 +77,7 @@ def _by_target(measurements: pd.DataFrame, names: list[str]) -> Iterator[str]:
             "study whose change lies within it. A stream goes on and on, so dense attention, whose cache "
             "grows with it, is no choice."
         )
-        yield table_element(by_target(measurements, corpus))
+        yield table_element(by_target(measurements, corpus), f"Fastest for each target on {corpus}")
     if untimed := left_out(measurements):
         yield paragraph(f"Scored but not timed, and so no choice here: {', '.join(untimed)}.")
 
@@ -96,7 +87,7 @@ def _by_time(measurements: pd.DataFrame) -> Iterator[str]:
         "This study measured no perplexity, so it cannot say what a combination costs in quality: ordered by "
         "time only, each method on its fastest engine."
     )
-    yield table_element(by_time(measurements))
+    yield table_element(by_time(measurements), "Fastest runs")
 
 
 def _claims(measurements: pd.DataFrame, words: list[str]) -> Iterator[str]:

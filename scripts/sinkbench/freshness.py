@@ -12,12 +12,21 @@ from pathlib import Path
 
 from sinkbench import catalogue, corpora
 from sinkbench.errors import UserError
-from sinkbench.made import from_continuations, from_measurements, from_results, made_notes, table_notes
+from sinkbench.made import (
+    from_continuations,
+    from_measurements,
+    from_results,
+    made_notes,
+    result_notes,
+    table_notes,
+    tables_read,
+)
 from sinkbench.records import FAILED, stamp
 from sinkbench.sources import digest, inputs_of, tokenizer_digest, tokens_digest
 from sinkbench.study import SCHEMA, Study
 
 MISSING = "missing"
+EDITED = "was edited"
 TRIED_AGAIN = "it failed, and is tried again"
 
 
@@ -34,7 +43,9 @@ class Product:
     def complaint(self) -> str | None:
         """Why it is not up to date; None if it is."""
         if self.notes is None:
-            return "it cannot be read or was edited"
+            return "it cannot be read or does not say what it was made from"
+        if edited := self.notes.get("edited"):
+            return f"{', '.join(edited)} {EDITED}"
         if self.notes.get("stamp") != self.stamp:
             return "made with another config or other code"
         made_from = self.notes.get("inputs", {})
@@ -61,17 +72,17 @@ def _products(study: Study, results: Path) -> Iterator[Product]:
         tokens = list(_tokens(study, corpus, path))
         yield from tokens
         old |= set() if tokens and not tokens[0].complaint else {path}
-    measured = []
+    table, measured = results / "measurements.parquet", []
+    read = tables_read(table) | tables_read(results / catalogue.CONTINUATIONS)
     for folder, name, settings in study.measuring_jobs():
         path = results / folder / f"{name}.parquet"
         tokens = results / f"tokens/{settings['tokens']['corpus']['name']}.parquet"
         measured += [] if folder == "continuations" else [path]
         if path.exists():
             inputs = inputs_of(settings, tokens) | ({"tokens": "made again"} if tokens in old else {})
-            yield Product(path, stamp(settings), inputs, table_notes(path))
-    table = results / "measurements.parquet"
+            yield Product(path, stamp(settings), inputs, result_notes(path, read))
     if table.exists():
-        yield Product(table, stamp(study.plan()), from_results(measured, SCHEMA), table_notes(table))
+        yield Product(table, stamp(study.plan()), from_results(measured, SCHEMA), made_notes(table))
     yield from _rendered(study, results)
 
 

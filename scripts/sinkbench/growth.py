@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from sinkbench.drawing import label, lines, log_axis, look, text_colour
+from sinkbench.drawing import label, lines, log_axis, look
 from sinkbench.labels import label_ends
+from sinkbench.palette import text_colour
 
 XLABEL = "Context length (dense) or stream position [tokens]"
 

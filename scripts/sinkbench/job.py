@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sinkbench.errors import UserError
+from sinkbench.progress import show_on
 
 WORKFLOW = "SINKBENCH_WORKFLOW_PID"  # the process that starts the jobs, if there is one
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -20,10 +21,13 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # what a write to the log meets first on
 def job(log_path: str) -> Iterator[None]:
     """Send all output to the log, that of child processes too; end on a UserError with its line.
 
+    Progress is shown on the terminal as well, if there is one.
+
     Snakemake's `log:` names the file but captures nothing for scripts, so file descriptors are redirected.
     """
     end_with_the_workflow()
     terminal = os.dup(2)
+    show_on(terminal)
     try:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
         with open(log_path, "w", buffering=1) as log:

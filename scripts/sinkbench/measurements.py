@@ -8,6 +8,7 @@ import yaml
 
 from sinkbench.errors import UserError
 
+DTYPES = {"integer": "Int64", "number": float, "boolean": "boolean"}  # of columns by type; texts stay
 DISTURBED = "disturbed: "  # begins the status of a number that stands, but was measured on a busy device
 
 
@@ -32,10 +33,8 @@ class Recorder:
         """All rows, validated, every column of the schema present."""
         frame = pd.DataFrame(self.rows).reindex(columns=list(self.schema["columns"]))
         for name, column in self.schema["columns"].items():
-            if column["type"] == "integer":
-                frame[name] = frame[name].astype("Int64")
-            elif column["type"] == "number":
-                frame[name] = frame[name].astype(float)
+            if column["type"] in DTYPES:
+                frame[name] = frame[name].astype(DTYPES[column["type"]])
         validate(frame, self.schema)
         return frame
 
@@ -66,6 +65,7 @@ def _check_type(name: str, values: pd.Series, kind: str) -> None:
         "string": lambda value: isinstance(value, str),
         "integer": lambda value: float(value).is_integer(),
         "number": lambda value: isinstance(float(value), float),
+        "boolean": lambda value: value in (True, False),
     }
     wrong = [value for value in values if not checks[kind](value)]
     if wrong:

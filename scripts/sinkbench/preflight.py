@@ -24,7 +24,7 @@ def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: 
         for corpus in study.corpora.values():
             if corpus.get("source") != "hub":
                 corpora.find(corpus)
-    for repository in study.repositories().values():
+    for repository in study.origins.repositories().values():
         if is_fetched(repository):
             check_fetched(repository)
         elif fetches:

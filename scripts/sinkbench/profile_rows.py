@@ -4,6 +4,7 @@ import pandas as pd
 
 from sinkbench.measurements import Recorder
 from sinkbench.parts import IDLE
+from sinkbench.provenance import provenance
 from sinkbench.quality_rows import describe
 from sinkbench.statistics import Bootstrap
 
@@ -20,7 +21,7 @@ def record_profile(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results
         about = describe(plan, entry["method"]) | {
             name: entry[name] for name in ("family", "engine", "batch")
         }
-        about["device"] = notes["environment"]["device"]
+        about |= provenance(plan, notes, plan["timed_on"])
         if notes["status"] != "ok":
             _record_failure(recorder, {**about, "status": notes["status"]})
             continue

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sinkbench.measurements import Recorder
+from sinkbench.provenance import provenance
 from sinkbench.statistics import Bootstrap
 
 PHASES = 16  # at most, of a period
@@ -104,7 +105,7 @@ class _Corpus:
 
     def _about(self, method: str) -> dict:
         about = describe(self.plan, method)
-        return {**about, "corpus": self.corpus, "device": self.notes[method]["environment"]["device"]}
+        return {**about, "corpus": self.corpus, **provenance(self.plan, self.notes[method], self.corpus)}
 
 
 def describe(plan: dict, method: str) -> dict:

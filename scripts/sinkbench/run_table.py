@@ -6,14 +6,13 @@ on an engine: what determines time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import product
 
 from sinkbench import engines, policies, quantizations
 from sinkbench.errors import UserError
+from sinkbench.names import check_name
 from sinkbench.refreshed_policy import FORMS
 
-NAMES_SHOWN = 12
 SPECULATING = ("eager", "graph")  # engines in whose form blocks are read (block_decoder.READS)
 
 
@@ -125,17 +124,6 @@ class RunTable:
         """The run with names of runs for those of methods in `tpot_against`."""
         against = (_on_engine(name, run.engine, self.methods) for name in run.tpot_against)
         return replace(run, tpot_against=tuple(against))
-
-
-def check_name(name: str, known, where: str) -> None:
-    """Raise UserError unless `name` is one of the known ones; of many, the line shows the nearest."""
-    if name in known:
-        return
-    shown, rest = list(known), ""
-    if len(shown) > NAMES_SHOWN:
-        shown = get_close_matches(name, shown, NAMES_SHOWN, cutoff=0)
-        rest = f" (the nearest of {len(known)})"
-    raise UserError(f"{where}: {name!r} is not one of {', '.join(shown)}{rest}")
 
 
 def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sinkbench.datasheet import datasheet_bandwidth
 from sinkbench.measurements import DISTURBED, Recorder
+from sinkbench.provenance import provenance
 from sinkbench.quality_rows import describe
 from sinkbench.speculation_rows import record_acceptance, record_break_even
 from sinkbench.statistics import Bootstrap
@@ -41,7 +42,7 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
         entry = plan["runs"][run]
         about = describe(plan, entry["method"])
         about |= {name: entry[name] for name in ("family", "engine", "batch", "drafted", "temperature")}
-        about["device"] = notes["environment"]["device"]
+        about |= provenance(plan, notes, plan["timed_on"])
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
             continue

@@ -8,17 +8,14 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from sinkbench import corpora
-from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
-from sinkbench.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
+from sinkbench.measurable import check_measurable
+from sinkbench.origins import Origins
 from sinkbench.records import stamp
-from sinkbench.run_table import Method, RunTable, check_name
-from sinkbench.sources import weight_files
+from sinkbench.run_table import Method, RunTable
 
 CODE = Path(__file__).parent.parent
 SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
-SOURCE_KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}
 
 
 class Study:
@@ -33,14 +30,12 @@ class Study:
 
     def __init__(self, config: dict):
         self.config, self.name = config, config["study"]
-        self.model = {"dtype": config["model"]["dtype"], **_source(config["model"])}
-        self.tokenizer = _source(config["tokenizer"])
-        self.corpora = _corpora_by_name(config["corpora"])
-        table = RunTable(config["runs"], self.model["dtype"])
+        table = RunTable(config["runs"], config["model"]["dtype"])
         self.methods, self.runs = table.methods, table.runs
-        self.draft = self._draft()
-        check_name(config["speed"]["corpus"], self.corpora, "speed.corpus")
-        self._check_measurable()
+        self.origins = Origins(config, drafts=any(run.drafted for run in self.runs.values()))
+        self.model, self.draft = self.origins.model, self.origins.draft
+        self.tokenizer, self.corpora = self.origins.tokenizer, self.origins.corpora
+        check_measurable(config, self.runs, self.corpora)
 
     def measures(self, what: str) -> bool:
         """Whether the study measures "quality", "speed", "profile" or "continuation"."""
@@ -164,6 +159,7 @@ class Study:
             },
             "stamps": {"quality": quality, "speed": speed, "profile": profile},
             "statistics": self.config["statistics"],
+            "timed_on": self.config["speed"]["corpus"],
             "sources": {
                 "model": self.model,
                 "draft": self.draft,
@@ -182,83 +178,6 @@ class Study:
             yield from (("speed", run, self.settings_of(run)) for run in self.runs)
         yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
         yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
-
-    def model_files(self) -> list[Path]:
-        """Files whose change makes every measurement stale."""
-        return weight_files(self.model)
-
-    def draft_files(self) -> list[Path]:
-        """Files whose change makes every measurement with drafts stale."""
-        return weight_files(self.draft) if self.draft else []
-
-    def text_files(self, corpus: str) -> list[Path]:
-        """Files whose change makes the tokens of a corpus stale."""
-        entry = self.corpora[corpus]
-        if self.tokenizer["source"] == "hub":
-            tokenizer = [record_path(self.tokenizer)]
-        else:
-            tokenizer = sorted(Path(self.tokenizer["path"]).glob("tokenizer.json"))
-        if entry.get("source") == "hub":
-            return [*tokenizer, record_path(entry)]
-        if entry["kind"] in corpora.PYTHONS:  # a token file carried to another Python stands
-            return tokenizer
-        try:
-            return [*tokenizer, *corpora.find(entry)]
-        except UserError:  # the preflight says it; a plan may be made where the texts are not
-            return tokenizer
-
-    def repositories(self) -> dict[str, dict]:
-        """What to fetch: arguments of download.fetch by the name of the folder that they fill."""
-        wanted = [(self.tokenizer, "model", TOKENIZER_FILES), (self.model, "model", MODEL_FILES)]
-        wanted += [(self.draft, "model", MODEL_FILES)] if self.draft else []
-        wanted += [(entry, "dataset", [entry.get("files")]) for entry in self.corpora.values()]
-        found: dict[str, dict] = {}
-        for entry, kind, patterns in wanted:
-            if entry.get("source") == "hub":
-                about = {"repo": entry["repo"], "revision": entry["revision"], "kind": kind, "patterns": []}
-                known = found.setdefault(hub_folder(entry["repo"], entry["revision"]).name, about)
-                known["patterns"] = sorted({*known["patterns"], *patterns})
-        return found
-
-    def _draft(self) -> dict | None:
-        """The draft model; None where no run drafts, so that a study without needs none."""
-        if not any(run.drafted for run in self.runs.values()):
-            return None
-        if "draft" not in self.config:
-            raise UserError("draft: missing (needed with speculate)")
-        return {"dtype": self.model["dtype"], **_source(self.config["draft"])}
-
-    def _check_measurable(self) -> None:
-        for what in filter(self.measures, ("quality", "continuation")):
-            if self.model["source"] == "random":
-                raise UserError(f"measure: {what} means nothing with model.source random")
-        for what in filter(self.measures, ("speed", "profile")):
-            if not self.runs:
-                raise UserError(f"measure: {what} needs runs with an engine, and none has one")
-            self._check_steady_state()
-        if self.measures("continuation"):
-            self._check_continuations()
-
-    def _check_continuations(self) -> None:
-        """A corpus and single runs that exist."""
-        wanted = self.config.get("continuations")
-        if wanted is None:
-            raise UserError("measure: continuation needs the key continuations")
-        check_name(wanted["corpus"], self.corpora, "continuations.corpus")
-        for name in wanted["runs"]:
-            check_name(name, self.runs, "continuations.runs")
-            if self.runs[name].batch > 1:
-                raise UserError(f"continuations.runs: {name} decodes several streams; one is continued")
-
-    def _check_steady_state(self) -> None:
-        """A ring must be full wherever it is timed."""
-        for run in self.runs.values():
-            earliest = min(run.positions or self.config["speed"]["positions"])
-            policy = run.method.build()
-            if policy.cache not in ("growing", "fresh") and policy.budget > earliest:
-                raise UserError(
-                    f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
-                )
 
     def _method_settings(self, method: Method) -> dict:
         return {
@@ -284,23 +203,3 @@ class Study:
 
 def _method_files(method: Method) -> tuple[str, str]:
     return f"sinkbench/policies/{method.policy}.py", f"sinkbench/quantizations/{method.quantization}.py"
-
-
-def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
-    named = {}
-    for index, entry in enumerate(entries):
-        if entry["name"] in named:
-            raise UserError(f"corpora[{index}].name: {entry['name']!r} is listed twice")
-        if "source" in entry and entry["kind"] != "dataset":
-            raise UserError(f"corpora[{index}].source: only kind dataset has a source")
-        source = entry.get("source")
-        missing = [key for key in SOURCE_KEYS.get(source, ()) if key not in entry]
-        if missing:
-            raise UserError(f"corpora[{index}]: missing {', '.join(missing)} (needed with source: {source})")
-        named[entry["name"]] = entry
-    return named
-
-
-def _source(entry: dict) -> dict:
-    """A source without the keys that an overlaid config left behind from another source."""
-    return {key: entry[key] for key in ("source", *SOURCE_KEYS[entry["source"]])}

@@ -5,46 +5,61 @@ from html import escape
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 1rem; background: #fff; color: #1a1a1a; font: 14px/1.4 system-ui, sans-serif; }
-h1 { margin: 0 0 .75rem; font-size: 1.2rem; }
-p { max-width: 80ch; margin: .75rem 0 0; color: #444; font-size: .87rem; }
+h1 { margin: 0 0 .75rem; font-size: 1.2rem; overflow-wrap: anywhere; }
+p { max-width: 80ch; margin: .75rem 0 0; color: #444; font-size: .93em; overflow-wrap: anywhere; }
+main { max-width: 68rem; }
+h2 { margin: 1.75rem 0 .5rem; font-size: 1.05rem; border-bottom: 1px solid #1a1a1a; }
+article { margin: 1rem 0; break-inside: avoid; }
+dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2rem 1rem; margin: 0; max-width: 80ch; }
+dt { color: #555; }
+dd { margin: 0; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 table { border: solid #1a1a1a; border-width: 2px 0; }
-th, td { padding: .4rem .5rem; text-align: left; vertical-align: top; }
-thead th { border-bottom: 1px solid #1a1a1a; vertical-align: bottom; font-size: .87rem; }
+th, td { padding: .4rem .75rem; text-align: left; vertical-align: top; }
+thead th { border-bottom: 1px solid #1a1a1a; vertical-align: bottom; font-size: .93em; }
 tbody tr + tr > * { border-top: 1px solid #ddd; }
-tbody th { position: sticky; left: 0; background: #fff; font-weight: 600; }
+tbody tr:hover > * { background: #f4f7fa; }
+tr > :first-child { position: sticky; left: 0; z-index: 1; background: #fff; padding-left: .25rem; }
+tbody th { font-weight: 600; }
 th.word { white-space: nowrap; }
-.number { text-align: right; }
+th.number, td.number { text-align: right; }
 .number span { white-space: nowrap; }
-small { display: block; color: #555; font-size: .8rem; }
+.number .marked { position: relative; }
+.number .mark { position: absolute; left: 100%; }
+small { display: block; color: #555; font-size: .9em; }
 .text { min-width: 11rem; }
+thead button { all: unset; position: relative; cursor: pointer; }
+thead button:hover { text-decoration: underline; }
+thead button:focus-visible, .scroll:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
+thead button::after { position: absolute; left: calc(100% + .1rem); bottom: 0; font-size: .8em; }
+thead button::after { content: "\\2195"; color: #999; }
+[aria-sort=ascending] button::after { content: "\\25b2"; color: #1a1a1a; }
+[aria-sort=descending] button::after { content: "\\25bc"; color: #1a1a1a; }
 @media screen and (max-width: 640px) {
-  .scroll { overflow: visible; }
-  table, tbody, tr, th, td { display: block; }
-  thead { display: none; }
-  tbody tr { padding: .5rem 0; }
-  tbody tr + tr { border-top: 1px solid #1a1a1a; }
-  tbody tr > *, tbody tr + tr > * { border: 0; padding: .15rem 0; }
-  td { display: flex; justify-content: space-between; gap: 1rem; }
-  td::before { content: attr(data-heading); flex: none; color: #555; }
-  td.text { display: block; }
-  td.text::before { display: block; font-size: .8rem; }
-  td.empty { display: none; }
+  tbody th, tbody th.word { min-width: 7.5rem; white-space: normal; overflow-wrap: anywhere; }
+  th, td { padding: .35rem .6rem; }
+  dl { grid-template-columns: 1fr; gap: 0; }
+  dd { margin-bottom: .4rem; }
 }
 @media print {
-  body { margin: 0; font-size: 9pt; }
+  body { margin: 0; font-size: 8pt; }
   .scroll { overflow: visible; }
   h2, h3 { break-after: avoid; }
   thead { display: table-header-group; }
+  thead button::after { content: none; }
   tr { break-inside: avoid; }
-  @page { size: landscape; }
+  tr > :first-child { position: static; }
+  th, td { padding: .25rem .35rem; }
+  .number .note, th.word { white-space: normal; }
+  .text { min-width: 6rem; }
+  @page { size: landscape; margin: 12mm; }
 }
 """
 
 
-def document(title: str, body: str, style: str = "") -> str:
-    """A whole page; `body` and `style` are HTML and CSS already, with all text escaped."""
+def document(title: str, body: str, style: str = "", script: str = "") -> str:
+    """A whole page; `body`, `style` and `script` are HTML, CSS and JavaScript, all text escaped."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -56,6 +71,7 @@ def document(title: str, body: str, style: str = "") -> str:
 <body>
 <h1>{escape(title)}</h1>
 {body}
+{f"<script>{script}</script>" if script else ""}
 </body>
 </html>
 """

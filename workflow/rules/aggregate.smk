@@ -13,8 +13,16 @@ rule aggregate:
         schema=settled("workflow/schemas/measurements.schema.yaml"),
     output:
         table=f"{RESULTS}/measurements.parquet",
-        csv=f"{RESULTS}/measurements.csv",
-        environment=f"{RESULTS}/environment.json",
+        csv=report(
+            f"{RESULTS}/measurements.csv",
+            category=catalogue.numbered("provenance"),
+            labels=titled(lambda wildcards: "Every number, as CSV"),
+        ),
+        environment=report(
+            f"{RESULTS}/environment.json",
+            category=catalogue.numbered("provenance"),
+            labels=titled(lambda wildcards: "Environment, as JSON"),
+        ),
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:

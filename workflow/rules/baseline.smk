@@ -3,8 +3,8 @@
 
 rule baseline_quality:
     input:
-        model=[settled(path) for path in study.model_files()],
-        tokens=lambda wildcards: settled(f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
+        model=settled(study.origins.model_files()),
+        tokens=settled(lambda wildcards: f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
     output:
         nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
     log:
@@ -25,7 +25,7 @@ rule baseline_quality:
 
 rule baseline_speed:
     input:
-        model=[settled(path) for path in study.model_files()],
+        model=settled(study.origins.model_files()),
         tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",

@@ -1,6 +1,5 @@
 # What the rules share: the study read from the config, and the check before any job starts.
 
-import functools
 import os
 import re
 import sys
@@ -8,12 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
+from sinkbench import catalogue
 from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
 from sinkbench.estimate import estimate
 from sinkbench.fingerprint import fingerprint
-from sinkbench.freshness import TRIED_AGAIN, stale
-from sinkbench.hub import is_fetched
 from sinkbench.job import WORKFLOW
 from sinkbench.preflight import check
 from sinkbench.presence import enter, left_by_a_killed_run
@@ -43,58 +41,6 @@ if workflow.is_main_process:
     PRESENT = enter()
 
 
-def expired():
-    """Results that are there and not up to date, by what they say of themselves: reasons by path."""
-    try:
-        return stale(study, RESULTS)
-    except UserError as error:
-        raise WorkflowError(str(error))
-
-
-REPORTED = functools.cache(expired)  # asked for once by all that a report shows
-
-
-def titled(title):
-    """Labels of what the report shows. They are asked for when a report is made, which shows nothing old."""
-
-    def labels(wildcards):
-        old = {path: why for path, why in REPORTED().items() if why != TRIED_AGAIN}
-        if old:
-            path, why = next(iter(old.items()))
-            sys.exit(
-                f"error: {path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
-            )
-        return {"title": title(wildcards)}
-
-    return labels
-
-
-EXPIRED = expired()
-
-
-def renewed(paths):
-    """An input function: the paths, of which all that is not up to date will be made again.
-
-    Snakemake goes by its own records, which a copy of the results may lack, and by dates.
-    """
-
-    def function(wildcards):
-        workflow.dag.forcefiles.update(EXPIRED)
-        return paths
-
-    return function
-
-
-def settled(path):
-    """An input whose content was compared, so that its date, which a copy scrambles, does not count.
-
-    What a job of this run makes anew is none: Snakemake takes its date for that of the past.
-    """
-    repository = study.repositories().get(Path(path).stem)
-    is_remade = path in EXPIRED or (repository and not is_fetched(repository))
-    return ancient(path) if Path(path).exists() and not is_remade else path
-
-
 def code(*files):
     """Fingerprint of scripts (paths under scripts/) and of all that they import."""
     return fingerprint(f"{workflow.basedir}/scripts", *files)
@@ -111,7 +57,7 @@ def results_of(study):
     figures = expand(
         f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
     )
-    pages = ["landing.rst", "findings.html"]
+    pages = ["landing.rst", "findings.html", "provenance.html"]
     if study.continued_runs():
         pages.append("continuations.html")
     return [*tables, *figures, *(f"{RESULTS}/report/{page}" for page in pages)]
@@ -143,13 +89,3 @@ onstart:
                 print(cost_of(workflow.dag.needrun_jobs()), file=sys.stderr)
         except UserError as error:
             raise WorkflowError(str(error))
-
-
-onsuccess:
-    failed = [path for path, why in expired().items() if why == TRIED_AGAIN]
-    if failed:
-        print(
-            f"{len(failed)} failed (see {RESULTS}/logs) and will be tried again by the next run: "
-            + ", ".join(failed),
-            file=sys.stderr,
-        )

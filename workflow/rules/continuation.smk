@@ -3,9 +3,9 @@
 
 rule continue_prompt:
     input:
-        model=[settled(path) for path in study.model_files()],
-        tokens=lambda wildcards: settled(
-            f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
+        model=settled(study.origins.model_files()),
+        tokens=settled(
+            lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
         ),
     output:
         ids=f"{RESULTS}/continuations/{{run}}.parquet",
@@ -36,8 +36,8 @@ if study.continued_runs():
         output:
             page=report(
                 f"{RESULTS}/report/continuations.html",
-                category="Continuations",
-                labels=titled(lambda wildcards: "Continuations"),
+                category=catalogue.numbered("streaming"),
+                labels=titled(lambda wildcards: "Continuations of one prompt"),
             ),
         log:
             f"{RESULTS}/logs/continuations.log",

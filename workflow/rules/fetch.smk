@@ -4,7 +4,7 @@
 
 rule fetch:
     input:
-        [f"resources/hub/{folder}.json" for folder in study.repositories()],
+        [f"resources/hub/{folder}.json" for folder in study.origins.repositories()],
     localrule: True
 
 
@@ -14,11 +14,11 @@ rule fetch_repository:
     log:
         "resources/hub/{folder}.log",
     wildcard_constraints:
-        folder=one_of(study.repositories()),
+        folder=one_of(study.origins.repositories()),
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
     params:
-        repository=lambda wildcards: study.repositories()[wildcards.folder],
+        repository=lambda wildcards: study.origins.repositories()[wildcards.folder],
     script:
         "../../scripts/fetch_repository.py"

@@ -3,7 +3,7 @@
 
 rule profile:
     input:
-        model=[settled(path) for path in study.model_files()],
+        model=settled(study.origins.model_files()),
         tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         profile=f"{RESULTS}/profile/{{run}}.parquet",

@@ -1,6 +1,4 @@
-# Tables and figures, one job each, and the report's first page and its findings. scripts/sinkbench/catalogue.py says what they are.
-
-from sinkbench import catalogue
+# Tables and figures, one job each, and the report's pages. scripts/sinkbench/catalogue.py says what they are.
 
 
 wildcard_constraints:
@@ -14,7 +12,7 @@ rule table:
     output:
         report(
             f"{RESULTS}/tables/{{table}}.html",
-            category="Tables",
+            category=lambda wildcards: catalogue.category("tables", wildcards.table),
             labels=titled(
                 lambda wildcards: catalogue.title("tables", wildcards.table)
             ),
@@ -37,7 +35,7 @@ rule figure:
     output:
         report(
             f"{RESULTS}/figures/{{figure}}.svg",
-            category="Figures",
+            category=lambda wildcards: catalogue.category("figures", wildcards.figure),
             labels=titled(
                 lambda wildcards: catalogue.title("figures", wildcards.figure)
             ),
@@ -57,6 +55,10 @@ rule figure:
 rule landing:
     input:
         measurements=f"{RESULTS}/measurements.parquet",
+        figure=[
+            f"{RESULTS}/figures/{word}.svg"
+            for word in catalogue.headline_figure(config)
+        ],
     output:
         page=f"{RESULTS}/report/landing.rst",
     log:
@@ -75,7 +77,7 @@ rule findings:
     output:
         page=report(
             f"{RESULTS}/report/findings.html",
-            category="Findings",
+            category=catalogue.numbered("findings"),
             labels=titled(lambda wildcards: "Findings"),
         ),
     log:
@@ -86,3 +88,23 @@ rule findings:
         facts=catalogue.findings_facts(config),
     script:
         "../../scripts/render_findings.py"
+
+
+rule provenance:
+    input:
+        measurements=f"{RESULTS}/measurements.parquet",
+        environment=f"{RESULTS}/environment.json",
+    output:
+        page=report(
+            f"{RESULTS}/report/provenance.html",
+            category=catalogue.numbered("provenance"),
+            labels=titled(lambda wildcards: "Provenance"),
+        ),
+    log:
+        f"{RESULTS}/logs/provenance.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        facts=catalogue.provenance_facts(config),
+    script:
+        "../../scripts/render_provenance.py"

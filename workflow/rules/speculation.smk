@@ -8,8 +8,8 @@ use rule baseline_quality as speculation_quality with:
 
 rule speculation_speed:
     input:
-        model=[settled(path) for path in study.model_files()],
-        draft=[settled(path) for path in study.draft_files()],
+        model=settled(study.origins.model_files()),
+        draft=settled(study.origins.draft_files()),
         tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",

@@ -1,6 +1,6 @@
 rule tokenize:
     input:
-        lambda wildcards: [settled(path) for path in study.text_files(wildcards.corpus)],
+        settled(lambda wildcards: study.origins.text_files(wildcards.corpus)),
     output:
         tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
         record=f"{RESULTS}/tokens/{{corpus}}.json",

@@ -5,10 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sinkbench.ablations import attention_runs
-from sinkbench.drawing import GREY, WIDTH_INCHES, draw_times, text_colour
+from sinkbench.drawing import WIDTH_INCHES, draw_times
+from sinkbench.palette import GREY, text_colour
 from sinkbench.readings import NotMeasured, at_common_point, matching, usable
 
 TITLE = "Attention kernels under streaming"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "

@@ -7,10 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sinkbench.ablations import CompiledRun, compiled_runs
-from sinkbench.drawing import BESIDE, WIDTH_INCHES, colour, draw_times, text_colour
+from sinkbench.drawing import BESIDE, WIDTH_INCHES, draw_times
+from sinkbench.palette import colour, text_colour
 from sinkbench.readings import NotMeasured
 
 TITLE = "Time per token beside the time to compile"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "

@@ -8,6 +8,7 @@ from sinkbench.growth import draw_growth
 from sinkbench.readings import pick
 
 TITLE = "Memory along the stream"
+CATEGORY = "streaming"
 WORDS = ("device",)
 CAPTION = (
     "Bytes of keys and values held at the end of the timed stretch, and peak memory while reading the "

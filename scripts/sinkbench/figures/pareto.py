@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sinkbench.cells import Estimate
-from sinkbench.drawing import GREY, colour, label, log_axis, look, panels, text_colour
+from sinkbench.drawing import label, log_axis, look, panels
 from sinkbench.labels import label_points
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import (
     at_largest_point,
     corpora,
@@ -21,6 +22,7 @@ from sinkbench.readings import (
 from sinkbench.tradeoff import Tradeoff, tradeoff
 
 TITLE = "Perplexity against time per token"
+CATEGORY = "findings"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of "

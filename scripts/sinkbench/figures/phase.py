@@ -4,11 +4,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, colour, log_axis, panels, text_colour
+from sinkbench.drawing import log_axis, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import corpora, matching, pick
 
 TITLE = "Perplexity since the last refresh"
+CATEGORY = "refresh"
 WORDS = ("confidence",)
 CAPTION = (
     "Change of perplexity against streaming, by the number of tokens that were read since the last refresh "

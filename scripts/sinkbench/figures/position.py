@@ -4,11 +4,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, label, lines, log_axis, look, panels, text_colour
+from sinkbench.drawing import label, lines, log_axis, look, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, text_colour
 from sinkbench.readings import corpora, full_budget, matching, method_of, pick
 
 TITLE = "Perplexity by position in the text"
+CATEGORY = "baselines"
 WORDS = ("confidence", "position_bin")
 CAPTION = (
     "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "

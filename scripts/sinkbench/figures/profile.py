@@ -7,29 +7,21 @@ from matplotlib.patches import Patch
 
 from sinkbench import parts
 from sinkbench.drawing import panels
+from sinkbench.palette import DARK_PARTS, PARTS, text_colour
 from sinkbench.profile_readings import Profile, profiles
 
 TITLE = "Where the time of a decode step goes"
+CATEGORY = "engine"
 WORDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Share of each part in the time of a decode step on {device}, without the choice of the next token, the "
-    "slowest run first. Beside each run the time of its step (not profiled, median of {repetitions} "
+    "fastest run first. Beside each run the time of its step (not profiled, median of {repetitions} "
     "repetitions of {steps} steps) and how much it launches: kernels, copies and fills on CUDA, operators on "
     "a CPU. Parts are medians of profiled steps; kernels that overlap share the time. Idle: what the parts "
     "leave of the step, when the device waits between kernels, or on a CPU the host is outside of operators "
     "(there a lower bound, since the profiler slows operators down). Projections: to query, key and "
     "value and from the heads. Two colours hatched: launches that do the work of several parts."
 )
-COLOURS = {  # Okabe & Ito (2008)
-    parts.MLP: "#E69F00",
-    parts.ATTENTION: "#0072B2",
-    parts.PROJECTIONS: "#56B4E9",
-    parts.NORMS: "#009E73",
-    parts.HEAD: "#CC79A7",
-    parts.OTHER: "#000000",
-    parts.IDLE: "#FFFFFF",
-}
-DARK = (parts.ATTENTION, parts.NORMS, parts.OTHER)
 IDLE_HATCHING = "#999999"
 HATCHES = ("////", "xxxx")  # of idle time and of two parts together, and of more
 RUN_INCHES = 0.42
@@ -41,7 +33,7 @@ LEAST_PERCENT = 6.0  # a narrower segment has no room for its number
 
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     """See CAPTION."""
-    found = sorted(profiles(measurements), key=lambda profile: -profile.step_ms)
+    found = sorted(profiles(measurements), key=lambda profile: profile.step_ms)
     shown = parts.ordered(part for profile in found for part in profile.parts.index)
     legend_inches = LEGEND_INCHES * ((len(shown) + 1) // 2)
     figure, (axes,) = panels([""], FRAME_INCHES + legend_inches + RUN_INCHES * len(found))
@@ -65,14 +57,15 @@ def _draw_run(axes: Axes, height: int, profile: Profile) -> None:
         left += percent
     name = profile.name.replace("-", " ", 1)
     text = f"{profile.step_ms:,.2f} ms, {profile.launches:,} launches"
-    axes.text(0, height - BAR / 2 - 0.05, name, size=8, va="bottom")
+    ink = text_colour(profile.row["policy"])
+    axes.text(0, height - BAR / 2 - 0.05, name, color=ink, size=8, va="bottom")
     axes.text(100, height - BAR / 2 - 0.05, text, size=8, va="bottom", ha="right")
 
 
 def _write_share(axes: Axes, x: float, height: int, part: str, percent: float) -> None:
     look = _look(part)
     box = {"facecolor": look["facecolor"], "edgecolor": "none", "pad": 1} if "hatch" in look else None
-    ink = "white" if part in DARK else "black"
+    ink = "white" if part in DARK_PARTS else "black"
     axes.text(x, height, f"{percent:.0f}", size=8, color=ink, ha="center", va="center", bbox=box)
 
 
@@ -80,8 +73,8 @@ def _look(part: str) -> dict:
     """Fill and hatching; arguments of Axes.barh and Patch. The hatching has the colour of the edge."""
     first, *others = parts.members(part)
     if part == parts.IDLE:
-        return {"facecolor": COLOURS[part], "edgecolor": IDLE_HATCHING, "hatch": HATCHES[0]}
+        return {"facecolor": PARTS[part], "edgecolor": IDLE_HATCHING, "hatch": HATCHES[0]}
     if others:
         hatch = HATCHES[min(len(others), len(HATCHES)) - 1]
-        return {"facecolor": COLOURS[first], "edgecolor": COLOURS[others[0]], "hatch": hatch}
-    return {"facecolor": COLOURS[part], "edgecolor": "white"}
+        return {"facecolor": PARTS[first], "edgecolor": PARTS[others[0]], "hatch": hatch}
+    return {"facecolor": PARTS[part], "edgecolor": "white"}

@@ -5,12 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sinkbench.cells import estimate
-from sinkbench.drawing import COLOURS, GREY, WIDTH_INCHES, log_axis
+from sinkbench.drawing import WIDTH_INCHES, log_axis
 from sinkbench.labels import SIZE
 from sinkbench.measurements import has_failed
+from sinkbench.palette import GREY, colour
 from sinkbench.quantized import gains, quantized
 
 TITLE = "When quantized weights pay"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Speed of quantized weights over that of unquantized ones (TPOT, {device}), the same method on the same "
@@ -21,7 +23,6 @@ CAPTION = (
 ROW_INCHES = 0.24
 FRAME_INCHES = 0.35  # of a panel: title and space
 TORCHAO = "torchao_"
-INK = COLOURS["streaming"]
 
 
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
@@ -64,8 +65,9 @@ def _dot(axes: Axes, height: int, row: dict) -> None:
     speedup = estimate(row)
     low, high = speedup.bounds
     errors = [[speedup.value - low], [high - speedup.value]]
-    face = "none" if row["quantization"].startswith(TORCHAO) else INK
-    style = {"color": INK, "marker": "o", "markersize": 5, "markerfacecolor": face, "linestyle": "none"}
+    ink = colour(row["policy"])
+    face = "none" if row["quantization"].startswith(TORCHAO) else ink
+    style = {"color": ink, "marker": "o", "markersize": 5, "markerfacecolor": face, "linestyle": "none"}
     axes.errorbar(speedup.value, height, xerr=errors, elinewidth=0.9, **style)
     where = {"textcoords": "offset points", "size": SIZE, "va": "bottom", "ha": "center"}
     axes.annotate(speedup.number, (speedup.value, height), (0, 3), color=GREY, **where)

@@ -4,12 +4,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, colour, log_axis, panels
+from sinkbench.drawing import log_axis, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import NotMeasured
 from sinkbench.recovery import recovered
 
 TITLE = "Perplexity recovered by refreshes"
+CATEGORY = "refresh"
 WORDS = ("confidence",)
 CAPTION = (
     "Of the perplexity that streaming loses between its full budget (100 %) and a smaller one (0 %), the "
@@ -41,11 +43,11 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     ends = []
     for document, line in rows.groupby("document", sort=False):
         line = line.sort_values("budget")
-        value, ink = line["value"], colour(line["policy"].iloc[0])
+        value, policy = line["value"], line["policy"].iloc[0]
         errors = [value - line["low"], line["high"] - value]
-        style = {"color": ink, "marker": "o", "markersize": 3, "elinewidth": 0.6}
+        style = {"color": colour(policy), "marker": "o", "markersize": 3, "elinewidth": 0.6}
         axes.errorbar(line["budget"], value, yerr=errors, **style)
-        ends.append((line["budget"].iloc[-1], value.iloc[-1], document, ink))
+        ends.append((line["budget"].iloc[-1], value.iloc[-1], document, text_colour(policy)))
     for level in (0, 100):
         axes.axhline(level, color=GREY, linestyle=":", linewidth=1)
     axes.set_ylabel("Recovered [%]")

@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sinkbench.cells import estimate
-from sinkbench.drawing import GREY, WIDTH_INCHES, colour, log_axis, text_colour
+from sinkbench.drawing import WIDTH_INCHES, log_axis
 from sinkbench.labels import SIZE
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import RUN, NotMeasured, at_common_point, full_budget, matching, method_of, pick
 
 TITLE = "Time per token beside the memory-bandwidth floor"
+CATEGORY = "engine"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "

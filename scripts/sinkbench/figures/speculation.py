@@ -4,11 +4,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sinkbench.drawing import GREY, MARKERS, colour, log_axis, panels, text_colour
+from sinkbench.drawing import MARKERS, log_axis, panels
 from sinkbench.labels import label_ends
+from sinkbench.palette import GREY, colour, text_colour
 from sinkbench.readings import NotMeasured, matching, usable
 
 TITLE = "Speculative decoding along the stream"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "

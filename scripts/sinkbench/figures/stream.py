@@ -9,6 +9,7 @@ from sinkbench.growth import draw_growth
 from sinkbench.readings import RUN, NotMeasured, matching, single_stream, usable
 
 TITLE = "Step time and memory along a long stream"
+CATEGORY = "streaming"
 WORDS = ("repetitions", "steps", "device")
 CAPTION = (
     "Median step (device time by events on CUDA, wall time on a CPU; here: {device}) of {repetitions} "

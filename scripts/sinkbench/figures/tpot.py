@@ -8,6 +8,7 @@ from sinkbench.growth import draw_growth
 from sinkbench.readings import pick
 
 TITLE = "Time per token along the stream"
+CATEGORY = "streaming"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token (TPOT) on {device}: dense attention by context length, caches of fixed size by "

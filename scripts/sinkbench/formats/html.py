@@ -1,4 +1,4 @@
-"""HTML: one self-contained file, a table on a wide screen and on paper, a card per row on a narrow one."""
+"""HTML: one self-contained file with a table that is sorted by its headings and scrolls in its own box."""
 
 from html import escape
 
@@ -6,6 +6,7 @@ import pandas as pd
 
 from sinkbench.cells import Estimate
 from sinkbench.formats import is_numeric
+from sinkbench.sorting import SCRIPT
 from sinkbench.webpage import document, paragraph
 
 LONG_CELL = 30  # characters above which a column of text may be broken into lines
@@ -13,15 +14,21 @@ LONG_CELL = 30  # characters above which a column of text may be broken into lin
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
     """A page with title, table and caption."""
-    return document(title, f"{table_element(table)}\n{paragraph(caption)}")
+    return document(title, f"{table_element(table, title)}\n{paragraph(caption)}", script=SCRIPT)
 
 
-def table_element(table: pd.DataFrame) -> str:
-    """The table alone, for a page that has more on it."""
+def table_element(table: pd.DataFrame, name: str) -> str:
+    """The table alone, for a page that has more on it; its page needs sorting.SCRIPT.
+
+    Args:
+        name: what the box that scrolls is called to those who hear the page.
+    """
     kinds = {heading: _kind(table[heading]) for heading in table}
-    head = "".join(_tag("th", kind, escape(heading), 'scope="col"') for heading, kind in kinds.items())
+    head = "".join(
+        f'<th class="{kind}" scope="col">{escape(heading)}</th>' for heading, kind in kinds.items()
+    )
     body = "\n".join(f"<tr>{_row(row, kinds)}</tr>" for row in table.to_dict("records"))
-    return f"""<div class="scroll">
+    return f"""<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">
 <table>
 <thead><tr>{head}</tr></thead>
 <tbody>
@@ -33,32 +40,27 @@ def table_element(table: pd.DataFrame) -> str:
 
 def _row(row: dict, kinds: dict[str, str]) -> str:
     """The cells of a row, the first one as its heading."""
-    first, *others = row
-    cells = (
-        _tag(
-            "td",
-            kinds[heading] if row[heading] else "empty",
-            _cell(row[heading]),
-            f'data-heading="{escape(heading)}"',
-        )
-        for heading in others
-    )
-    return _tag("th", kinds[first], _cell(row[first]), 'scope="row"') + "".join(cells)
+    first, *others = (_cell(cell, kinds[heading]) for heading, cell in row.items())
+    return f'<th scope="row" {first}</th>' + "".join(f"<td {cell}</td>" for cell in others)
 
 
-def _cell(cell: Estimate | str) -> str:
-    """A number's interval and note go below it."""
+def _cell(cell: Estimate | str, kind: str) -> str:
+    """Attributes and content of a cell; a number's interval and note go below it."""
     if not isinstance(cell, Estimate):
-        return escape(cell)
-    below = "".join(f"<small>{escape(line)}</small>" for line in (cell.interval, cell.note) if line)
-    return f"<span>{escape(cell.number)}{below}</span>"
+        return f'class="{kind}">{escape(cell)}'
+    lines = {"interval": cell.interval, "note": cell.note}
+    below = "".join(f'<small class="{name}">{escape(line)}</small>' for name, line in lines.items() if line)
+    return f'class="{kind}" data-value="{float(cell.value)!r}"><span>{_number(cell)}{below}</span>'
+
+
+def _number(cell: Estimate) -> str:
+    """The number; a mark hangs to its right, so that decimals stay below each other."""
+    digits = escape(cell.number.removesuffix(cell.mark))
+    mark = f'<span class="mark">{cell.mark}</span>'
+    return f'<span class="marked">{digits}{mark}</span>' if cell.mark else digits
 
 
 def _kind(column: pd.Series) -> str:
     if is_numeric(column):
         return "number"
     return "text" if max(map(len, column)) > LONG_CELL else "word"
-
-
-def _tag(name: str, kind: str, content: str, attributes: str) -> str:
-    return f'<{name} class="{kind}" {attributes}>{content}</{name}>'

@@ -1,5 +1,7 @@
 """LaTeX: a table environment with booktabs rules, to be read in by \\input."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from sinkbench.cells import Estimate
@@ -23,9 +25,10 @@ LONG_CELL = 50  # characters above which a column of text is broken into lines
 
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
-    """A floating table."""
+    """A floating table. Intervals and notes go below their numbers, so that decimals are aligned."""
     layout = "".join(_column_type(table[heading]) for heading in table)
-    body = [_line(row) for row in table.to_numpy().tolist()]
+    heading = _line([_escape(heading) for heading in table])
+    body = [line for row in table.to_numpy().tolist() for line in _row(row)]
     lines = [
         "% Needs \\usepackage{booktabs,graphicx}",
         r"\begin{table}",
@@ -33,7 +36,7 @@ def render(table: pd.DataFrame, title: str, caption: str) -> str:
         r"\centering\footnotesize",
         SHRINK,
         rf"\begin{{tabular}}{{@{{}}{layout}@{{}}}}",
-        *(r"\toprule", _line(list(table)), r"\midrule", *body, r"\bottomrule"),
+        *(r"\toprule", heading, r"\midrule", *body, r"\bottomrule"),
         r"\end{tabular}}",
         r"\end{table}",
     ]
@@ -46,9 +49,27 @@ def _column_type(column: pd.Series) -> str:
     return WIDE_TEXT if max(map(len, column)) > LONG_CELL else "l"
 
 
-def _line(cells: list[Estimate | str]) -> str:
-    return " & ".join(_escape(str(cell)) for cell in cells) + r" \\"
+def _row(cells: list[Estimate | str]) -> Iterator[str]:
+    """A line of numbers and words; lines of intervals and of notes if there are any."""
+    yield _line([_first(cell) for cell in cells])
+    for name in ("interval", "note"):
+        below = [getattr(cell, name, "") for cell in cells]
+        if any(below):
+            yield _line([rf"\scriptsize {_escape(text)}" if text else "" for text in below])
+    yield r"\addlinespace"
 
 
-def _escape(cell: str) -> str:
-    return cell.translate(ESCAPES)
+def _first(cell: Estimate | str) -> str:
+    """A word, or a number whose mark takes no room."""
+    if not isinstance(cell, Estimate):
+        return _escape(cell)
+    mark = rf"\rlap{{{cell.mark}}}" if cell.mark else ""
+    return _escape(cell.number.removesuffix(cell.mark)) + mark
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return text.translate(ESCAPES)

@@ -16,7 +16,7 @@ import triton.language as tl
 
 from sinkbench.fused.ahead import ask_ahead
 from sinkbench.fused.attention import attend, report_query
-from sinkbench.fused.normed import normed_product
+from sinkbench.fused.normed import in_units, normed_product
 from sinkbench.fused.products import (
     load_row_scales,
     load_strip,
@@ -36,16 +36,14 @@ def load_gammas(gammas, rows, D: tl.constexpr):
 
 
 @triton.jit
-def store_inputs(
-    y, part, rows, residual, inputs, gamma, moments, D: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr
-):
+def store_inputs(y, rows, residual, inputs, gamma, D: tl.constexpr, BATCH: tl.constexpr):
     """Rows y [rows, 1 or 16] of the residual stream, and what the LayerNorms after them need of them.
 
-    That is y gamma for either norm, in the model's dtype, and the sums of y and y^2 over these rows.
+    That is y gamma for either norm, in the model's dtype. Returns each stream's sums of y and y^2 over these
+    rows, counted by `in_units`.
     """
     first, second = inputs
     first_gamma, second_gamma = gamma
-    sum_x, sum_xx = moments
     stream = tl.arange(0, 1 if BATCH == 1 else 16)
     inside = (rows < D)[:, None]
     mask = inside & (stream < BATCH)[None, :]
@@ -54,25 +52,29 @@ def store_inputs(
     tl.store(residual + place, y, mask=mask)
     tl.store(first + place, (y * first_gamma).to(first.dtype.element_ty), mask=mask)
     tl.store(second + place, (y * second_gamma).to(first.dtype.element_ty), mask=mask)
-    tl.store(sum_x + stream * PARTS + part, tl.sum(y, 0), mask=stream < BATCH)
-    tl.store(sum_xx + stream * PARTS + part, tl.sum(y * y, 0), mask=stream < BATCH)
+    return in_units(tl.sum(y, 0)), in_units(tl.sum(y * y, 0))
 
 
 @triton.jit
 def embed_kernel(
     tokens, embedding, residual, inputs, gammas, moments,
     position, state, tables, frequencies, budget, sinks, ahead,
-    D: tl.constexpr, BD: tl.constexpr, PARTS: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
+    D: tl.constexpr, BD: tl.constexpr, SUMS: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     BATCH: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
-    """Begin a step: embed tokens [B]; the new token's slot, the visible slots, the rotation tables."""
+    """Begin a step: embed tokens [B]; the new token's slot, the visible slots, the rotation tables.
+
+    `moments` are those of the first layer, which begin the SUMS of all of them.
+    """
     pid = tl.program_id(0)
     if pid < BATCH:
         wait_for_inputs(PDL)
-        embed(pid, tokens, embedding, residual, inputs, gammas, moments, D, BD, PARTS)
+        embed(pid, tokens, embedding, residual, inputs, gammas, moments, D, BD)
     elif pid == BATCH:
         wait_for_inputs(PDL)
+        other = 2 * BATCH + tl.arange(0, triton.next_power_of_2(SUMS))
+        tl.store(moments[0] + other, tl.zeros_like(other).to(tl.int64), mask=other < SUMS)
         place_token(position, state, tables, frequencies, budget, sinks, ROTARY, BH)
     else:
         ask_ahead(ahead, pid - BATCH - 1, LINES, AHEAD_BYTES)
@@ -80,24 +82,18 @@ def embed_kernel(
 
 @triton.jit
 def embed(
-    stream, tokens, embedding, residual, inputs, gammas, moments,
-    D: tl.constexpr, BD: tl.constexpr, PARTS: tl.constexpr,
+    stream, tokens, embedding, residual, inputs, gammas, moments, D: tl.constexpr, BD: tl.constexpr
 ):  # fmt: skip
     """The embedding of a stream's token, and what the first LayerNorms need of it."""
     rows = tl.arange(0, BD)
     token = tl.load(tokens + stream)
     y = tl.load(embedding + token * D + rows, mask=rows < D, other=0.0).to(tl.float32)
-    part = tl.arange(0, triton.next_power_of_2(PARTS))
-    rest = (part > 0) & (part < PARTS)
-    nothing = tl.zeros_like(part).to(tl.float32)
-    first, second = inputs
-    sum_x, sum_xx = moments
-    tl.store(sum_x + stream * PARTS + part, nothing, mask=rest)
-    tl.store(sum_xx + stream * PARTS + part, nothing, mask=rest)
-    own_inputs = (first + stream * D, second + stream * D)
-    own_moments = (sum_x + stream * PARTS, sum_xx + stream * PARTS)
+    own = (inputs[0] + stream * D, inputs[1] + stream * D)
     gamma = load_gammas(gammas, rows, D)
-    store_inputs(y[:, None], 0, rows, residual + stream * D, own_inputs, gamma, own_moments, D, PARTS, 1)
+    sum_x, sum_xx = store_inputs(y[:, None], rows, residual + stream * D, own, gamma, D, 1)
+    one = tl.arange(0, 1)
+    tl.store(moments[0] + stream + one, sum_x)
+    tl.store(moments[1] + stream + one, sum_xx)
 
 
 @triton.jit
@@ -125,14 +121,14 @@ def place_token(position, state, tables, frequencies, budget, sinks, ROTARY: tl.
 @triton.jit
 def head_kernel(
     x, linear, moments, out, eps, position,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
+    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Logits [B, V] float32 of the last hidden states; the step's end, so the position moves on."""
     row = tl.program_id(0) * (STRIPS * BN)
     normed_product(
         linear, x, moments, eps, out, row,
-        ROWS, K, BITS, PARTS, BATCH, BN, BK, STRIPS, STAGES, False, PDL,
+        ROWS, K, BITS, BATCH, BN, BK, STRIPS, STAGES, False, PDL,
     )  # fmt: skip
     if tl.program_id(0) == 0:
         tl.store(position, tl.load(position) + 1)
@@ -149,7 +145,7 @@ def in_kernel(
     UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    PARTS: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
+    BATCH: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
@@ -165,7 +161,7 @@ def in_kernel(
         row = pid * QKV_EACH
         normed_product(
             qkv_linear, qkv_x, moments, eps, qkv, row,
-            QKV_ROWS, K, QKV_BITS, PARTS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, False, PDL,
+            QKV_ROWS, K, QKV_BITS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, False, PDL,
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
@@ -177,7 +173,7 @@ def in_kernel(
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
         normed_product(
             up_linear, up_x, moments, eps, activated, row,
-            UP_ROWS, K, UP_BITS, PARTS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, True, PDL,
+            UP_ROWS, K, UP_BITS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, True, PDL,
         )  # fmt: skip
 
 
@@ -186,7 +182,7 @@ def out_kernel(
     attended, dense, dense_scales, activated, down, down_scales, bias,
     residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
-    DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
+    DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
@@ -215,7 +211,9 @@ def out_kernel(
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         other = multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES)
     y += total * down_row_scales + other * dense_row_scales
-    store_inputs(y, tl.program_id(0), rows, residual, inputs, gamma, moments, D, PARTS, BATCH)
+    sum_x, sum_xx = store_inputs(y, rows, residual, inputs, gamma, D, BATCH)
+    tl.atomic_add(moments[0] + stream, sum_x, mask=stream < BATCH, sem="relaxed")
+    tl.atomic_add(moments[1] + stream, sum_xx, mask=stream < BATCH, sem="relaxed")
     if tl.program_id(0) == 0:
         head = tl.arange(0, triton.next_power_of_2(HEADS))
         tl.store(ready + head, tl.zeros_like(head).to(tl.int32), mask=head < HEADS)  # for the next layer

@@ -17,32 +17,32 @@ from sinkbench.fused.products import (
     wait_for_inputs,
 )
 
+UNIT = tl.constexpr(2.0**-28)  # of sums of x and x^2: up to 3e10, such as that of a single 1.8e5 squared
+
 
 @triton.jit
 def normed_product(
     linear, x, moments, eps, out, row,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr,
+    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr,
     GELU: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Write LayerNorm(x) W^T + b, or its exact GELU, to out [B, ROWS]: STRIPS x BN rows from `row` on."""
     if BATCH == 1:
-        multiply_strips(
-            linear, x, moments, eps, out, row, ROWS, K, BITS, PARTS, BN, BK, STRIPS, STAGES, GELU, PDL
-        )
+        multiply_strips(linear, x, moments, eps, out, row, ROWS, K, BITS, BN, BK, STRIPS, STAGES, GELU, PDL)
     else:
         rows = row + tl.arange(0, BN)
         constants = load_constants(linear, rows, ROWS, BITS)
         wait_for_inputs(PDL)
         total = multiply_rows(linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES)
-        moments = load_moments(moments, eps, K, PARTS, BATCH)
+        moments = load_moments(moments, eps, K, BATCH)
         finish_rows(out, total, rows, constants, moments, ROWS, BATCH, GELU)
 
 
 @triton.jit
 def multiply_strips(
     linear, x, moments, eps, out, row,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, PARTS: tl.constexpr,
+    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr,
     GELU: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
@@ -60,7 +60,7 @@ def multiply_strips(
     constants = load_constants(linear, rows, ROWS, BITS)
     wait_for_inputs(PDL)
     inputs = load_strip_inputs(x, K, BITS, BK)
-    moments = load_moments(moments, eps, K, PARTS, 1)
+    moments = load_moments(moments, eps, K, 1)
     for _ in tl.range(1, STRIPS, num_stages=STAGES):
         strip = load_strip(weight, scales, rows, ROWS, K, BITS, BK)
         next_constants = load_constants(linear, rows + BN, ROWS, BITS)
@@ -96,11 +96,10 @@ def finish_rows(
 
 
 @triton.jit
-def load_moments(moments, eps, K: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.constexpr):
-    """Mean and 1 / standard deviation of x over its K elements: numbers, or [1, 16] for a batch."""
-    sum_x, sum_xx = moments
-    mean = add_parts(sum_x, PARTS, BATCH) / K
-    rstd = tl.rsqrt(add_parts(sum_xx, PARTS, BATCH) / K - mean * mean + eps)
+def load_moments(moments, eps, K: tl.constexpr, BATCH: tl.constexpr):
+    """Mean and 1 / standard deviation of x over its K elements, from its `moments`: numbers, or [1, 16]."""
+    mean = load_sum(moments[0], BATCH) / K
+    rstd = tl.rsqrt(load_sum(moments[1], BATCH) / K - mean * mean + eps)
     if BATCH == 1:
         return mean, rstd
     else:  # noqa: RET505
@@ -108,12 +107,16 @@ def load_moments(moments, eps, K: tl.constexpr, PARTS: tl.constexpr, BATCH: tl.c
 
 
 @triton.jit
-def add_parts(parts, PARTS: tl.constexpr, BATCH: tl.constexpr):
-    """Sums of the partial sums [B, PARTS] of every stream: a number, or [16] for a batch."""
-    part = tl.arange(0, triton.next_power_of_2(PARTS))
+def load_sum(place, BATCH: tl.constexpr):
+    """A sum of every stream, as `in_units` counted it: a number, or [16] for a batch."""
     if BATCH == 1:
-        return tl.sum(tl.load(parts + part, mask=part < PARTS, other=0.0), 0)
+        return (tl.load(place).to(tl.float64) * UNIT).to(tl.float32)
     else:  # noqa: RET505
         stream = tl.arange(0, 16)
-        mask = (part < PARTS)[:, None] & (stream < BATCH)[None, :]
-        return tl.sum(tl.load(parts + stream[None, :] * PARTS + part[:, None], mask=mask, other=0.0), 0)
+        return (tl.load(place + stream, mask=stream < BATCH, other=0).to(tl.float64) * UNIT).to(tl.float32)
+
+
+@triton.jit
+def in_units(x):
+    """Float32 as a whole number of UNITs, int64: sums of those are the same in any order."""
+    return (x.to(tl.float64) * (1 / UNIT)).to(tl.int64)

@@ -1,14 +1,16 @@
 """Matrix times vector, or times the vectors of up to 16 streams, for the fused kernels.
 
 Weights are [rows, inputs], 16 or 32 bits wide, or packed in 8 or 4 bits (see packing); x is [B, inputs]; sums
-are float32. One stream is multiplied by the ordinary units, several by the matrix units. The scales of rows,
-which 8-bit weights have, are left to the caller.
+are float32. One stream is multiplied by the ordinary units (packed weights in integers, see fixed_point),
+several by the matrix units. The scales of rows, which 8-bit weights have, are left to the caller.
 
 Triton compiles what stands behind a `return`, so branches on constants need their `else`.
 """
 
 import triton
 import triton.language as tl
+
+from sinkbench.fused.fixed_point import CHUNK, fixed_inputs, multiply_words
 
 GROUP = tl.constexpr(128)  # inputs that share a scale (see packing)
 MAGIC = tl.constexpr(0x4B000000)  # float32 2^23: or-ed with a small integer u it is the number 2^23 + u
@@ -24,12 +26,12 @@ def wait_for_inputs(PDL: tl.constexpr):
 
 @triton.jit
 def load_tile(
-    weight, scales, rows, column,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
+    weight, scales, rows, column, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
+    BATCH: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
 ):  # fmt: skip
     """BK inputs of the rows, as stored, from `column` on; zeros outside, unless EVEN says that none is.
 
-    4-bit weights come with their scales [rows, groups].
+    4-bit weights come with their scales: of groups, or for one stream of chunks (see fixed_point).
     """
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     c = column + tl.arange(0, BK // WORD)
@@ -40,7 +42,9 @@ def load_tile(
     if BITS != 4:
         return (tile,)
     else:  # noqa: RET505
-        group = column // (GROUP // WORD) + tl.arange(0, BK // GROUP)
+        GROUP_WORDS: tl.constexpr = GROUP // WORD
+        EACH: tl.constexpr = CHUNK if BATCH == 1 else GROUP_WORDS
+        group = (column + EACH * tl.arange(0, BK // WORD // EACH)) // GROUP_WORDS
         mask = live if EVEN else live & (group < K // GROUP)[None, :]
         place = scales + rows[:, None] * (K // GROUP) + group[None, :]
         return tile, tl.load(place, mask=mask, other=0.0).to(tl.float32)
@@ -50,7 +54,10 @@ def load_tile(
 def load_inputs(
     x, column, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr
 ):
-    """What the planes of a tile are multiplied with: of each, inputs float32 [columns], or [columns, 16]."""
+    """What a tile is multiplied with: of each of its planes, inputs float32 [columns], or [columns, 16].
+
+    Packed weights of one stream are multiplied with `fixed_inputs`.
+    """
     PLANES: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     P: tl.constexpr = GROUP // PLANES
     c = column + tl.arange(0, BK // PLANES)
@@ -66,7 +73,7 @@ def load_inputs(
         else:
             inputs = tl.load(x + k, mask=k < K, other=0.0)
         planes = planes + (inputs.to(tl.float32),)  # noqa: RUF005
-    return planes
+    return fixed_inputs(planes, BITS) if BITS < 16 and BATCH == 1 else planes
 
 
 @triton.jit
@@ -85,29 +92,34 @@ def by_group(x, P: tl.constexpr):
 @triton.jit
 def multiply_tile(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr):
     """total + W x over the inputs of a loaded tile; see `zeros` for the shape of total."""
+    if BATCH > 1:
+        return multiply_batch(total, loaded, inputs, DTYPE, BITS)
+    elif BITS >= 16:  # noqa: RET505
+        return total + loaded[0].to(tl.float32) * inputs[0][None, :]
+    elif BITS == 8:
+        return total + multiply_words(loaded[0], inputs, BITS)
+    else:
+        return total + multiply_words(loaded[0], inputs, BITS) * loaded[1]
+
+
+@triton.jit
+def multiply_batch(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr):
+    """The same for several streams."""
     tile = loaded[0]
     PLANES: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     P: tl.constexpr = GROUP // PLANES
-    part = total
-    if BITS == 4 and BATCH == 1:
-        part = tl.zeros(tile.shape, tl.float32)
     for plane in tl.static_range(PLANES):
         w = tile.to(tl.float32) if BITS >= 16 else unpacked(tile, plane, BITS)
-        if BITS == 4 and BATCH > 1:
+        if BITS == 4:
             w = tl.reshape(by_group(w, P) * loaded[1][:, :, None], tile.shape)
-        if BATCH == 1:
-            part += w * inputs[plane][None, :]
-        else:
-            part = tl.dot(w.to(DTYPE), inputs[plane].to(DTYPE), part, input_precision="ieee")
-    if BITS == 4 and BATCH == 1:
-        part = total + tl.sum(by_group(part, P), 2) * loaded[1]
-    return part
+        total = tl.dot(w.to(DTYPE), inputs[plane].to(DTYPE), total, input_precision="ieee")
+    return total
 
 
 @triton.jit
 def zeros(rows, BITS: tl.constexpr, BATCH: tl.constexpr, BK: tl.constexpr):
     """What `multiply_tile` adds to: [rows, 16] for a batch, else not yet summed over a tile's columns."""
-    COLUMNS: tl.constexpr = BK // GROUP if BITS == 4 else BK * BITS // 32 if BITS == 8 else BK
+    COLUMNS: tl.constexpr = BK if BITS >= 16 else BK * BITS // 32 // CHUNK
     return tl.zeros((rows.shape[0], COLUMNS if BATCH == 1 else 16), tl.float32)
 
 
@@ -128,7 +140,7 @@ def load_strip(
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     tiles = ()
     for k in tl.static_range(0, K, BK):
-        tiles = tiles + (load_tile(weight, scales, rows, k // WORD, ROWS, K, BITS, BK, k + BK <= K),)  # noqa: RUF005
+        tiles = tiles + (load_tile(weight, scales, rows, k // WORD, ROWS, K, BITS, 1, BK, k + BK <= K),)  # noqa: RUF005
     return tiles
 
 
@@ -163,7 +175,7 @@ def multiply_rows(
     EVEN: tl.constexpr = K % BK == 0
     total = zeros(rows, BITS, BATCH, BK)
     for column in tl.range(0, K // WORD, BK // WORD, num_stages=STAGES):
-        loaded = load_tile(weight, scales, rows, column, ROWS, K, BITS, BK, EVEN)
+        loaded = load_tile(weight, scales, rows, column, ROWS, K, BITS, BATCH, BK, EVEN)
         inputs = load_inputs(x, column, K, BITS, BATCH, BK, EVEN)
         total = multiply_tile(total, loaded, inputs, x.dtype.element_ty, BITS, BATCH)
     return tl.sum(total, 1)[:, None] if BATCH == 1 else total

@@ -26,12 +26,13 @@ class FusedStep:
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
         self.observed = ring.queries.shape[3]
-        self.asked_bytes = tiles.ASKED_BYTES if model.device.type != "cpu" else 0  # interpreted: no cache
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
         self.embedding = model.gpt_neox.embed_in.weight.detach()
         self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
         self.gammas = [_gammas(layer) for layer in model.gpt_neox.layers]
         self.gammas.append(2 * (model.gpt_neox.final_layer_norm.weight.detach(),))
+        interpreted = model.device.type == "cpu"  # there is no cache to ask
+        self.asked_bytes = 0 if interpreted else tiles.ASKED_BYTES[self.layers[0][1].bits]
         self.head = fused_linear(model.lm_head, model.gpt_neox.final_layer_norm)
         self._shape_attention(config)
         self._make_buffers(config, model.device, model.dtype)
@@ -46,7 +47,7 @@ class FusedStep:
         behind = [layer[0] for layer in self.layers[1:]] + [self.head]
         for index, (qkv, up, dense, down, bias) in enumerate(self.layers):
             self._in(index, qkv, up)
-            self._out(dense, down, bias, self.gammas[index + 1], behind[index])
+            self._out(index, dense, down, bias, behind[index])
         self._head()
         if self.observed:
             self._keep_queries()
@@ -80,8 +81,8 @@ class FusedStep:
         self.state, self.tables = room(2, of=torch.long), room(4, padded)
         self.residual = room(self.batch, width)
         self.inputs = room(self.batch, width, of=dtype), room(self.batch, width, of=dtype)
-        self.parts = cdiv(width, self._tile("out", self.layers[0][3]).rows)
-        self.moments = room(self.batch, self.parts), room(self.batch, self.parts)
+        self.sums = room(len(self.layers) + 1, 2, self.batch, of=torch.long)  # of x and x^2 before each norm
+        self.moments = [tuple(sums) for sums in self.sums]
         kept = len(self.layers) if self.observed else 1  # layers whose queries are there when a step ends
         self.qkv, self.attended = room(kept, self.batch, 3 * width), room(self.batch, width, of=dtype)
         self.activated = room(self.batch, config.intermediate_size, of=dtype)
@@ -95,10 +96,10 @@ class FusedStep:
         visibility, rotary = self.ring.visibility, self.ring.rotary
         width = self.residual.shape[1]
         kernels.embed_kernel[(self.batch + 1 + tiles.ASKING,)](
-            self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments,
+            self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments[0],
             self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
             behind.weight,
-            D=width, BD=next_power_of_2(width), PARTS=self.parts,
+            D=width, BD=next_power_of_2(width), SUMS=self.sums.numel(),
             ROTARY=rotary.dim, BH=self.attention["BH"],
             **asked(behind, tiles.ASKING, self.asked_bytes), **self.options,
         )  # fmt: skip
@@ -108,22 +109,24 @@ class FusedStep:
         up_programs = cdiv(up.rows, up_tile.all_rows)
         attending = self.batch * self.attention["HEADS"] * self.splits
         kernels.in_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
-            self.inputs, self.moments, self.eps, _operands(qkv), self.qkv[index % len(self.qkv)], self.ready,
+            self.inputs, self.moments[index], self.eps, _operands(qkv),
+            self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
             self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
             int(tiles.LEAD * up_programs),
-            K=up.inputs, PARTS=self.parts, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
+            K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
             **self.attention, **self._options(up_tile),
         )  # fmt: skip
 
-    def _out(self, dense, down: FusedLinear, bias: Tensor, gammas: tuple, behind: FusedLinear) -> None:
+    def _out(self, index: int, dense, down: FusedLinear, bias: Tensor, behind: FusedLinear) -> None:
         tile = self._tile("out", down)
         programs = cdiv(down.rows, tile.rows)
         kernels.out_kernel[(programs,)](
             self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
-            self.residual, self.inputs, gammas, self.moments, self.ready, behind.weight,
+            self.residual, self.inputs, self.gammas[index + 1], self.moments[index + 1], self.ready,
+            behind.weight,
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
-            DOWN_BITS=down.bits, HEADS=self.attention["HEADS"], PARTS=self.parts,
+            DOWN_BITS=down.bits, HEADS=self.attention["HEADS"],
             BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
             **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
@@ -131,8 +134,8 @@ class FusedStep:
     def _head(self) -> None:
         tile = self._tile("head", self.head)
         kernels.head_kernel[(cdiv(self.head.rows, tile.all_rows),)](
-            self.inputs[0], _operands(self.head), self.moments, self.logits, self.eps, self.position,
-            K=self.head.inputs, PARTS=self.parts, **_shape(self.head, tile), **self._options(tile),
+            self.inputs[0], _operands(self.head), self.moments[-1], self.logits, self.eps, self.position,
+            K=self.head.inputs, **_shape(self.head, tile), **self._options(tile),
         )  # fmt: skip
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:

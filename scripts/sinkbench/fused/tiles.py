@@ -34,8 +34,8 @@ class Tile:
 # By kernel and bits per weight. `in` is query, key, value, and the MLP's first half; `out` the other two.
 TILES = {
     "in": {
-        4: Tile(2, 512, 1, 2, strips=2),
-        8: Tile(4, 512, 1),
+        4: Tile(4, 1024, 1, 2, strips=2),
+        8: Tile(2, 512, 1, 2, strips=2),
         16: Tile(2, 512, 1, 2, strips=2),
         32: Tile(2, 256, 1),
     },
@@ -50,11 +50,12 @@ TILES = {
 # A batch runs on the matrix units, which want 16 rows.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
-BLOCK_KEYS = {4: 16, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
+BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
 LEAD = 0.3  # share of the MLP's programs that start before attention's
-ASKED_BYTES = 2 << 20  # of the next layer's weights, that a layer asks the L2 cache for as it ends
+# Of the next layer's weights, that a layer asks the L2 cache for as it ends.
+ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 2 << 20, 32: 2 << 20}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 

@@ -1,6 +1,7 @@
 """Tables: one file, one word. `sinkbench/tables/<word>.py` defines:
 
     TITLE, CAPTION         what is shown, units, how intervals are made; {names} are filled from WORDS
+    CATEGORY               the part of the report that it belongs to: one of catalogue.CATEGORIES
     WORDS                  facts of the config that caption and table need (catalogue.facts)
     build(measurements, words)   the table
 

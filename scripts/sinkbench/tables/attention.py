@@ -7,7 +7,8 @@ from sinkbench.cells import Estimate, estimate, ratio
 from sinkbench.readings import RUN, at_common_point, doubts, matching, usable
 from sinkbench.tables import without_empty_columns
 
-TITLE = "Attention kernels under streaming"
+TITLE = "Attention kernels: time and distance to the exact evaluator"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Streaming on {device} with one attention kernel at a time. eager: the ring, which rotates the new key "

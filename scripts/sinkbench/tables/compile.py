@@ -8,6 +8,7 @@ from sinkbench.readings import RUN, doubts, matching, usable
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Compilation: what it buys and what it costs"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "The decode step on {device} as it is (static: shapes never change; growing: the cache is concatenated, "

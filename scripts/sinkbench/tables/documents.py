@@ -7,6 +7,7 @@ from sinkbench.readings import corpora, matching, usable
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Perplexity of each document"
+CATEGORY = "baselines"
 WORDS = ("confidence", "block_tokens")
 CAPTION = (
     "Perplexity, exp(mean NLL in nats), of each document (rows) under each method (columns), over the "

@@ -18,6 +18,7 @@ from sinkbench.readings import (
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Headline: quality, time and memory of every run"
+CATEGORY = "findings"
 WORDS = ("confidence", "block_tokens", "repetitions", "steps")
 CAPTION = (
     "Each method on each engine, without drafts (they have a table of their own). Perplexity, exp(mean NLL "

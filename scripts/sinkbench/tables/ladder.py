@@ -7,6 +7,7 @@ from sinkbench.readings import RUN, at_common_point, doubts, matching, usable, w
 from sinkbench.tables import without_empty_columns
 
 TITLE = "The ladder of engines: every run beside its floor"
+CATEGORY = "engine"
 WORDS = ("confidence", "repetitions", "steps")
 CAPTION = (
     "Every timed run without drafts (they have a table of their own) at the point where most runs of its "

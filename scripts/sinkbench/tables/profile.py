@@ -7,7 +7,8 @@ from sinkbench.parts import label, ordered
 from sinkbench.profile_readings import Profile, profiles
 from sinkbench.readings import NotMeasured
 
-TITLE = "Where the time of a decode step goes"
+TITLE = "Time of each part of a decode step"
+CATEGORY = "engine"
 WORDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "

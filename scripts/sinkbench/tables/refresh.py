@@ -8,6 +8,7 @@ from sinkbench.recovery import recovered
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Refreshed caches: perplexity recovered, and its cost"
+CATEGORY = "refresh"
 WORDS = ("confidence",)
 CAPTION = (
     "Names: sinks + recent + chosen tokens, r: tokens from one refresh to the next, h: tokens looked back "

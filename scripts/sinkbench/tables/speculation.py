@@ -7,6 +7,7 @@ from sinkbench.readings import RUN, doubts, matching, run_name, usable
 from sinkbench.tables import without_empty_columns
 
 TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
+CATEGORY = "ablations"
 WORDS = ("confidence", "repetitions", "steps")
 CAPTION = (
     "Speculative decoding changes no output, so a run has the perplexity of its method. Round: wall time of "

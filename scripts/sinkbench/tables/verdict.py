@@ -8,6 +8,7 @@ from sinkbench.brief import unjudged
 from sinkbench.claims import judge
 
 TITLE = "Verdict on the claims"
+CATEGORY = "findings"
 WORDS = ("claims", "confidence")
 CAPTION = (
     "Each claim with its threshold and what this study measured. A claim is reproduced if the whole "

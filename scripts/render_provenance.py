@@ -1,0 +1,22 @@
+"""The report's page of provenance."""
+
+from sinkbench.job import job
+from sinkbench.made import from_measurements, record_made
+from sinkbench.provenance_page import page
+from sinkbench.records import read_json, write_text
+
+
+def render(environment_path: str, measurements_path: str, facts: dict, output: str) -> None:
+    """Write the page from environment.json, made with the measurements, and catalogue.provenance_facts."""
+    write_text(output, page(read_json(environment_path), facts["study"]))
+    record_made([output], facts, from_measurements(measurements_path))
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        render(
+            snakemake.input.environment,
+            snakemake.input.measurements,
+            snakemake.params.facts,
+            snakemake.output.page,
+        )

@@ -1,0 +1,103 @@
+# Results that are not up to date, by what they say of themselves (scripts/sinkbench/freshness.py), are made again,
+# whatever Snakemake's own records and dates say; a report refuses them.
+
+import functools
+import sys
+from pathlib import Path
+
+from snakemake import __version__ as SNAKEMAKE
+
+from sinkbench.freshness import EDITED, TRIED_AGAIN, stale
+from sinkbench.hub import is_fetched
+
+
+def expired():
+    """Results that are there and not up to date: reasons by path."""
+    try:
+        return stale(study, RESULTS)
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+EXPIRED = expired()
+if workflow.is_main_process:
+    for path, why in EXPIRED.items():
+        if why.endswith(EDITED):
+            print(f"{path}: {why}; it is made again", file=sys.stderr)
+
+
+def make_again(paths):
+    """Force the jobs of this run that make these paths; those that it does not need stay out of it.
+
+    The only place that relies on what Snakemake keeps to itself: its --forcerun would make targets of them all.
+    """
+    forced = getattr(workflow.dag, "forcefiles", None)
+    if not isinstance(forced, set):
+        raise WorkflowError(
+            f"Snakemake {SNAKEMAKE} cannot be told which results are out of date; "
+            "install the release that requirements.txt names"
+        )
+    forced.update(paths)
+
+
+def renewed(paths):
+    """An input function: results, which are read when they or what they were made from have been made again."""
+
+    def function(wildcards):
+        make_again(EXPIRED)
+        return paths
+
+    return function
+
+
+def settled(paths):
+    """An input function: what was compared by content, so that dates, which a copy scrambles, do not count.
+
+    Its argument is one path, a list of paths, or a function of the wildcards that gives either.
+    """
+
+    def function(wildcards):
+        make_again(EXPIRED)
+        chosen = paths(wildcards) if callable(paths) else paths
+        return (
+            [_undated(path) for path in chosen]
+            if isinstance(chosen, list)
+            else _undated(chosen)
+        )
+
+    return function
+
+
+def _undated(path):
+    """The path without its date; with it if this run makes it anew, or Snakemake would take it for an old one."""
+    repository = study.origins.repositories().get(Path(path).stem)
+    is_remade = str(path) in EXPIRED or (repository and not is_fetched(repository))
+    return ancient(path) if Path(path).exists() and not is_remade else path
+
+
+REPORTED = functools.cache(expired)  # asked for once by all that a report shows
+
+
+def titled(title):
+    """Labels of what the report shows. They are asked for when a report is made, which shows nothing old."""
+
+    def labels(wildcards):
+        old = {path: why for path, why in REPORTED().items() if why != TRIED_AGAIN}
+        if old:
+            path, why = next(iter(old.items()))
+            sys.exit(
+                f"error: {path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
+            )
+        return {"title": title(wildcards)}
+
+    return labels
+
+
+onsuccess:
+    failed = [path for path, why in expired().items() if why == TRIED_AGAIN]
+    if failed:
+        print(
+            f"{len(failed)} failed (see {RESULTS}/logs) and will be tried again by the next run: "
+            + ", ".join(failed),
+            file=sys.stderr,
+        )
