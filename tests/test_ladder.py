@@ -67,7 +67,6 @@ def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, capture
     assert len(captures) == 2
 
 
-@torch.inference_mode()
 def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
     """Its graphs take no other input for one that stays, and are not recorded if they write such a one."""
     tensors = list(StaticRing(tiny, RING.visibility(0), observed=2).tensors())
@@ -75,6 +74,7 @@ def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
     assert list(remove_unaligned_input_idxs(tensors, everywhere)) == list(everywhere)
 
 
+@torch.inference_mode()
 def test_what_was_decoded_before_does_not_show(tiny, ids):
     """Not even NaN: what a mask hides still meets a weight of zero."""
     engine = StaticEngine(tiny, RING, Scorer(tiny, 64))

@@ -1,0 +1,49 @@
+"""The brief's compile: shapes that stay the same are what it needs."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.ablations import CompiledRun, compiled_runs
+from sinkbench.claims import Finding, at_least, at_most
+from sinkbench.readings import NotMeasured, run_name
+
+TECHNIQUE = "torch.compile"
+CLAIM = "Shapes must stay the same for compiling to pay"
+EXPERIMENT = (
+    "A step whose shapes never change, and one whose cache grows by concatenation, were decoded as they are "
+    "and through torch.compile, which compiles the second anew for every length until it gives up."
+)
+THRESHOLD = (
+    "compiled without CUDA graphs, the step of fixed shapes at least 1.05 times the speed of itself "
+    "uncompiled, and the step of growing shapes at most 1.05 times"
+)
+LEAST = 1.05
+FIXED, GROWING = ("compiled", "compiled_tuned"), ("compiled_growing",)
+
+
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """The gain at fixed shapes, and at growing ones."""
+    fixed, growing = _run(measurements, FIXED), _run(measurements, GROWING)
+    yield Finding(_sentence(fixed), at_least(fixed.gain, LEAST))
+    yield Finding(_sentence(growing), at_most(growing.gain, LEAST))
+
+
+def cause(measurements: pd.DataFrame) -> Iterator[str]:
+    """What each has cost the compiler."""
+    for engines in (FIXED, GROWING):
+        run = _run(measurements, engines)
+        yield f"{run_name(run.row)} was compiled {run.graphs} times in {run.seconds:.0f} s"
+
+
+def _run(measurements: pd.DataFrame, engines: tuple[str, ...]) -> CompiledRun:
+    """The first run of one of the engines whose gain over the same step uncompiled was measured."""
+    runs = (run for run in compiled_runs(measurements) if run.row["engine"] in engines)
+    found = next((run for run in runs if run.gain and run.seconds is not None), None)
+    if found is None:
+        raise NotMeasured("")
+    return found
+
+
+def _sentence(run: CompiledRun) -> str:
+    return f"{run_name(run.row)} {run.gain.number} times as fast as uncompiled"
