@@ -142,11 +142,12 @@ def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
 def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
     """Widths of one group and of several; the head's rows are no multiple of a tile's.
 
-    One stream's inputs are integers of 16 bits, which is what its errors come from.
+    One stream's inputs are integers of 16 bits, and its errors come from there; several streams' are not.
     """
     shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
     model = quantizations.apply(word, model_of(initializer_range=0.2, **shape))
-    check_exact(model, Visibility(2, 5), torch.randint(VOCABULARY, (batch, 13), device=DEVICE), 9, 3e-4)
+    texts = torch.randint(VOCABULARY, (batch, 13), device=DEVICE)
+    check_exact(model, Visibility(2, 5), texts, 9, tolerance=3e-4 if batch == 1 else 3e-5)
 
 
 @triton.jit

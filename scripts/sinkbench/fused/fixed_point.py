@@ -10,9 +10,8 @@ import triton
 import triton.language as tl
 
 CHUNK = tl.constexpr(4)  # neighbouring words, 16 bytes: what a thread loads at once
-ROUND = tl.constexpr(
-    12582912.0
-)  # 1.5 * 2^23: added to a small float it leaves its nearest integer in the low bits
+# 1.5 * 2^23: added to a small float it leaves that one's nearest integer in the low bits.
+ROUND = tl.constexpr(12582912.0)
 LARGEST = tl.constexpr(32767.0)
 TINY = tl.constexpr(1.0e-30)  # instead of 0, by which nothing can be divided
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))  # where inline assembly cannot run
