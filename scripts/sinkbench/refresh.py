@@ -18,12 +18,8 @@ from sinkbench.forward import forward_hidden
 from sinkbench.kernels import MaskedKernel
 from sinkbench.parallel import ChunkStream
 from sinkbench.rope import at_least_float32
+from sinkbench.trail import Trail
 from sinkbench.visibility import Visibility
-
-
-def last_of(x: Tensor, count: int) -> Tensor:
-    """The last `count` tokens of [heads, tokens, dim], or all if there are fewer; none for 0."""
-    return x[:, max(0, x.shape[1] - count) :]
 
 
 class Past:
@@ -48,6 +44,7 @@ class Past:
         self.heads = model.config.num_attention_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
         self.keys, self.values, self.queries, self.sinks = {}, {}, {}, {}
+        self._trails = {"keys": {}, "values": {}, "queries": {}}  # of which these are the views
 
     def ahead(self, stream: ChunkStream, most: int) -> int:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
@@ -73,9 +70,8 @@ class Past:
             "queries": (queries, self.policy.observed),
         }
         for name, (new, most) in news.items():
-            held = getattr(self, name)
-            old = [held[layer]] if layer in held else []
-            held[layer] = last_of(torch.cat((*old, new), 1), most)
+            trail = self._trails[name].setdefault(layer, Trail(most))
+            getattr(self, name)[layer] = trail.append(new)
 
     def refresh(self, stream: ChunkStream) -> None:
         """Rewrite the recent keys and values that `stream` carries."""
@@ -89,11 +85,11 @@ class Past:
 
     def fold(self) -> None:
         """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
-        for held in (self.keys, self.values, self.queries):
-            if held:
-                folded = torch.cat([held[layer] for layer in sorted(held)])
-                held.clear()
-                held[0] = folded
+        for name, trails in self._trails.items():
+            if trails:
+                held, folded = getattr(self, name), Trail(trails[0].most)
+                tokens = folded.append(torch.cat([held.pop(layer) for layer in sorted(held)]))
+                held[0], self._trails[name] = tokens, {0: folded}
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
         """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
@@ -103,7 +99,7 @@ class Past:
         """
         queries, keys, sinks = self.queries[layer], self.keys[layer], self.sinks[layer]
         scale = self.values[layer].shape[-1] ** -0.5
-        scores = queries @ torch.cat((sinks, keys), 1).mT * scale
+        scores = torch.cat((queries @ sinks.mT, queries @ keys.mT), -1) * scale
         later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
         later = later.triu(scores.shape[2] - scores.shape[1] + 1)
         weights = scores.masked_fill(later, float("-inf")).softmax(-1, dtype=at_least_float32(scores.dtype))
@@ -132,5 +128,5 @@ class Past:
         return {layer: tuple(part[:, -recent:] for part in held) for layer, held in stream.carried.items()}
 
     def nbytes(self) -> int:
-        """Bytes of the store: keys, values and queries that are kept for refreshes but not read by a step."""
-        return sum(part.nbytes for held in (self.keys, self.values, self.queries) for part in held.values())
+        """Bytes of the store: keys, values and queries kept for refreshes, with the room behind them."""
+        return sum(trail.nbytes() for trails in self._trails.values() for trail in trails.values())

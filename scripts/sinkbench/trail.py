@@ -1,0 +1,46 @@
+"""The last tokens of something that grows, such as the keys that refreshes look back on."""
+
+from torch import Tensor
+
+ROOM = 4  # a new buffer has room for one token more in every so many that it begins with
+
+
+class Trail:
+    """The last `most` tokens [heads, tokens, dim] of what was appended.
+
+    They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
+    used up are they copied, not at every append.
+    """
+
+    def __init__(self, most: int):
+        self.most, self.begin, self.end = most, 0, 0
+        self.buffer: Tensor | None = None
+
+    def append(self, new: Tensor) -> Tensor:
+        """Go on with `new` [heads, tokens, dim]; returns a view of the last `most` tokens up to its end."""
+        new = _last(new, self.most)
+        if self.buffer is None:
+            self._move(new[:, :0], new.shape[1])
+        elif self.end + new.shape[1] > self.buffer.shape[1]:
+            kept = self.buffer[:, self.begin : self.end]
+            self._move(_last(kept, self.most - new.shape[1]), new.shape[1])
+        begin, self.end = self.end, self.end + new.shape[1]
+        self.buffer[:, begin : self.end] = new
+        self.begin = max(0, self.end - self.most)
+        return self.buffer[:, self.begin : self.end]
+
+    def nbytes(self) -> int:
+        """Bytes of the buffer."""
+        return 0 if self.buffer is None else self.buffer.nbytes
+
+    def _move(self, kept: Tensor, more: int) -> None:
+        """A new buffer that begins with the tokens `kept`, for `more` and some others."""
+        tokens = kept.shape[1] + more
+        self.buffer = kept.new_empty(kept.shape[0], tokens + tokens // ROOM, kept.shape[2])
+        self.begin, self.end = 0, kept.shape[1]
+        self.buffer[:, : self.end] = kept
+
+
+def _last(x: Tensor, count: int) -> Tensor:
+    """The last `count` tokens of [heads, tokens, dim], or all if there are fewer; none for 0."""
+    return x[:, max(0, x.shape[1] - count) :]
