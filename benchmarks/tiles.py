@@ -39,11 +39,11 @@ from sinkbench.visibility import Visibility  # noqa: E402
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
-VALUES = {"LEAD": (0.0, 0.3, 0.6)}  # of tiles' constants
-KEYS = {  # the same, by bits of the MLP
+VALUES = {  # of tiles' constants, by bits of the MLP
     "BLOCK_KEYS": (16, 32, 64),
     "SPLIT_KEYS": (64, 128, 256),
-    "ASKED_BYTES": (0, 1 << 20, 2 << 20, 4 << 20, 8 << 20),
+    "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
+    "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 State = dict  # name in tiles: value
@@ -51,7 +51,7 @@ State = dict  # name in tiles: value
 
 def main() -> None:
     options = parse()
-    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *KEYS, *VALUES)}
+    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *VALUES)}
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -82,7 +82,7 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     A value for a tile may be some of its fields.
     """
     bits = bits_of(options)
-    for name, values in KEYS.items():
+    for name, values in VALUES.items():
         yield [(name, bits[:1], value) for value in values]
     if options.batch > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
@@ -92,8 +92,6 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
         for kernel, width, some in tried:
             yield [("TILES", (kernel, width), tile) for tile in some]
             yield [("TILES", (kernel, width), registers) for registers in REGISTERS]
-    for name, values in VALUES.items():
-        yield [(name, (), value) for value in values]
 
 
 def in_tiles(bits: int) -> list[Tile]:
@@ -124,8 +122,6 @@ def bits_of(options: argparse.Namespace) -> list[int]:
 
 def changed(state: State, name: str, keys: tuple, value) -> State:
     state = deepcopy(state)
-    if not keys:
-        return {**state, name: value}
     *outer, last = keys
     inner = state[name]
     for key in outer:

@@ -3,12 +3,17 @@
 In float64, where a wrong mask or distance cannot hide behind rounding.
 """
 
+import gc
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines
+from sinkbench.kernels import FlexKernel, MaskedKernel
 from sinkbench.models import random_model
+from sinkbench.parallel import ChunkStream
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy
 from sinkbench.scorer import Scorer
@@ -111,6 +116,20 @@ def test_distances_survive_a_million_tokens(tiny, known):
         far = scorer.stream(ids, Visibility(0, 30))
     # The empty window before the text counts as keys of value zero, so compare where it has passed.
     torch.testing.assert_close(far[150:], near[150:], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kernel", [MaskedKernel, FlexKernel])
+def test_a_stream_goes_without_a_garbage_collection(tiny, kernel):
+    """Its keys are gigabytes: a cycle through its masks would keep them until Python looks for cycles."""
+    stream = ChunkStream(tiny, Visibility(4, 20), kernel())
+    stream.begin(16)
+    gc.disable()
+    try:
+        gone = weakref.ref(stream)
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_streaming_memory_is_flat(tiny):

@@ -98,18 +98,19 @@ class ChunkStream:
 
     def _mask_for(self, queries: int):
         """The chunk's mask; once the cache is full it depends on the position's phase between prunes only."""
-        sinks, longest = self.visibility.sinks, self.visibility.longest
+        visibility, slots = self.visibility, self._slots
+        sinks, longest = visibility.sinks, visibility.longest
         beyond = max(0, self.start - self.held)
-        key = (queries, self.start - beyond + self.visibility.growth(beyond))
+        key = (queries, self.start - beyond + visibility.growth(beyond))
         if key not in self._masks:
             start = torch.tensor(key[1], device=self._own[0].device)
-            slots = self._slots
 
+            # A mask may keep this function: were the stream in it, its keys would live until a collection.
             def sees(query_slot: Tensor, key_slot: Tensor) -> Tensor:
                 slot = key_slot if slots is None else slots[key_slot]
                 index, is_sink = start + query_slot, slot < sinks
                 other = start - longest + slot - sinks
-                recent = self.visibility.recent + self.visibility.growth(index)
+                recent = visibility.recent + visibility.growth(index)
                 in_window = (other >= sinks) & (index - other <= recent) & (other <= index)
                 return (is_sink & (slot <= index)) | (~is_sink & in_window)
 

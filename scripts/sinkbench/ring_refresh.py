@@ -60,7 +60,7 @@ class RingRefresh:
             self.past.sinks = {0: self._sinks()}
             renewed = self.policy.resident(self.past)
             pairs = zip(*(renewed[layer] for layer in sorted(renewed)), strict=True)
-            self.buffers.rewrite(*map(torch.cat, pairs))
+            self.buffers.rewrite(*map(_joined, pairs))
         self.unread.append(tokens)
 
     def nbytes(self) -> int:
@@ -95,3 +95,8 @@ class RingRefresh:
         """The sinks' keys of all layers, widened; empty without sinks."""
         keys = self.buffers.own_sinks()[:, 0].flatten(0, 1)
         return widen_sinks(keys, self.buffers.rotary.dim) if self.policy.sinks else keys
+
+
+def _joined(layers: tuple[Tensor, ...]) -> Tensor:
+    """The heads of all layers [layers * heads, tokens, dim]; where they lie side by side already, no copy."""
+    return layers[0] if len(layers) == 1 else torch.cat(layers)

@@ -113,7 +113,7 @@ class FusedStep:
             self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
             self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
-            int(tiles.LEAD * up_programs),
+            int(tiles.LEAD[up.bits] * up_programs),
             K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
             **self.attention, **self._options(up_tile),
         )  # fmt: skip
