@@ -42,7 +42,7 @@ TILES = {
     "out": {
         4: Tile(4, 2048, 2),
         8: Tile(4, 1024, 2, registers=168),
-        16: Tile(4, 512, 2, stages=5, registers=168),
+        16: Tile(4, 256, 2, stages=5),
         32: Tile(4, 512, 4),
     },
     "head": {4: Tile(8, 512, 4), 8: Tile(8, 512, 4), 16: Tile(2, 512, 1, 2), 32: Tile(4, 512, 4)},
@@ -53,9 +53,9 @@ BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4)
 BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
-LEAD = {4: 0.15, 8: 0.45, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
+LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
-ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 2 << 20, 32: 2 << 20}
+ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
