@@ -167,6 +167,18 @@ def test_other_figures_show_each_method_on_its_fastest_engine_only(word):
     assert not any(word in name for name in names for word in ("eager", "graph", "reference"))
 
 
+def test_whether_compiling_pays_is_said_only_beside_the_uncompiled_step():
+    failed = {"streaming-4+508.static": "failed: RuntimeError"}
+    pays = []
+    for frame in (synthetic.measurements(**WITH_ALL), synthetic.measurements(**WITH_ALL, failed=failed)):
+        texts = texts_in(drawing.draw(figures.load("compile"), frame, WORDS))
+        pays.append([text for text in texts if text.startswith("16 s, 2 graphs")])
+    with_it, without = pays
+    assert len(with_it) == len(without) == 2
+    assert all("pays after" in text for text in with_it)
+    assert without == ["16 s, 2 graphs"] * 2
+
+
 def test_ticks_keep_their_distance_on_a_logarithmic_axis():
     assert drawing._apart([2048, 4096, 8192, 10000, 1000000]) == [2048, 8192, 1000000]
     assert drawing._apart([512]) == [512]

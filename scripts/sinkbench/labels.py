@@ -15,6 +15,7 @@ ALIGNMENT = {-1: "right", 0: "center", 1: "left"}
 VERTICAL = {-1: "top", 0: "center", 1: "bottom"}
 EDGE = 0.9  # share of the width from which on a line counts as reaching the right edge
 MARKER = 9  # points: the space that a marker takes
+LEADER = {"arrowstyle": "-", "linewidth": 0.6, "linestyle": (0, (1, 2))}  # dotted, or it would look like data
 
 
 def label_points(axes: Axes, points: list[tuple[float, float, str, str]], bars: list[tuple]) -> None:
@@ -64,14 +65,7 @@ def label_ends(axes: Axes, ends: list[tuple[float, float, str, str]], edge_from:
 
 def _label_end(axes: Axes, end: tuple, where: tuple[float, float]) -> None:
     *_, x, y, text, colour = end
-    arrow = {
-        "arrowstyle": "-",
-        "color": colour,
-        "linewidth": 0.5,
-        "relpos": (0, 0.5),
-        "shrinkA": 1,
-        "shrinkB": 0,
-    }
+    arrow = {**LEADER, "color": colour, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 0}
     axes.annotate(
         text,
         (x, y),
@@ -116,7 +110,7 @@ def _place(axes: Axes, point: tuple, text: str, colour: str, distance: float, di
         size=SIZE,
         ha=ALIGNMENT[across],
         va=VERTICAL[up],
-        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 3} if far else None,
+        arrowprops={**LEADER, "color": colour, "shrinkB": 3} if far else None,
     )
 
 

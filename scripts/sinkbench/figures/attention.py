@@ -45,9 +45,7 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
         _panel(axes, word, rows)
         for yardstick in matching(times, engine=YARDSTICK)["value"]:
             axes.axvline(yardstick, color=GREY, linewidth=0.8, linestyle=":")
-    panels[-1].set(
-        xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel=f"Time per token [ms], {_where(times)}"
-    )
+    panels[-1].set(xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel="Time per token [ms]")
     return figure
 
 
@@ -61,4 +59,5 @@ def _where(times: pd.DataFrame) -> str:
 def _panel(axes: Axes, word: str, rows: pd.DataFrame) -> None:
     records = rows.to_dict("records")
     draw_times(axes, records)
-    axes.set_title(FORMULATIONS.get(word, word), loc="left", color=text_colour(records[0]["policy"]))
+    title = f"{FORMULATIONS.get(word, word)} ({_where(rows)})"
+    axes.set_title(title, loc="left", color=text_colour(records[0]["policy"]))

@@ -62,9 +62,11 @@ def _draw_group(times: Axes, costs: Axes, runs: list[CompiledRun]) -> None:
 
 
 def _cost(run: CompiledRun) -> str:
-    """15 s, 2 graphs: pays after 30,000 tokens"""
+    """15 s, 2 graphs: pays after 30,000 tokens; nothing of that where no uncompiled step was timed."""
     if run.seconds is None:
         return "not compiled"
+    cost = f"{run.seconds:.0f} s, {run.graphs} graph{'s' * (run.graphs != 1)}"
+    if run.gain is None:
+        return cost
     after = run.pays_after_tokens
-    pays = f"pays after {after:,.0f}" if after else "never pays"
-    return f"{run.seconds:.0f} s, {run.graphs} graph{'s' * (run.graphs != 1)}\n{pays}"
+    return f"{cost}\n" + (f"pays after {after:,.0f}" if after else "never pays")
