@@ -130,6 +130,14 @@ def test_an_int8_that_is_slow_helps_nothing_however_good_it_is():
     assert judge("mlp_only", whole()).verdict == FAILS
 
 
+def test_of_quality_and_speed_one_alone_does_not_make_the_mlps_int8_help():
+    """Random weights have times and no perplexity."""
+    assert judge("mlp_only", whole(speed=False)).verdict == NOT_MEASURED
+    for gain, verdict in ((1.2, NOT_MEASURED), (0.5, FAILS)):
+        frame = edited(whole(quality=False), "speedup", gain, 0.01, quantization="int8_mlp")
+        assert judge("mlp_only", frame).verdict == verdict
+
+
 def test_the_nan_is_read_from_a_status_and_explained_by_the_other_formats():
     frame = whole()
     verdict = judge("int8_nan", frame)

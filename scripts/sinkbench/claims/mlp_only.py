@@ -6,7 +6,7 @@ import pandas as pd
 
 from sinkbench.causes import bytes_and_time
 from sinkbench.cells import estimate
-from sinkbench.claims import Finding, at_least, at_most
+from sinkbench.claims import FAILS, Finding, at_least, at_most
 from sinkbench.quantized import gains, plain_method, pooled, using
 from sinkbench.readings import NotMeasured, corpora, fastest, pick, run_name, usable
 
@@ -24,14 +24,28 @@ LIMIT_PERCENT, LIMIT_SPEEDUP = 1.0, 1.05
 MLP, ALL = ("int8_mlp", "torchao_int8_mlp"), ("int8", "torchao_int8")
 
 
-def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One of quality per corpus and implementation, and one of speed, as far as the study has them."""
+def findings(measurements: pd.DataFrame) -> list[Finding]:
+    """Of quality per corpus and implementation, and of speed.
+
+    Raises NotMeasured if the study has but one of the two and that one holds: the claim needs both.
+    """
+    quality, speed = list(_quality(measurements)), list(_speed(measurements))
+    found = quality + speed
+    if (quality and speed) or any(finding.verdict == FAILS for finding in found):
+        return found
+    raise NotMeasured("; ".join(finding.measured for finding in found))
+
+
+def _quality(measurements: pd.DataFrame) -> Iterator[Finding]:
     for corpus in corpora(measurements):
         changes = _changes(measurements, corpus)
         beside = "".join(f", {_named(row)} in all layers" for row in using(changes, *ALL).to_dict("records"))
         for row in using(changes, *MLP).to_dict("records"):
             change = estimate(row, "+z.2f", unit="%")
             yield Finding(f"on {corpus} {_named(row)}{beside}", at_most(change, LIMIT_PERCENT))
+
+
+def _speed(measurements: pd.DataFrame) -> Iterator[Finding]:
     for row in _fastest(measurements):
         speedup = estimate(row, unit="times", note="the speed of unquantized weights")
         yield Finding(f"{run_name(row)} {speedup}", at_least(speedup, LIMIT_SPEEDUP))

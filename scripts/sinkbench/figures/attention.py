@@ -21,7 +21,7 @@ CAPTION = (
 )
 FORMULATIONS = {
     "eager": "Ring: only the new key and the sinks are rotated",
-    "reference": "Reference formulation: every key is rotated at every step",
+    "reference": "Reference: every key is rotated at every step",
     "fused": "Our kernels",
 }
 YARDSTICK = "eager"
@@ -36,6 +36,7 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     times = at_common_point(matching(usable(shown), metric="tpot_ms"))
     if times.empty or not (times["family"] == "attention").any():
         raise NotMeasured("")
+    methods = ", ".join(name.replace("-", " ") for name in times["method"].unique())
     groups = list(times.groupby(times["engine"].str.partition("_")[0], sort=False))
     counts = [len(rows) for _, rows in groups]
     height = sum(INCHES_PER_PANEL + INCHES_PER_RUN * count for count in counts)
@@ -45,19 +46,20 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
         _panel(axes, word, rows)
         for yardstick in matching(times, engine=YARDSTICK)["value"]:
             axes.axvline(yardstick, color=GREY, linewidth=0.8, linestyle=":")
-    panels[-1].set(xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel="Time per token [ms]")
+    panels[-1].set(
+        xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel=f"Time per token [ms], {methods}"
+    )
     return figure
 
 
 def _where(times: pd.DataFrame) -> str:
-    """streaming 4+508 at position 1,024"""
-    rows = times.drop_duplicates(["method", "kind", "position"]).to_dict("records")
-    named = (f"{row['method'].replace('-', ' ')} at {row['kind']} {row['position']:,}" for row in rows)
-    return ", ".join(named)
+    """position 1,024"""
+    rows = times.drop_duplicates(["kind", "position"]).to_dict("records")
+    return ", ".join(f"{row['kind']} {row['position']:,}" for row in rows)
 
 
 def _panel(axes: Axes, word: str, rows: pd.DataFrame) -> None:
     records = rows.to_dict("records")
     draw_times(axes, records)
-    title = f"{FORMULATIONS.get(word, word)} ({_where(rows)})"
+    title = f"{FORMULATIONS.get(word, word)}; {_where(rows)}"
     axes.set_title(title, loc="left", color=text_colour(records[0]["policy"]))
