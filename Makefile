@@ -1,11 +1,11 @@
 # make demo   the study in small, from nothing to an HTML report (no network beyond the package index, no GPU)
-# make test   the test suite
+# make test   the test suite, two tests at a time
 # make lint   ruff, snakefmt, snakemake --lint
 # make pins   regenerate the pinned requirements from requirements*.in
 # make wheelhouse   the pinned requirements as wheels in ./wheelhouse, for a machine without a network
 
 PYTHON ?= python3
-# The wheel index of the torch build that your driver allows (README, "Which torch"); empty: the default one.
+# The wheel index of the torch build that your driver allows (docs/running.md, "Which torch"); empty: the default one.
 TORCH_INDEX ?=
 BIN := .venv/bin
 DEMO := --cores 1 --configfile workflow/studies/demo.yaml
@@ -19,7 +19,7 @@ demo: .venv/.run
 	@echo "Open results/demo/report.html; tables and figures lie beside it."
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -168,7 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         # Both copies at once: nobody needs to leave the code alone meanwhile.
-        undisturbed, killed = (Checkout(Path(folder, name)) for name in ("undisturbed", "killed"))
+        undisturbed, killed = (Checkout.new(Path(folder, name)) for name in ("undisturbed", "killed"))
         assert undisturbed.snakemake().returncode == 0
         campaign = Campaign(killed, options.seed, options.longest)
         while len(campaign.seen) < options.kills:

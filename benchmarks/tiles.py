@@ -82,8 +82,8 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     A value for a tile may be some of its fields.
     """
     bits = bits_of(options)
-    for name, values in VALUES.items():
-        yield [(name, bits[:1], value) for value in values]
+    for name in ("BLOCK_KEYS", "SPLIT_KEYS"):
+        yield [(name, bits[:1], value) for value in VALUES[name]]
     if options.batch > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
     else:
@@ -92,6 +92,8 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
         for kernel, width, some in tried:
             yield [("TILES", (kernel, width), tile) for tile in some]
             yield [("TILES", (kernel, width), registers) for registers in REGISTERS]
+    for name in ("LEAD", "ASKED_BYTES"):  # shares and rests of what the tiles leave
+        yield [(name, bits[:1], value) for value in VALUES[name]]
 
 
 def in_tiles(bits: int) -> list[Tile]:
@@ -101,7 +103,7 @@ def in_tiles(bits: int) -> list[Tile]:
 
 
 def out_tiles() -> list[Tile]:
-    sizes = product((4, 8), (512, 1024, 2048), (1, 2, 4), (3, 5))
+    sizes = product((4, 8), (256, 512, 1024, 2048), (1, 2, 4), (3, 5))
     return [Tile(*size) for size in sizes if 16 <= size[0] * size[1] / (32 * size[2]) <= 64]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests/fixtures"
@@ -27,13 +28,21 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A checkout whose toy study has run to the end; only test_workflow.py may edit it, the others a copy."""
+    """A checkout whose toy study has run to the end; only test_workflow.py may edit it, the others a copy.
+
+    Workers that test side by side wait for one run, and each has a copy of its own.
+    """
     from workflow_runner import Checkout
 
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
-    result = checkout.snakemake()
-    assert result.returncode == 0, result.stdout
-    return checkout
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            running = Checkout.new(shared / "running")
+            result = running.snakemake()
+            assert result.returncode == 0, result.stdout
+            running.folder.rename(shared / "finished")
+    return Checkout(shared / "finished").copy(tmp_path_factory.mktemp("checkout") / "study")
 
 
 @pytest.fixture(scope="session")

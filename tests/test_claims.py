@@ -132,10 +132,14 @@ def test_an_int8_that_is_slow_helps_nothing_however_good_it_is():
 
 def test_of_quality_and_speed_one_alone_does_not_make_the_mlps_int8_help():
     """Random weights have times and no perplexity."""
-    assert judge("mlp_only", whole(speed=False)).verdict == NOT_MEASURED
-    for gain, verdict in ((1.2, NOT_MEASURED), (0.5, FAILS)):
-        frame = edited(whole(quality=False), "speedup", gain, 0.01, quantization="int8_mlp")
-        assert judge("mlp_only", frame).verdict == verdict
+    int8 = {"quantization": "int8_mlp"}
+    for gain, verdict in ((1.2, NOT_MEASURED), (1.05, NOT_MEASURED), (0.5, FAILS)):
+        judged = judge("mlp_only", edited(whole(quality=False), "speedup", gain, 0.01, **int8))
+        assert judged.verdict == verdict
+        assert ("no perplexity of it" in judged.measured) == (verdict == NOT_MEASURED)
+    for change, verdict in ((0.2, NOT_MEASURED), (3.0, FAILS)):
+        judged = judge("mlp_only", edited(whole(speed=False), "perplexity_change", change, 0.01, **int8))
+        assert judged.verdict == verdict
 
 
 def test_the_nan_is_read_from_a_status_and_explained_by_the_other_formats():

@@ -61,10 +61,26 @@ def line(*files, **overrides) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("overlay", [None, *STUDIES.iterdir()], ids=lambda path: path and path.stem)
+OF_LATENCY = ["ladder", "measured"]
+
+
+@pytest.mark.parametrize("overlay", [None, *sorted(STUDIES.iterdir())], ids=lambda path: path and path.stem)
 def test_studies_are_valid(overlay):
+    if overlay and overlay.stem in OF_LATENCY:
+        pytest.skip("an overlay of an overlay: see below")
     files = [BASE, *([overlay] if overlay else [])]
     assert read_study(merged(*files), SCHEMA, files).runs
+
+
+@pytest.mark.parametrize("overlay", OF_LATENCY)
+def test_overlays_of_the_latency_study_name_jobs_of_it(overlay):
+    """So that what was measured with one of them is a result of the whole study too."""
+    files = [BASE, STUDIES / "latency.yaml", STUDIES / f"{overlay}.yaml"]
+    whole, part = (read_study(merged(*some), SCHEMA, some) for some in (files[:2], files))
+    jobs = {(folder, name): settings for folder, name, settings in whole.measuring_jobs()}
+    of_part = [((folder, name), settings) for folder, name, settings in part.measuring_jobs()]
+    assert of_part
+    assert not [job for job, settings in of_part if jobs[job] != settings]
 
 
 MISTAKES = [

@@ -27,7 +27,7 @@ def checkout(hub, tmp_path, monkeypatch):
     """A checkout whose study needs a hub and a GPU."""
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    checkout = Checkout(tmp_path / "checkout")
+    checkout = Checkout.new(tmp_path / "checkout")
     source = {"source": "hub", "repo": "org/neox", "revision": REVISION}
     own = {"device": "cuda", "model": {**source, "dtype": "float32"}, "tokenizer": source}
     checkout.write_config(checkout.config() | own)

@@ -231,3 +231,10 @@ def test_a_format_that_could_not_run_has_a_word_and_no_dot():
     eager = next(axes for axes in figure.axes if axes.get_title(loc="left") == "eager")
     assert " unavailable" in {text.get_text() for text in eager.texts}
     assert "0.50" not in {text.get_text() for text in eager.texts}
+
+
+def test_each_panel_of_attention_kernels_says_where_it_was_timed():
+    frame = synthetic.measurements(ladder=True, **WITH_ALL)
+    figure = drawing.draw(figures.load("attention"), frame, WORDS)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert len(titles) == 3 and all("; position " in title for title in titles)

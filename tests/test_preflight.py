@@ -173,7 +173,7 @@ def test_no_gpu(monkeypatch):
 
 def test_cpu_build_of_torch(monkeypatch):
     FakeCuda(monkeypatch, driver="535.104", built=None)
-    assert f"torch {torch.__version__} is a CPU build; see README" in line(study(device="cuda"))
+    assert f"torch {torch.__version__} is a CPU build; see docs/running.md" in line(study(device="cuda"))
 
 
 def test_driver_too_old_for_the_build(monkeypatch):
@@ -182,7 +182,7 @@ def test_driver_too_old_for_the_build(monkeypatch):
     assert (
         "(built for CUDA 13.0) cannot use driver 470.82: The NVIDIA driver on your system is too old" in said
     )
-    assert "take a build for an older CUDA, see README, 'Which torch'" in said
+    assert "take a build for an older CUDA, see docs/running.md, 'Which torch'" in said
 
 
 def test_hidden_gpu(monkeypatch):

@@ -291,7 +291,7 @@ def test_metrics_of_a_profile_are_in_the_schema():
 
 
 def test_a_study_profiles_the_runs_that_it_names(tmp_path):
-    checkout = Checkout(tmp_path)
+    checkout = Checkout.new(tmp_path)
     config = checkout.config() | {"measure": ["profile"], "tables": ["profile"], "figures": ["profile"]}
     checkout.write_config(config)
     jobs = {job for job in checkout.planned() if job.startswith("profile")}

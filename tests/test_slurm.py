@@ -22,7 +22,7 @@ SMALL += ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-s
 
 @pytest.mark.skipif(bool(LACKS), reason=f"Slurm: {LACKS}")
 def test_jobs_run_on_slurm_and_measuring_jobs_hold_a_gpu(tmp_path):
-    checkout = Checkout(tmp_path / "checkout")
+    checkout = Checkout.new(tmp_path / "checkout")
     with one_node_slurm(tmp_path / "slurm") as environment:
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--resources", "gpu=8"]
         command += [*SMALL, "--configfile", "workflow/studies/demo.yaml", "toy.yaml", "--", *TARGETS]

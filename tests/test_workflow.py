@@ -9,6 +9,7 @@ from sinkbench import catalogue
 from sinkbench.measurements import has_failed
 from sinkbench.store import read_table
 
+pytestmark = pytest.mark.xdist_group("workflow")  # they edit the checkout that they share
 AGGREGATED = {"aggregate", "landing"}
 METHODS, RUNS, PROFILES = 9, 8, 1  # of tests/toy.yaml
 SWEEP = 4  # its entry that lists window sizes

@@ -27,21 +27,23 @@ class Checkout:
     """A copy of the workflow in `folder`, running the toy study with a config that tests may edit."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.toy = folder, folder / "toy.yaml"
+
+    @classmethod
+    def new(cls, folder: Path) -> "Checkout":
+        """A fresh one, without results."""
         ignore = shutil.ignore_patterns("__pycache__")
         for name in COPIED:
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
-        self.toy = folder / "toy.yaml"
-        shutil.copy(ROOT / "tests/toy.yaml", self.toy)
+        shutil.copy(ROOT / "tests/toy.yaml", folder / "toy.yaml")
+        return cls(folder)
 
     def copy(self, folder: Path, *ignored: str) -> "Checkout":
         """A copy in `folder`, with its results, without files of the `ignored` names."""
-        other = Checkout.__new__(Checkout)
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*ignored))
-        other.folder, other.toy = folder, folder / "toy.yaml"
-        return other
+        return Checkout(folder)
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake with the toy study; output is text, standard error included."""

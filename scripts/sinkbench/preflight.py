@@ -8,7 +8,7 @@ from sinkbench.model_folder import check_model_folder
 from sinkbench.study import Study
 
 DEMO = "`make demo` runs the study in small on any machine"
-README = "see README, 'Which torch'"
+WHERE = "see docs/running.md, 'Which torch'"
 
 
 def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: bool = True) -> None:
@@ -62,10 +62,10 @@ def _check_cuda() -> None:
     if driver is None:
         raise UserError(f"device: cuda, but this machine has no NVIDIA GPU (nvidia-smi finds none); {DEMO}")
     if torch.version.cuda is None:
-        raise UserError(f"device: cuda, but torch {torch.__version__} is a CPU build; {README}")
+        raise UserError(f"device: cuda, but torch {torch.__version__} is a CPU build; {WHERE}")
     raise UserError(
         f"device: cuda, but torch {torch.__version__} (built for CUDA {torch.version.cuda}) cannot use "
-        f"driver {driver}: {_complaint(torch)}; for an older driver take a build for an older CUDA, {README}"
+        f"driver {driver}: {_complaint(torch)}; for an older driver take a build for an older CUDA, {WHERE}"
     )
 
 

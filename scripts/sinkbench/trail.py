@@ -9,7 +9,7 @@ class Trail:
     """The last `most` tokens [heads, tokens, dim] of what was appended.
 
     They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
-    used up are they copied, not at every append.
+    used up are they copied, not at every append; of fewer than ROOM tokens, always.
     """
 
     def __init__(self, most: int):

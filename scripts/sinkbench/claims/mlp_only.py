@@ -8,7 +8,7 @@ from sinkbench.causes import bytes_and_time
 from sinkbench.cells import estimate
 from sinkbench.claims import FAILS, Finding, at_least, at_most
 from sinkbench.quantized import gains, plain_method, pooled, using
-from sinkbench.readings import NotMeasured, corpora, fastest, pick, run_name, usable
+from sinkbench.readings import NotMeasured, corpora, fastest, pick, run_name, statuses, usable
 
 TECHNIQUE = "Quantization"
 CLAIM = "Quantizing only the MLP helps where quantizing the whole model fails"
@@ -27,13 +27,16 @@ MLP, ALL = ("int8_mlp", "torchao_int8_mlp"), ("int8", "torchao_int8")
 def findings(measurements: pd.DataFrame) -> list[Finding]:
     """Of quality per corpus and implementation, and of speed.
 
-    Raises NotMeasured if the study has but one of the two and that one holds: the claim needs both.
+    Raises NotMeasured unless both were measured, or one alone refutes: the claim needs both.
     """
     quality, speed = list(_quality(measurements)), list(_speed(measurements))
     found = quality + speed
     if (quality and speed) or any(finding.verdict == FAILS for finding in found):
         return found
-    raise NotMeasured("; ".join(finding.measured for finding in found))
+    failed = list(statuses(using(measurements, *MLP)).values())
+    lacking = ["no perplexity of it"] * (not quality) + ["no time of it"] * (not speed)
+    measured = [finding.measured for finding in found]
+    raise NotMeasured("; ".join(failed + measured + lacking * bool(found)))
 
 
 def _quality(measurements: pd.DataFrame) -> Iterator[Finding]:

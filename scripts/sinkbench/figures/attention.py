@@ -16,8 +16,8 @@ CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "
     "steps; bars: {confidence} % intervals) with one attention kernel at a time, on the ring and "
     "in the reference formulation; the plain names eager and reference: with the kernel that torch chooses, "
-    "and with matrix products. Line: eager. What has no time could not run here; the table says why. "
-    "Dagger: something disturbed the device meanwhile."
+    "and with matrix products. Line: eager, where it was timed at the same place. What has no "
+    "time could not run here; the table says why. Dagger: something disturbed the device meanwhile."
 )
 FORMULATIONS = {
     "eager": "Ring: only the new key and the sinks are rotated",
@@ -44,7 +44,8 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     panels = figure.subplots(len(groups), sharex=True, squeeze=False, height_ratios=counts)[:, 0]
     for axes, (word, rows) in zip(panels, groups, strict=True):
         _panel(axes, word, rows)
-        for yardstick in matching(times, engine=YARDSTICK)["value"]:
+        same = times["position"].isin(rows["position"]) & (times["engine"] == YARDSTICK)
+        for yardstick in times[same]["value"]:
             axes.axvline(yardstick, color=GREY, linewidth=0.8, linestyle=":")
     panels[-1].set(
         xlim=(0, ROOM * times[["value", "high"]].max().max()), xlabel=f"Time per token [ms], {methods}"

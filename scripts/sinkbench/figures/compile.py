@@ -18,9 +18,9 @@ CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "
     "after warm-up; bars: {confidence} % intervals). Right: time to compile from an empty cache, "
     "with the number of graphs made, and the tokens after which the gain over the step that nothing "
-    "compiles has paid for it. static, and compiled by mode: shapes never change; growing, compiled_growing "
-    "and compiled_dynamic: the cache is concatenated, and every step has a new shape. Dagger: something "
-    "disturbed the device meanwhile."
+    "compiles, if it was timed, has paid for it. static, and compiled by mode: shapes never change; growing, "
+    "compiled_growing and compiled_dynamic: the cache is concatenated, and every step has a new shape. "
+    "Dagger: something disturbed the device meanwhile."
 )
 INCHES_PER_RUN = 0.25
 INCHES_PER_PANEL = 0.7
@@ -62,7 +62,7 @@ def _draw_group(times: Axes, costs: Axes, runs: list[CompiledRun]) -> None:
 
 
 def _cost(run: CompiledRun) -> str:
-    """15 s, 2 graphs: pays after 30,000 tokens; nothing of that where no uncompiled step was timed."""
+    """15 s, 2 graphs: pays after 30,000 tokens; the last only where the uncompiled step was timed."""
     if run.seconds is None:
         return "not compiled"
     cost = f"{run.seconds:.0f} s, {run.graphs} graph{'s' * (run.graphs != 1)}"

@@ -15,7 +15,8 @@ CAPTION = (
     "on; select: q: queries that choose, p: neighbours pooled; copy: m: tokens that must repeat, s: tokens "
     "after a repetition, b: places where one may end. Change: of perplexity against streaming at the same "
     "number of tokens, all documents pooled. Recovered: that change as a share of what streaming loses "
-    "between its full budget and this one. Store: memory that is kept for refreshes, and no step reads. "
+    "between its full budget and this one. Store: memory that is kept for refreshes, with room to go "
+    "on, and no step reads. "
     "Steps: on the fastest engine at its largest timed position; where R < 100 the 99th percentile is a step "
     "with a refresh. Brackets: {confidence} % intervals over blocks of tokens."
 )
