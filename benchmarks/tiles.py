@@ -39,9 +39,10 @@ from sinkbench.visibility import Visibility  # noqa: E402
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
-VALUES = {  # of tiles' constants, by bits of the MLP
-    "BLOCK_KEYS": (16, 32, 64),
-    "SPLIT_KEYS": (64, 128, 256),
+# Values of tiles' constants, by bits of the MLP: of attention, tried first, and of how launches and their
+# parts follow each other, which the tiles decide.
+ATTENTION = {"BLOCK_KEYS": (16, 32, 64), "SPLIT_KEYS": (64, 128, 256)}
+SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
@@ -51,7 +52,7 @@ State = dict  # name in tiles: value
 
 def main() -> None:
     options = parse()
-    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *VALUES)}
+    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *ATTENTION, *SEQUENCE)}
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -82,8 +83,8 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     A value for a tile may be some of its fields.
     """
     bits = bits_of(options)
-    for name in ("BLOCK_KEYS", "SPLIT_KEYS"):
-        yield [(name, bits[:1], value) for value in VALUES[name]]
+    for name, values in ATTENTION.items():
+        yield [(name, bits[:1], value) for value in values]
     if options.batch > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
     else:
@@ -92,8 +93,8 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
         for kernel, width, some in tried:
             yield [("TILES", (kernel, width), tile) for tile in some]
             yield [("TILES", (kernel, width), registers) for registers in REGISTERS]
-    for name in ("LEAD", "ASKED_BYTES"):  # shares and rests of what the tiles leave
-        yield [(name, bits[:1], value) for value in VALUES[name]]
+    for name, values in SEQUENCE.items():
+        yield [(name, bits[:1], value) for value in values]
 
 
 def in_tiles(bits: int) -> list[Tile]:

@@ -38,7 +38,7 @@ def finished(tmp_path_factory):
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():
-            running = Checkout.new(shared / "running")
+            running = Checkout.new(tmp_path_factory.mktemp("running"))
             result = running.snakemake()
             assert result.returncode == 0, result.stdout
             running.folder.rename(shared / "finished")

@@ -1,6 +1,7 @@
 """Every mistake in a config is one line that names file, key, value and what is allowed."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import yaml
@@ -61,22 +62,28 @@ def line(*files, **overrides) -> str:
     return str(caught.value)
 
 
-OF_LATENCY = ["ladder", "measured"]
+OF_LATENCY = ["ladder", "measured"]  # overlays of an overlay
 
 
-@pytest.mark.parametrize("overlay", [None, *sorted(STUDIES.iterdir())], ids=lambda path: path and path.stem)
-def test_studies_are_valid(overlay):
-    if overlay and overlay.stem in OF_LATENCY:
-        pytest.skip("an overlay of an overlay: see below")
-    files = [BASE, *([overlay] if overlay else [])]
+def files_of(study: str) -> list[Path]:
+    """The files that make a study of workflow/studies, as its first lines name them."""
+    below = ["latency"] if study in OF_LATENCY else []
+    return [BASE, *(STUDIES / f"{name}.yaml" for name in (*below, study))]
+
+
+ALL = [[BASE], *(files_of(path.stem) for path in sorted(STUDIES.iterdir()))]
+
+
+@pytest.mark.parametrize("files", ALL, ids=lambda files: files[-1].stem)
+def test_studies_are_valid(files):
     assert read_study(merged(*files), SCHEMA, files).runs
 
 
 @pytest.mark.parametrize("overlay", OF_LATENCY)
 def test_overlays_of_the_latency_study_name_jobs_of_it(overlay):
     """So that what was measured with one of them is a result of the whole study too."""
-    files = [BASE, STUDIES / "latency.yaml", STUDIES / f"{overlay}.yaml"]
-    whole, part = (read_study(merged(*some), SCHEMA, some) for some in (files[:2], files))
+    pair = files_of("latency"), files_of(overlay)
+    whole, part = (read_study(merged(*files), SCHEMA, files) for files in pair)
     jobs = {(folder, name): settings for folder, name, settings in whole.measuring_jobs()}
     of_part = [((folder, name), settings) for folder, name, settings in part.measuring_jobs()]
     assert of_part

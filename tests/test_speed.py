@@ -301,15 +301,19 @@ def test_tokens_of_another_config_are_refused(tokens_path, tmp_path):
         )
 
 
-def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(
-    tokens_path, tmp_path, monkeypatch
-):
-    torch._dynamo.reset()
-    folders = []
+@pytest.fixture
+def folders(monkeypatch):
+    """Where compilers look for what was compiled before, asked at each round of a job; "before" outside."""
+    seen = []
     monkeypatch.setattr(
-        speed, "measure_bandwidth", lambda _: folders.append(os.environ[CACHE]) or {"read": 1.0, "copy": 1.0}
+        speed, "measure_bandwidth", lambda _: seen.append(os.environ[CACHE]) or {"read": 1.0, "copy": 1.0}
     )
     monkeypatch.setenv(CACHE, "before")
+    return seen
+
+
+def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(tokens_path, tmp_path, folders):
+    torch._dynamo.reset()
     speed.measure_speed(SETTINGS | {"engine": "compiled"}, tokens_path, tmp_path / "steps.parquet")
     _, notes = read_table(tmp_path / "steps.parquet")
     assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
@@ -323,12 +327,7 @@ def test_an_engine_that_compiles_nothing_has_no_such_note(tokens_path, tmp_path)
     assert read_table(tmp_path / "steps.parquet")[1]["compilation"] is None
 
 
-def test_an_engine_that_compiles_nothing_keeps_the_compilers_cache(tokens_path, tmp_path, monkeypatch):
+def test_an_engine_that_compiles_nothing_keeps_the_compilers_cache(tokens_path, tmp_path, folders):
     """Or every job would compile the evaluator's attention anew, for most of its time on a GPU."""
-    folders = []
-    monkeypatch.setattr(
-        speed, "measure_bandwidth", lambda _: folders.append(os.environ[CACHE]) or {"read": 1.0, "copy": 1.0}
-    )
-    monkeypatch.setenv(CACHE, "before")
     speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     assert set(folders) == {"before"}

@@ -16,7 +16,7 @@ from sinkbench.study import Study
 # Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/measurements.md.
 EVALUATED_TOKENS_PER_S = 70_000
 STEP_S = 0.05  # of an engine that the host's launches bound; the fused one takes a thirtieth
-JOB_S = 25  # imports, weights, and what the compiler finds ready
+JOB_S = 25  # imports, weights, and the evaluator's kernel from the compiler's cache
 COMPILATION_S = 50
 BYTES_PER_TOKEN = 4  # of English text and of source code alike, roughly
 RESULT_BYTES_PER_NLL = 8
