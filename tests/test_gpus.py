@@ -5,11 +5,14 @@ import select
 import subprocess
 import sys
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sinkbench import gpus
-from sinkbench.gpus import VISIBLE, gpu, visible_gpus
+from sinkbench.gpus import VISIBLE, gpu, share, visible_gpus
 
 TWO = {"0": "GPU-a", "1": "GPU-b"}
 JOB = """
@@ -65,6 +68,21 @@ def test_timing_jobs_are_alone_on_their_gpus(host, further):
     assert its_gpu(third) in TWO.values()
 
 
+def test_timing_jobs_keep_to_cores_of_their_own(host):
+    cores = sorted(os.sched_getaffinity(0))
+    for job in (host.start("timing"), host.start("timing")):
+        expected = set(share(["GPU-a", "GPU-b"], its_gpu(job), cores))
+        assert os.sched_getaffinity(job.pid) == expected
+
+
+@given(cores=st.integers(1, 200), places=st.integers(1, 9))
+def test_shares_of_the_cores_are_neighbours_and_leave_none_out(cores, places):
+    cores, names = list(range(cores)), [f"GPU-{place}" for place in range(places)]
+    shares = [share(names, name, cores) for name in names]
+    assert list(chain(*shares)) == (cores if len(cores) >= places else cores * places)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 def test_quality_jobs_spread_first_and_then_share_but_not_with_a_timing_job(host):
     names = []
     for _ in range(3):
@@ -84,13 +102,14 @@ def test_the_lock_goes_with_a_killed_process(host):
     assert its_gpu(second) == "GPU-a"
 
 
-def test_only_visible_gpus_are_taken_and_the_variable_is_put_back(tmp_path, monkeypatch):
+def test_only_visible_gpus_are_taken_and_the_process_is_put_back(tmp_path, monkeypatch):
     monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
     monkeypatch.setenv(VISIBLE, "1, MIG-c")
+    cores = os.sched_getaffinity(0)
     assert visible_gpus() == ["GPU-b", "MIG-c"]
     with gpu("cuda", locks=tmp_path) as name:
         assert name == os.environ[VISIBLE] == "GPU-b"
-    assert os.environ[VISIBLE] == "1, MIG-c"
+    assert os.environ[VISIBLE] == "1, MIG-c" and os.sched_getaffinity(0) == cores
 
 
 def test_a_study_on_the_cpu_takes_none(tmp_path, monkeypatch):

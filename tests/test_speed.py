@@ -11,7 +11,7 @@ from sinkbench import engines, speed
 from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
-from sinkbench.compile_cost import CACHE
+from sinkbench.compile_cost import CACHE, TRITON_CACHE
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
 from sinkbench.store import read_table, write_table
@@ -305,10 +305,14 @@ def test_tokens_of_another_config_are_refused(tokens_path, tmp_path):
 def folders(monkeypatch):
     """Where compilers look for what was compiled before, asked at each round of a job; "before" outside."""
     seen = []
-    monkeypatch.setattr(
-        speed, "measure_bandwidth", lambda _: seen.append(os.environ[CACHE]) or {"read": 1.0, "copy": 1.0}
-    )
-    monkeypatch.setenv(CACHE, "before")
+
+    def bandwidth(device) -> dict:
+        seen.extend((os.environ[CACHE], os.environ.get(TRITON_CACHE)))
+        return {"read": 1.0, "copy": 1.0}
+
+    monkeypatch.setattr(speed, "measure_bandwidth", bandwidth)
+    for name in (CACHE, TRITON_CACHE):
+        monkeypatch.setenv(name, "before")
     return seen
 
 
@@ -319,7 +323,8 @@ def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(token
     assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
     assert notes["compilation"]["graphs"] == 2  # full rings alone: the score's filling ring is a third
     assert notes["compilation"]["seconds"] > 0
-    assert os.environ[CACHE] == "before" not in folders and not Path(folders[0]).exists()
+    assert "before" not in folders and not Path(folders[0]).exists()
+    assert os.environ[CACHE] == os.environ[TRITON_CACHE] == "before"
 
 
 def test_an_engine_that_compiles_nothing_has_no_such_note(tokens_path, tmp_path):

@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.trail import ROOM, Trail
+from sinkbench.trail import ROOM, Trail, Trails
 
 
 @settings(deadline=None)
@@ -26,3 +26,21 @@ def test_a_trail_is_seldom_copied():
         trail.append(torch.zeros(1, 1, 1))
         buffers.add(trail.buffer.data_ptr())
     assert len(buffers) == 1
+
+
+@settings(deadline=None)
+@given(most=st.integers(0, 12), counts=st.lists(st.integers(0, 15), min_size=1, max_size=12))
+def test_folded_trails_go_on_as_their_layers_would(most, counts):
+    layers, folded = Trails(most), Trails(most)
+    for step, count in enumerate(counts):
+        if step == len(counts) // 2 and step:
+            folded.fold()
+        new = torch.randn(3, 2, count, 3)
+        for layer in range(3):
+            layers.append(layer, new[layer])
+        if len(folded) == 1:
+            folded.append(0, new.flatten(0, 1))
+        else:
+            [folded.append(layer, new[layer]) for layer in range(3)]
+    assert torch.equal(torch.cat(list(folded.values())), torch.cat(list(layers.values())))
+    assert folded.nbytes() == layers.nbytes()

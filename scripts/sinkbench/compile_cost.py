@@ -10,7 +10,9 @@ import torch
 
 from sinkbench.clock import synchronise
 
-CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's name for the folder where compiled code outlives a process
+# Names of the folders where what torch and triton compiled outlives a process; torch puts triton's into its
+# own unless it has a name already.
+CACHE, TRITON_CACHE = "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"
 
 
 class CompileCost:
@@ -48,10 +50,11 @@ def _graphs() -> int:
 @contextmanager
 def without_compiled_before() -> Iterator[None]:
     """Let compilers find nothing that earlier processes compiled, or their time would not be measured."""
-    before = os.environ.get(CACHE)
+    before = {name: os.environ.pop(name, None) for name in (CACHE, TRITON_CACHE)}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ[CACHE] = folder
         try:
             yield
         finally:
-            os.environ.pop(CACHE) if before is None else os.environ.update({CACHE: before})
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -1,7 +1,8 @@
 """Which GPU a measuring job computes on, where several jobs of one host share several GPUs.
 
 Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free one under a lock
-of the operating system, which goes with the process however that ends.
+of the operating system, which goes with the process however that ends, and with it that GPU's share of the
+cores: a compiler that runs for one job would slow the kernel launches of another.
 """
 
 import fcntl
@@ -23,6 +24,8 @@ def gpu(
 ) -> Iterator[str | None]:
     """Make one GPU the only visible one while the body runs; waits until there is one. Yields its name.
 
+    The process, with what it starts, then keeps to the GPU's share of the cores.
+
     To be entered before CUDA is initialised. On a CPU, or where no driver names a GPU, nothing is done.
 
     Args:
@@ -37,13 +40,39 @@ def gpu(
     locks = locks or Path(tempfile.gettempdir()) / f"sinkbench-gpus-{os.getuid()}"
     locks.mkdir(parents=True, exist_ok=True)
     name, lock = _wait_for_one(names, shared, locks, wait_s)
+    try:
+        with _only_visible(name), _only_on(share(names, name, sorted(os.sched_getaffinity(0)))):
+            yield name
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _only_visible(name: str) -> Iterator[None]:
     before = os.environ.get(VISIBLE)
     os.environ[VISIBLE] = name
     try:
-        yield name
+        yield
     finally:
-        os.close(lock)
         os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
+
+
+@contextmanager
+def _only_on(cores: list[int]) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def share(gpus: list[str], name: str, cores: list[int]) -> list[int]:
+    """Of `cores` the neighbours that go with one of `gpus`; all of them where they are fewer than these."""
+    place, places = gpus.index(name), len(gpus)
+    if len(cores) < places:
+        return cores
+    return cores[len(cores) * place // places : len(cores) * (place + 1) // places]
 
 
 def visible_gpus() -> list[str]:

@@ -18,7 +18,7 @@ from sinkbench.forward import forward_hidden
 from sinkbench.kernels import MaskedKernel
 from sinkbench.parallel import ChunkStream
 from sinkbench.rope import at_least_float32
-from sinkbench.trail import Trail
+from sinkbench.trail import Trails
 from sinkbench.visibility import Visibility
 
 
@@ -43,8 +43,8 @@ class Past:
         self.model, self.policy, self.position = model, policy, 0
         self.heads = model.config.num_attention_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
-        self.keys, self.values, self.queries, self.sinks = {}, {}, {}, {}
-        self._trails = {"keys": {}, "values": {}, "queries": {}}  # of which these are the views
+        self.keys, self.values = Trails(policy.lookback), Trails(policy.lookback)
+        self.queries, self.sinks = Trails(policy.observed or 0), {}
 
     def ahead(self, stream: ChunkStream, most: int) -> int:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
@@ -63,20 +63,16 @@ class Past:
         """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
         if self.policy.observed is None:
             return
-        past_sinks, kept = slice(max(0, self.policy.sinks - start), None), self.policy.lookback
-        news = {
-            "keys": (keys[:, past_sinks], kept),
-            "values": (values[:, past_sinks], kept),
-            "queries": (queries, self.policy.observed),
-        }
-        for name, (new, most) in news.items():
-            trail = self._trails[name].setdefault(layer, Trail(most))
-            getattr(self, name)[layer] = trail.append(new)
+        past_sinks = slice(max(0, self.policy.sinks - start), None)
+        self.keys.append(layer, keys[:, past_sinks])
+        self.values.append(layer, values[:, past_sinks])
+        self.queries.append(layer, queries)
 
     def refresh(self, stream: ChunkStream) -> None:
         """Rewrite the recent keys and values that `stream` carries."""
         sinks = self.policy.sinks
-        self.sinks = {layer: keys[:, :sinks] for layer, (keys, _) in stream.carried.items()}
+        # Copies, since views would keep all that a layer has carried until now.
+        self.sinks = {layer: keys[:, :sinks].clone() for layer, (keys, _) in stream.carried.items()}
         for layer, new in self.policy.resident(self).items():
             held = stream.carried[layer]
             stream.carried[layer] = tuple(
@@ -85,11 +81,8 @@ class Past:
 
     def fold(self) -> None:
         """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
-        for name, trails in self._trails.items():
-            if trails:
-                held, folded = getattr(self, name), Trail(trails[0].most)
-                tokens = folded.append(torch.cat([held.pop(layer) for layer in sorted(held)]))
-                held[0], self._trails[name] = tokens, {0: folded}
+        for trails in (self.keys, self.values, self.queries):
+            trails.fold()
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
         """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
@@ -129,4 +122,4 @@ class Past:
 
     def nbytes(self) -> int:
         """Bytes of the store: keys, values and queries kept for refreshes, with the room behind them."""
-        return sum(trail.nbytes() for trails in self._trails.values() for trail in trails.values())
+        return sum(trails.nbytes() for trails in (self.keys, self.values, self.queries))

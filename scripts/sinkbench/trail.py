@@ -1,5 +1,8 @@
 """The last tokens of something that grows, such as the keys that refreshes look back on."""
 
+from collections.abc import Iterator, Mapping
+
+import torch
 from torch import Tensor
 
 ROOM = 4  # a new buffer has room for one token more in every so many that it begins with
@@ -22,11 +25,15 @@ class Trail:
         if self.buffer is None:
             self._move(new[:, :0], new.shape[1])
         elif self.end + new.shape[1] > self.buffer.shape[1]:
-            kept = self.buffer[:, self.begin : self.end]
-            self._move(_last(kept, self.most - new.shape[1]), new.shape[1])
+            self._move(_last(self.tokens, self.most - new.shape[1]), new.shape[1])
         begin, self.end = self.end, self.end + new.shape[1]
         self.buffer[:, begin : self.end] = new
         self.begin = max(0, self.end - self.most)
+        return self.tokens
+
+    @property
+    def tokens(self) -> Tensor:
+        """A view of what is held [heads, tokens, dim]."""
         return self.buffer[:, self.begin : self.end]
 
     def nbytes(self) -> int:
@@ -39,6 +46,39 @@ class Trail:
         self.buffer = kept.new_empty(kept.shape[0], tokens + tokens // ROOM, kept.shape[2])
         self.begin, self.end = 0, kept.shape[1]
         self.buffer[:, : self.end] = kept
+
+
+class Trails(Mapping):
+    """A trail for each layer, by its number; read as the tokens that it holds [heads, tokens, dim]."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self._trails: dict[int, Trail] = {}
+
+    def append(self, layer: int, new: Tensor) -> None:
+        """Go on with a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
+        self._trails.setdefault(layer, Trail(self.most)).append(new)
+
+    def fold(self) -> None:
+        """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
+        if self._trails:
+            trails = [self._trails.pop(layer) for layer in sorted(self._trails)]
+            folded = self._trails[0] = Trail(self.most)
+            folded.begin, folded.end = trails[0].begin, trails[0].end
+            folded.buffer = torch.cat([trail.buffer for trail in trails])
+
+    def nbytes(self) -> int:
+        """Bytes of the buffers."""
+        return sum(trail.nbytes() for trail in self._trails.values())
+
+    def __getitem__(self, layer: int) -> Tensor:
+        return self._trails[layer].tokens
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._trails)
+
+    def __len__(self) -> int:
+        return len(self._trails)
 
 
 def _last(x: Tensor, count: int) -> Tensor:
