@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sinkbench import gpus
-from sinkbench.gpus import VISIBLE, gpu, share, visible_gpus
+from sinkbench.gpus import VISIBLE, cores, gpu, share, visible_gpus
 
 TWO = {"0": "GPU-a", "1": "GPU-b"}
 JOB = """
@@ -69,17 +69,24 @@ def test_timing_jobs_are_alone_on_their_gpus(host, further):
 
 
 def test_timing_jobs_keep_to_cores_of_their_own(host):
-    cores = sorted(os.sched_getaffinity(0))
     for job in (host.start("timing"), host.start("timing")):
-        expected = set(share(["GPU-a", "GPU-b"], its_gpu(job), cores))
+        expected = set(share(["GPU-a", "GPU-b"], its_gpu(job), cores()))
         assert os.sched_getaffinity(job.pid) == expected
 
 
-@given(cores=st.integers(1, 200), places=st.integers(1, 9))
-def test_shares_of_the_cores_are_neighbours_and_leave_none_out(cores, places):
-    cores, names = list(range(cores)), [f"GPU-{place}" for place in range(places)]
-    shares = [share(names, name, cores) for name in names]
-    assert list(chain(*shares)) == (cores if len(cores) >= places else cores * places)
+def test_threads_of_one_core_stay_together(monkeypatch):
+    """As Linux numbers them on two sockets: first threads of all cores, then second ones."""
+    sockets = {core: (core % 8 // 4, core % 4, core) for core in range(16)}
+    monkeypatch.setattr(gpus, "_place", sockets.get)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(sockets))
+    assert share(["GPU-a", "GPU-b"], "GPU-b", cores()) == [4, 12, 5, 13, 6, 14, 7, 15]
+
+
+@given(count=st.integers(1, 200), places=st.integers(1, 9))
+def test_shares_of_the_cores_are_neighbours_and_leave_none_out(count, places):
+    all_cores, names = list(range(count)), [f"GPU-{place}" for place in range(places)]
+    shares = [share(names, name, all_cores) for name in names]
+    assert list(chain(*shares)) == (all_cores if count >= places else all_cores * places)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 

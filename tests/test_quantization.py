@@ -16,6 +16,7 @@ from sinkbench.quantized_linear import QuantizedLinear
 from sinkbench.scorer import Scorer
 from sinkbench.tokens import load_tokenizer
 from sinkbench.visibility import Visibility
+from torch._inductor import config as inductor
 
 BITS = [8, 4]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -202,7 +203,9 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     ids = torch.randint(96, (60,), generator=generator(3))
     plain = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
     exact, before = Scorer(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
+    options = inductor.get_config_copy()
     quantized = quantizations.apply(word, plain)
+    assert inductor.get_config_copy() == options
     mlp = 2 * 2 * 128 * 256
     replaced = mlp + (0 if word.endswith("_mlp") else 2 * 4 * 128 * 128)
     saved = before - weight_bytes_per_token(quantized)

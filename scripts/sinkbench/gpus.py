@@ -41,7 +41,7 @@ def gpu(
     locks.mkdir(parents=True, exist_ok=True)
     name, lock = _wait_for_one(names, shared, locks, wait_s)
     try:
-        with _only_visible(name), _only_on(share(names, name, sorted(os.sched_getaffinity(0)))):
+        with _only_visible(name), _only_on(share(names, name, cores())):
             yield name
     finally:
         os.close(lock)
@@ -65,6 +65,23 @@ def _only_on(cores: list[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def cores() -> list[int]:
+    """The cores that this process may use; threads of one core, and cores of one socket, are neighbours."""
+    return sorted(os.sched_getaffinity(0), key=_place)
+
+
+def _place(core: int) -> tuple[int, int, int]:
+    """Socket and physical core of one that the system counts; without its word every one is its own."""
+    topology = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
+    try:
+        socket, physical = (
+            int((topology / f"{name}_id").read_text()) for name in ("physical_package", "core")
+        )
+    except (OSError, ValueError):
+        return 0, core, core
+    return socket, physical, core
 
 
 def share(gpus: list[str], name: str, cores: list[int]) -> list[int]:

@@ -9,6 +9,8 @@ def quantize_layers(model: Module, config: str, names: tuple[str, ...], **option
     """`model`, with the weights of every layer whose last name is one of `names` replaced in place.
 
     The LM head is none of them: logits are formed in float32 here, from weights that are plain tensors.
+    TorchAO may not set the process's options of torch.compile, as it does by itself: how a step is compiled
+    is the engine's word, and tuning the prefill as well would take minutes for each of its shapes.
 
     Args:
         config, options: name and arguments of a configuration of torchao.quantization.
@@ -21,7 +23,7 @@ def quantize_layers(model: Module, config: str, names: tuple[str, ...], **option
     except ImportError as error:
         raise Unavailable(f"torchao: {error}") from error
     try:
-        chosen = getattr(quantization, config)(**options)
+        chosen = getattr(quantization, config)(set_inductor_config=False, **options)
         quantization.quantize_(model, chosen, filter_fn=_named(names))
     except (ImportError, AssertionError, NotImplementedError) as error:
         raise Unavailable(f"torchao {config}: {error}") from error
