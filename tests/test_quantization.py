@@ -1,6 +1,7 @@
 """Weight-only int8 and int4: where the bits lie, how near the weights are, what is replaced, the cost."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sinkbench import quantizations
 from sinkbench.corpora import documents
 from sinkbench.errors import Unavailable
+from sinkbench.kernels import kernel_for
 from sinkbench.models import load_model, random_model, weight_bytes_per_token
 from sinkbench.packing import pack, unpack
 from sinkbench.quantized_linear import QuantizedLinear
@@ -212,6 +214,13 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     assert 0.95 * 3 * replaced < saved <= 3 * replaced  # a byte for four, and a scale per row
     gap = (Scorer(quantized, 32).stream(ids, Visibility(2, 20)) - exact).abs()
     assert 0 < gap.mean() < 0.02
+
+
+@pytest.mark.parametrize("word, fuses", [("none", True), ("int8", True), ("torchao_int8", False)])
+def test_chunks_are_compiled_around_plain_weights_alone(word, fuses):
+    model = quantizations.apply(word, random_model(SHAPE, 0, torch.float32, "cpu"))
+    kernel = kernel_for(SimpleNamespace(device=torch.device("cuda"), parameters=model.parameters))
+    assert (kernel.prepare(len) is not len) == fuses
 
 
 def test_torchao_int4_says_why_it_cannot_run():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sinkbench.compilation import compiled
 
@@ -38,14 +39,20 @@ class MaskedKernel:
 
 
 class FlexKernel:
-    """Compiled flex attention: skips the blocks outside the band (CUDA). Shapes must stay fixed."""
+    """Compiled flex attention: skips the blocks outside the band (CUDA). Shapes must stay fixed.
+
+    Args:
+        fuses: whether what is not attention is compiled too.
+    """
 
     fixed_shapes = True
 
-    @staticmethod
-    def prepare(function):
+    def __init__(self, fuses: bool = True):
+        self.fuses = fuses
+
+    def prepare(self, function):
         """`function` compiled into one kernel, since elementwise passes over a chunk cost memory traffic."""
-        return compiled(function)
+        return compiled(function) if self.fuses else function
 
     def mask(self, sees, queries: int, keys: int, device: torch.device):
         """Block mask over [queries, keys]."""
@@ -60,6 +67,12 @@ class FlexKernel:
         return compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale)
 
 
-def kernel_for(device: torch.device) -> MaskedKernel | FlexKernel:
-    """The fast kernel of a device kind."""
-    return FlexKernel() if device.type == "cuda" else MaskedKernel()
+def kernel_for(model) -> MaskedKernel | FlexKernel:
+    """The fast kernel for passes of a model on its device.
+
+    Layers whose weights are a library's own kind of tensor run as they are: torch.compile gives TorchAO's
+    int8 a kernel meant for a few tokens, which took two minutes to read a prompt in place of half a second.
+    """
+    if model.device.type != "cuda":
+        return MaskedKernel()
+    return FlexKernel(fuses=not any(map(is_traceable_wrapper_subclass, model.parameters())))

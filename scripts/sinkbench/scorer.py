@@ -25,7 +25,7 @@ class Scorer:
 
     def __init__(self, model, chunk_tokens: int, progress=lambda tokens: None):
         self.model, self.chunk_tokens, self.progress = model, chunk_tokens, progress
-        self.kernel = kernel_for(model.device)
+        self.kernel = kernel_for(model)
 
     @torch.inference_mode()
     def stream(self, document: Tensor, visibility: Visibility) -> Tensor:
