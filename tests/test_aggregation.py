@@ -70,6 +70,7 @@ def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
         "cache_bytes": 7,
         "store_bytes": None,
         "bytes_per_step": MODEL,
+        "host_ms": 1.0,
     }
     times = {"ttft_ms": 10 * ms, "tpot_ms": ms, "state": {}, "disturbed": disturbed}
     return {"kind": "position", "point": 64, "repetition": number, **times, **sizes}

@@ -9,12 +9,14 @@ from sinkbench.datasheet import datasheet_bandwidth
 from sinkbench.gpu_state import disturbances, read_state
 
 CLEAN = {
+    "host_ms": 1.0,
     "sm_clock_mhz": 1980.0,
     "clock_event_bits": 0x4,
     "other_processes": 0,
     "other_memory_bytes": 700 << 20,
 }
-UNKNOWN = {"sm_clock_mhz": None, "clock_event_bits": None, "other_processes": None, "other_memory_bytes": 0}
+UNKNOWN = dict.fromkeys(("sm_clock_mhz", "clock_event_bits", "other_processes"))
+UNKNOWN |= {"host_ms": 1.0, "other_memory_bytes": 0}
 TPOTS = [1.50, 1.51, 1.49, 1.52, 1.50]
 # what one repetition's state has after it, and a word of the reason
 SIGNS = {
@@ -38,7 +40,7 @@ def reasons_with(index: int, when: str, **changes) -> list[list[str]]:
     return disturbances(timed, CLEAN)
 
 
-@pytest.mark.parametrize("state", [CLEAN, UNKNOWN, {}])
+@pytest.mark.parametrize("state", [CLEAN, UNKNOWN, {"host_ms": 1.0}])
 def test_a_quiet_or_unknown_device_disturbs_nothing(state):
     assert disturbances(repetitions(state=state), state) == [[]] * len(TPOTS)
 
@@ -76,6 +78,24 @@ def test_only_a_repetition_far_above_the_median_is_an_outlier(tpots, slow):
     assert [index for index, reasons in enumerate(found) if reasons] == slow
 
 
+@pytest.mark.parametrize(
+    ("tpots", "hosts", "slow"),
+    [
+        ([20, 31, 33], [1.0, 1.6, 1.6], [1, 2]),  # the median is no measure where most waited
+        ([20, 31, 33], [1.0, 1.0, 1.0], []),  # slower for another reason
+        ([1.5, 1.5, 1.6], [1.0, 1.6, 1.6], []),  # did not wait for the host
+        ([20, 31, 33], [1.0, 1.05, 1.6], [2]),
+    ],
+)
+def test_a_repetition_that_waited_for_a_slower_host_is_disturbed(tpots, hosts, slow):
+    timed = repetitions(tpots)
+    for repetition, host_ms in zip(timed, hosts, strict=True):
+        repetition["state"] = {when: CLEAN | {"host_ms": host_ms} for when in ("before", "after")}
+    found = disturbances(timed, CLEAN)
+    assert [index for index, reasons in enumerate(found) if reasons] == slow
+    assert all("host more than 10% slower" in found[index][-1] for index in slow)
+
+
 def test_points_are_compared_with_themselves():
     assert not any(
         disturbances(repetitions([1.0] * 5, point=512) + repetitions([9.0] * 3, point=8192), CLEAN)
@@ -83,10 +103,13 @@ def test_points_are_compared_with_themselves():
 
 
 def test_a_cpu_that_was_loaded_at_the_start_disturbs_the_whole_run():
-    timed = repetitions(state={"load_average": 3.0 * os.cpu_count()})  # the run itself loads it later
+    timed = repetitions(
+        state={"host_ms": 1.0, "load_average": 3.0 * os.cpu_count()}
+    )  # the run itself loads it later
     assert not any(disturbances(timed, {"load_average": 0.5}))
     assert all("load average" in reasons[0] for reasons in disturbances(timed, {"load_average": 1e3}))
-    assert read_state(torch.device("cpu"))["load_average"] >= 0
+    state = read_state(torch.device("cpu"))
+    assert state["load_average"] >= 0 and state["host_ms"] > 0
 
 
 @pytest.fixture
@@ -114,7 +137,7 @@ def test_the_state_of_a_gpu_is_read_from_new_and_old_drivers(smi, name):
     state = read_state(torch.device("cuda"))
     assert (state["sm_clock_mhz"], state["power_limit_w"], state["clock_event_bits"]) == (1980, 700, 0x20)
     assert state["other_processes"] == 1
-    assert state["other_memory_bytes"] == 1 << 30
+    assert state["other_memory_bytes"] == 1 << 30 and state["host_ms"] > 0
 
 
 def test_this_process_alone_or_hidden_is_no_other_process(smi):
@@ -137,7 +160,7 @@ def test_the_environment_names_versions_driver_and_limits(smi, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("Properties", (), properties))
     smi["driver_version"] = "580.65.06, 1980, 3201, [N/A]"
     record = environment.environment("cuda")
-    assert {"torch", "transformers", "triton", "cuda"} <= set(record)
+    assert {"torch", "transformers", "triton", "cuda", "host", "host_cores"} <= set(record)
     assert (record["driver"], record["max_sm_clock_mhz"], record["power_limit_w"]) == (
         "580.65.06",
         1980,

@@ -207,13 +207,13 @@ def raising(error: Exception):
 
 
 def test_every_repetition_has_its_state_and_what_disturbed_it(tokens_path, tmp_path, monkeypatch):
-    states = iter([{"load_average": 1e9}] + 100 * [{"load_average": 0.0}])
+    states = iter([{"load_average": 1e9}] + 100 * [{"host_ms": 1.0, "load_average": 0.0}])
     monkeypatch.setattr(speed, "read_state", lambda _: next(states))
     speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
     _, notes = read_table(tmp_path / "steps.parquet")
     assert len(notes["points"]) == 2 * 2
     for repetition in notes["points"]:
-        assert set(repetition["state"]) == {"before", "after"}
+        assert set(repetition["state"]) == {"before", "after"} and repetition["host_ms"] == 1.0
         assert any("load average" in reason for reason in repetition["disturbed"])
 
 

@@ -1,5 +1,7 @@
 """The workflow as a user runs it: to the end, again, and after edits. One toy study serves all tests."""
 
+import filecmp
+import os
 import re
 import shutil
 
@@ -186,8 +188,14 @@ def test_the_report_is_made(finished):
     assert (finished.folder / "workflow/report/style.css").read_text().strip() in report
 
 
-def test_reference_results_are_kept_with_their_environment(finished):
+def test_reference_results_are_kept_with_their_environment_and_timings(finished):
     result = finished.snakemake("reference")
     assert result.returncode == 0, result.stdout
-    kept = {path.name for path in (finished.folder / "docs/reference/toy").iterdir()}
-    assert {"headline.md", "headline.csv", "pareto.svg", "environment.json"} <= kept
+    kept = finished.folder / "docs/reference/toy"
+    names = {path.name for path in kept.iterdir()}
+    assert {"headline.md", "headline.csv", "pareto.svg", "environment.json"} <= names
+    for kind in ("speed", "profile"):
+        own = finished.folder / "results/toy" / kind
+        files = os.listdir(own)
+        same, *others = filecmp.cmpfiles(own, kept / "timings" / kind, files, shallow=False)
+        assert same == files != [] and others == [[], []]

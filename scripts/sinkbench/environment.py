@@ -1,5 +1,6 @@
-"""What a result was measured with: versions, device, driver, commit."""
+"""What a result was measured with: versions, device, host, driver, commit."""
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -72,14 +73,20 @@ def _cuda() -> dict:
         "device_memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
+        "host": _processor(),
+        "host_cores": len(os.sched_getaffinity(0)),
         **{name: value if name == "driver" else number(value) for name, value in facts.items()},
     }
 
 
 def _cpu() -> dict:
+    return {"device": f"CPU ({_processor()})", "threads": torch.get_num_threads()}
+
+
+def _processor() -> str:
+    """The CPU's model."""
     models = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
-    name = models[0] if models else platform.processor()
-    return {"device": f"CPU ({name})", "threads": torch.get_num_threads()}
+    return models[0] if models else platform.processor()
 
 
 def _cpuinfo() -> list[str]:

@@ -1,4 +1,4 @@
-"""What else the device was doing around a timing, and which repetitions that spoils.
+"""What else the device and its host were doing around a timing, and which repetitions that spoils.
 
 The state is read before and after every repetition, outside of what is timed. A repetition is disturbed for
 one of the reasons below; the numbers behind a reason are in its state. What a driver, or the absence of one,
@@ -6,8 +6,9 @@ does not tell is null and no reason.
 """
 
 import os
+import time
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 
 import torch
 
@@ -27,13 +28,18 @@ SLOWDOWN_BITS = 0x08 | 0x20 | 0x40 | 0x80
 CONTEXT_BYTES = 2 << 30  # more than a context, its kernels and its libraries take beside torch's own memory
 CLOCK_SHARE = 0.05
 SPREAD_MADS, SPREAD_SHARE = 5, 0.1
+LOOPS, LOOP = 5, 20_000  # of the host's yardstick: 2 ms in all
 
 
 def read_state(device: torch.device) -> dict:
-    """Clocks, power, temperature and other users of the GPU; of a CPU the load average of the last minute."""
+    """Clocks, power, temperature and other users of the GPU; of a CPU the load average of the last minute.
+
+    And how fast the host runs Python now (host_ms): engines that launch kernel after kernel wait for it.
+    """
     if device.type != "cuda":
-        return {"load_average": os.getloadavg()[0]}
-    return {**_clocks(), "other_processes": _other_processes(), "other_memory_bytes": _other_memory()}
+        return {"host_ms": _loop_ms(), "load_average": os.getloadavg()[0]}
+    others = {"other_processes": _other_processes(), "other_memory_bytes": _other_memory()}
+    return {"host_ms": _loop_ms(), **_clocks(), **others}
 
 
 def disturbances(repetitions: Sequence[dict], start: dict) -> list[list[str]]:
@@ -49,6 +55,22 @@ def disturbances(repetitions: Sequence[dict], start: dict) -> list[list[str]]:
         common + [reason for reason, applies in REASONS.items() if applies(repetition, repetitions)]
         for repetition in repetitions
     ]
+
+
+def host_ms(state: dict) -> float:
+    """The host's yardstick around a repetition; `state` as in `disturbances`."""
+    return fmean(state[when]["host_ms"] for when in ("before", "after"))
+
+
+def _loop_ms() -> float:
+    """Milliseconds that a loop of LOOP empty turns takes now, the median of some."""
+    times = []
+    for _ in range(LOOPS):
+        begun = time.perf_counter()
+        for _ in range(LOOP):
+            pass
+        times.append(time.perf_counter() - begun)
+    return 1e3 * median(times)
 
 
 def _clocks() -> dict:
@@ -99,10 +121,22 @@ def _off_clock(repetition: dict, repetitions: Sequence[dict]) -> bool:
 
 
 def _slow(repetition: dict, repetitions: Sequence[dict]) -> bool:
-    times = [other["tpot_ms"] for other in repetitions if other["point"] == repetition["point"]]
+    times = [other["tpot_ms"] for other in _of_point(repetition, repetitions)]
     middle = median(times)
     spread = median(abs(time - middle) for time in times)
     return repetition["tpot_ms"] - middle > max(SPREAD_MADS * spread, SPREAD_SHARE * middle)
+
+
+def _waited(repetition: dict, repetitions: Sequence[dict]) -> bool:
+    """Slower than the fastest of its point, and so was the host."""
+    fastest = min(_of_point(repetition, repetitions), key=lambda other: other["tpot_ms"])
+    slower = repetition["tpot_ms"] / fastest["tpot_ms"] - 1
+    host, fast_host = host_ms(repetition["state"]), host_ms(fastest["state"])
+    return slower > SPREAD_SHARE and host > (1 + SPREAD_SHARE) * fast_host
+
+
+def _of_point(repetition: dict, repetitions: Sequence[dict]) -> list[dict]:
+    return [other for other in repetitions if other["point"] == repetition["point"]]
 
 
 REASONS = {
@@ -110,4 +144,5 @@ REASONS = {
     "thermal or power-brake slowdown": _slowed,
     f"SM clock more than {CLOCK_SHARE:.0%} off the run's median": _off_clock,
     f"TPOT more than {SPREAD_MADS} MAD and {SPREAD_SHARE:.0%} above the point's median": _slow,
+    f"TPOT and host more than {SPREAD_SHARE:.0%} slower than in the point's fastest repetition": _waited,
 }

@@ -13,7 +13,7 @@ from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
 from sinkbench.compile_cost import without_compiled_before
 from sinkbench.decoding import decode_nll
-from sinkbench.gpu_state import disturbances, read_state
+from sinkbench.gpu_state import disturbances, host_ms, read_state
 from sinkbench.memory import peak_bytes, reset_peak
 from sinkbench.progress import Progress
 from sinkbench.refreshed_policy import FORMS
@@ -110,6 +110,7 @@ class Timer:
             "cache_bytes": self.engine.cache_bytes(),
             "store_bytes": self._store_bytes(),
             "bytes_per_step": self._bytes_per_step(length),
+            "host_ms": host_ms(state),
             "state": state,
         }
         return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms, "tokens": timing.tokens}), summary

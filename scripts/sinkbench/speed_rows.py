@@ -102,7 +102,8 @@ class _Run:
 
     def _add_times(self, here: dict, part: pd.DataFrame) -> None:
         count = len(part)
-        self.recorder.add(here, "ttft_ms", *self.bootstrap.median(part.ttft_ms), n=count)
+        for metric in ("ttft_ms", "host_ms"):
+            self.recorder.add(here, metric, *self.bootstrap.median(part[metric]), n=count)
         if here["drafted"]:
             self.recorder.add(here, "round_ms", *self.bootstrap.median(part.step_ms), n=count)
         if not self.judged:

@@ -1,16 +1,23 @@
-# The tables, figures and environment of a study as files to keep under version control:
+# The tables, figures, environment and timings of a study as files to keep under version control:
 # snakemake --cores 1 --configfile workflow/studies/latency.yaml reference
 
 
 rule reference:
     input:
-        expand(
-            f"{RESULTS}/tables/{{table}}.{{ending}}",
-            table=config["tables"],
-            ending=["csv", "md"],
-        ),
-        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=config["figures"]),
-        f"{RESULTS}/environment.json",
+        shown=[
+            *expand(
+                f"{RESULTS}/tables/{{table}}.{{ending}}",
+                table=config["tables"],
+                ending=["csv", "md"],
+            ),
+            *expand(f"{RESULTS}/figures/{{figure}}.svg", figure=config["figures"]),
+            f"{RESULTS}/environment.json",
+        ],
+        timings=[
+            f"{RESULTS}/{kind}/{run}.parquet"
+            for kind in ("speed", "profile")
+            for run in PLAN["stamps"][kind]
+        ],
     output:
         directory(f"docs/reference/{study.name}"),
     log:
@@ -18,5 +25,7 @@ rule reference:
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
-    shell:
-        "(mkdir -p {output} && cp {input} {output}) > {log} 2>&1"
+    params:
+        results=RESULTS,
+    script:
+        "../../scripts/keep_reference.py"
