@@ -21,7 +21,8 @@ class Bench:
     Attributes:
         kind, points: what time depends on, and where it is measured.
         steps: timed in a row; whole periods of the policy, so that their mean holds all that it does.
-        scored_from: stream index of the first token on which the engine is scored.
+        scored_from: stream index of the first token on which the engine is scored. Its cache is full by then,
+            as where it is timed: nothing is compiled or captured for the score alone.
         text: token ids on the model's device, long enough for everything.
     """
 
@@ -30,8 +31,7 @@ class Bench:
         self.policy = policies.build(settings["policy"], settings["with"])
         self.kind, self.points = self.speed["kind"], self.speed["points"]
         self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
-        budget = self.policy.visibility(min(self.points)).budget
-        self.scored_from = max(1, budget - self.speed["score_tokens"] // 2)
+        self.scored_from = self.policy.visibility(min(self.points)).budget
         self.model = _model(settings) if model is None else model
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)

@@ -82,7 +82,7 @@ class Timer:
         for summary, reasons in zip(self.summaries, disturbances(self.summaries, self.start), strict=True):
             summary["disturbed"] = reasons
         notes = {"start": self.start, "points": self.summaries, "bandwidth_bytes_per_s": self.bandwidths}
-        notes["compilation"] = self._compilation()  # before the score, which may need shapes of its own
+        notes["compilation"] = self._compilation()  # before the score, which may read at lengths of its own
         score = self._score()
         return pd.concat(self.frames, ignore_index=True), {**notes, "score": score, "status": _status(score)}
 
@@ -138,7 +138,7 @@ class Timer:
         return self.engine.refresh.nbytes() if self.bench.policy.cache in FORMS else None
 
     def _score(self) -> dict:
-        """Mean and largest |NLL difference| to the exact evaluator, around the point where a cache fills."""
+        """Mean and largest |NLL difference| to the exact evaluator, from where the cache is full on."""
         count = self.speed["score_tokens"]
         start = self.bench.scored_from
         texts = self.bench.texts(start + count)
