@@ -8,12 +8,10 @@ from sinkbench.job import job
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         kept = Path(snakemake.output[0])
-        copies = {path: kept / Path(path).name for path in snakemake.input.shown}
-        # In the folders of the results, so that a study goes on from them once they lie there again.
-        copies |= {
-            path: kept / "timings" / Path(path).relative_to(snakemake.params.results)
-            for path in snakemake.input.timings
-        }
+        copies = {path: kept / path.name for path in map(Path, snakemake.input.shown)}
+        # In folders as those of the results, so that a study goes on from them once they lie there again.
+        timings = map(Path, snakemake.input.timings)
+        copies |= {path: kept / "timings" / path.parent.name / path.name for path in timings}
         for source, target in copies.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             copyfile(source, target)

@@ -10,8 +10,8 @@ import torch
 
 from sinkbench.clock import synchronise
 
-# Names of the folders where what torch and triton compiled outlives a process; torch puts triton's into its
-# own unless it has a name already.
+# Names of the folders where what torch and triton compiled outlives a process. The processes that compile for
+# torch are told of both; one without a name they would keep from before.
 CACHE, TRITON_CACHE = "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"
 
 
@@ -49,10 +49,13 @@ def _graphs() -> int:
 
 @contextmanager
 def without_compiled_before() -> Iterator[None]:
-    """Let compilers find nothing that earlier processes compiled, or their time would not be measured."""
-    before = {name: os.environ.pop(name, None) for name in (CACHE, TRITON_CACHE)}
+    """Let compilers find nothing that earlier processes compiled, or their time would not be measured.
+
+    What this process has compiled already it keeps.
+    """
+    before = {name: os.environ.get(name) for name in (CACHE, TRITON_CACHE)}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ[CACHE] = folder
+        os.environ |= {CACHE: folder, TRITON_CACHE: f"{folder}/triton"}
         try:
             yield
         finally:

@@ -25,7 +25,5 @@ rule reference:
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
-    params:
-        results=RESULTS,
     script:
         "../../scripts/keep_reference.py"
