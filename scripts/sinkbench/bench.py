@@ -21,8 +21,9 @@ class Bench:
     Attributes:
         kind, points: what time depends on, and where it is measured.
         steps: timed in a row; whole periods of the policy, so that their mean holds all that it does.
-        scored_from: stream index of the first token on which the engine is scored. Its cache is full by then,
-            as where it is timed: nothing is compiled or captured for the score alone.
+        scored_from: stream index of the first token on which the engine is scored, by steps like those timed:
+            a bounded cache is full by then; one that grows ends where timing begins, as a model's text beyond
+            the length that it was trained on says little.
         text: token ids on the model's device, long enough for everything.
     """
 
@@ -31,7 +32,7 @@ class Bench:
         self.policy = policies.build(settings["policy"], settings["with"])
         self.kind, self.points = self.speed["kind"], self.speed["points"]
         self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
-        self.scored_from = self.policy.visibility(min(self.points)).budget
+        self.scored_from = self._scored_from()
         self.model = _model(settings) if model is None else model
         self.scorer = Scorer(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
@@ -54,6 +55,12 @@ class Bench:
         """A new engine in place of the old one; two might not fit."""
         self.engine = None
         self.engine = engines.build(self.settings["engine"], self.model, self.policy, self.scorer)
+
+    def _scored_from(self) -> int:
+        first = min(self.points)
+        if self.policy.cache == "growing":
+            return max(1, first - self.speed["score_tokens"])
+        return self.policy.visibility(first).budget
 
     def _text(self, ids: np.ndarray) -> torch.Tensor:
         """The corpus as one stream, repeated until it is long enough for every point from every document."""

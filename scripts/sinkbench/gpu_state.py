@@ -47,7 +47,7 @@ def disturbances(repetitions: Sequence[dict], start: dict) -> list[list[str]]:
 
     Args:
         repetitions: with point, tpot_ms and state ({"before": ..., "after": ...}, by read_state).
-        start: the state before the first of them, when the run itself did not load the machine yet.
+        start: the state before the first of them; later the load average counts the run's own threads too.
     """
     loaded = start.get("load_average", 0) > os.cpu_count()
     common = ["load average above the core count at the start"] if loaded else []

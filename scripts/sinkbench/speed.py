@@ -37,7 +37,8 @@ def _measured(bench: Bench) -> tuple[pd.DataFrame, dict]:
     if getattr(bench.engine, "compilation", None) is None:
         return Timer(bench).measure()
     # Reading a prompt is not counted, and its kernels may come from the cache.
-    bench.engine.prefill(bench.texts(min(bench.points)), room=1)
+    for point in bench.points:
+        bench.engine.prefill(bench.texts(point), room=1)
     with without_compiled_before():
         return Timer(bench).measure()
 
@@ -84,7 +85,7 @@ class Timer:
         for summary, reasons in zip(self.summaries, disturbances(self.summaries, self.start), strict=True):
             summary["disturbed"] = reasons
         notes = {"start": self.start, "points": self.summaries, "bandwidth_bytes_per_s": self.bandwidths}
-        notes["compilation"] = self._compilation()  # before the score, which may read at lengths of its own
+        notes["compilation"] = self._compilation()  # before the score, whose shapes may be others
         score = self._score()
         return pd.concat(self.frames, ignore_index=True), {**notes, "score": score, "status": _status(score)}
 
@@ -140,7 +141,7 @@ class Timer:
         return self.engine.refresh.nbytes() if self.bench.policy.cache in FORMS else None
 
     def _score(self) -> dict:
-        """Mean and largest |NLL difference| to the exact evaluator, from where the cache is full on."""
+        """Mean and largest |NLL difference| to the exact evaluator, from bench.scored_from on."""
         count = self.speed["score_tokens"]
         start = self.bench.scored_from
         texts = self.bench.texts(start + count)

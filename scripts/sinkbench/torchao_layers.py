@@ -1,4 +1,4 @@
-"""TorchAO's quantizations of linear layers, as its own users apply them."""
+"""TorchAO's quantizations of linear layers, less the options of torch.compile that come with them."""
 
 from torch.nn import Linear, Module
 
