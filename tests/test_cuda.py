@@ -141,6 +141,13 @@ def decode_or_skip(engine, ids: torch.Tensor, start: int, word: str, dtype: str)
         pytest.skip(str(error))
 
 
+@pytest.mark.parametrize("word", [*ENGINES, *MODES])
+def test_logits_are_in_float32_whatever_the_model_is_in(models, ids, word):
+    engine = engines.build(word, models["bfloat16"], RING, Scorer(models["bfloat16"], 128))
+    scores = [engine.prefill(ids[None, :8], room=2), engine.step(ids[8:9])]
+    assert {part.dtype for part in scores} == {torch.float32}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("word", ["reference", "reference_flash"])
 def test_reference_formulation_on_real_text(demo, text, stock_gap, word, dtype):

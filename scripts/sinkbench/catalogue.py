@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sinkbench.errors import UserError
 from sinkbench.fingerprint import fingerprint
+from sinkbench.marks import DAGGER_NOTE
 
 HERE = Path(__file__).parent
 KINDS = ("tables", "figures", "claims")
@@ -68,7 +69,7 @@ def describe(kind: str, word: str, config: dict) -> dict:
 
 
 def facts(config: dict) -> dict:
-    """Facts of the config by the names that captions use."""
+    """Facts of the config, and words that captions share, by the names that captions use."""
     statistics, speed = config["statistics"], config["speed"]
     return {
         "claims": config["claims"],
@@ -78,6 +79,7 @@ def facts(config: dict) -> dict:
         "repetitions": speed["repetitions"],
         "steps": speed["steps"],
         "device": config["device"],
+        "dagger": DAGGER_NOTE,
     }
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sinkbench.marks import DAGGER
 from sinkbench.readings import is_disturbed
-
-DAGGER = "\N{DAGGER}"
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Estimate:
 
     value, low, high share a unit: that of the column's heading, or `unit` in a sentence. `spec` is a format
     specification such as "+z.1f"; `note` says what the number is against, or where it was measured;
-    `mark` is a dagger if something disturbed the device meanwhile.
+    `mark` is a dagger if something disturbed the device or its host meanwhile.
     """
 
     value: float

@@ -10,6 +10,7 @@ import pandas as pd
 from sinkbench.brief import THRESHOLD, unjudged
 from sinkbench.claims import Verdict, judge
 from sinkbench.formats.html import table_element
+from sinkbench.marks import DAGGER_NOTE
 from sinkbench.readings import NotMeasured, corpora, is_disturbed
 from sinkbench.sorting import SCRIPT
 from sinkbench.targets import baseline, by_target, by_time, left_out
@@ -23,7 +24,6 @@ p.verdict { margin: 0 0 .35rem; color: #1a1a1a; font-weight: 600; }
 dd ul { margin: 0; padding-left: 1.1rem; }
 @media print { section.claims { break-before: page; } }
 """
-DAGGER_NOTE = "Dagger: something disturbed the device meanwhile."
 MADE = ("Measured", "Cause")  # from the measurements, joined by semicolons
 NO_CAUSE = "This study has no measurement that explains it."
 

@@ -10,13 +10,13 @@ import pandas as pd
 
 from sinkbench.brief import unjudged
 from sinkbench.claims import judge
+from sinkbench.marks import DAGGER_NOTE
 from sinkbench.readings import is_disturbed, statuses
 from sinkbench.sentences import sentences
 
 QUESTION = (
     "Which cache policy, number format and decode engine buys the best perplexity for its time per token?"
 )
-DAGGER_NOTE = "Dagger: something disturbed the device meanwhile."
 
 
 def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:

@@ -9,7 +9,7 @@ import yaml
 from sinkbench.errors import UserError
 
 DTYPES = {"integer": "Int64", "number": float, "boolean": "boolean"}  # of columns by type; texts stay
-DISTURBED = "disturbed: "  # begins the status of a number that stands, but was measured on a busy device
+DISTURBED = "disturbed: "  # begins the status of a number that stands, but the device or host was busy
 
 
 def has_failed(rows: pd.DataFrame) -> pd.Series:

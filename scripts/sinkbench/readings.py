@@ -132,7 +132,7 @@ def statuses(measurements: pd.DataFrame) -> dict[str, str]:
 
 
 def is_disturbed(row: Mapping) -> bool:
-    """Whether a row's number was measured on a device that something else disturbed."""
+    """Whether a row's number was measured while something else disturbed the device or its host."""
     return row["status"].startswith(DISTURBED)
 
 

@@ -1,11 +1,11 @@
 """The static step through torch.compile, matrix products by the fastest of several kernels."""
 
-from sinkbench.static_engine import StaticEngine
+from sinkbench.tuned_engine import TunedEngine
 
 CACHES = ("ring", "growing")
 
 
-class Engine(StaticEngine):
-    """See static_engine. This mode of torch includes coordinate descent (`compiled_tuned`)."""
+class Engine(TunedEngine):
+    """See tuned_engine: this mode of torch includes coordinate descent."""
 
     mode = "max-autotune-no-cudagraphs"

@@ -1,11 +1,11 @@
 """The static step through torch.compile, its kernels tuned by coordinate descent."""
 
-from sinkbench.static_engine import StaticEngine
+from sinkbench.tuned_engine import TunedEngine
 
 CACHES = ("ring", "growing")
 
 
-class Engine(StaticEngine):
-    """See static_engine. A product with one row also becomes a reduction, whose kernel can then be tuned."""
+class Engine(TunedEngine):
+    """See tuned_engine."""
 
     mode = "coordinate-descent"

@@ -11,13 +11,13 @@ from sinkbench.readings import NotMeasured, at_common_point, matching, usable
 
 TITLE = "Attention kernels under streaming"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "
     "steps; bars: {confidence} % intervals) with one attention kernel at a time, on the ring and "
     "in the reference formulation; the plain names eager and reference: with the kernel that torch chooses, "
     "and with matrix products. Line: eager, where it was timed at the same place. What has no "
-    "time could not run here; the table says why. Dagger: something disturbed the device meanwhile."
+    "time could not run here; the table says why. {dagger}"
 )
 FORMULATIONS = {
     "eager": "Ring: only the new key and the sinks are rotated",

@@ -13,14 +13,14 @@ from sinkbench.readings import NotMeasured
 
 TITLE = "Time per token beside the time to compile"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "
     "after warm-up; bars: {confidence} % intervals). Right: time to compile from an empty cache, "
     "with the number of graphs made, and the tokens after which the gain over the step that nothing "
     "compiles, if it was timed, has paid for it. static, and compiled by mode: shapes never change; growing, "
     "compiled_growing and compiled_dynamic: the cache is concatenated, and every step has a new shape. "
-    "Dagger: something disturbed the device meanwhile."
+    "{dagger}"
 )
 INCHES_PER_RUN = 0.25
 INCHES_PER_PANEL = 0.7

@@ -16,14 +16,14 @@ from sinkbench.readings import RUN, NotMeasured, at_common_point, full_budget, m
 
 TITLE = "Time per token beside the memory-bandwidth floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps", "device")
+WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "
     "steps; bars: {confidence} % intervals) of one stream, and its floor: the bytes that a step "
     "must read over the bandwidth measured beside the timing. The line between them is what an engine adds; "
     "MBU is floor over TPOT. Streaming at its full budget and dense attention, on every engine and in every "
     "number format, each at the point where most of its runs were timed, of several the largest. The axis is "
-    "logarithmic. Dagger: something disturbed the device meanwhile."
+    "logarithmic. {dagger}"
 )
 LINE = {"linewidth": 4, "alpha": 0.3, "solid_capstyle": "butt"}
 FLOOR = {"marker": "|", "markersize": 9, "markeredgewidth": 1.5, "linestyle": "none"}

@@ -9,7 +9,7 @@ from sinkbench.tables import without_empty_columns
 
 TITLE = "Attention kernels: time and distance to the exact evaluator"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Streaming on {device} with one attention kernel at a time. eager: the ring, which rotates the new key "
     "and the sinks only, with the kernel that torch chooses, or with the one that the name ends in and no "
@@ -17,8 +17,7 @@ CAPTION = (
     "the named kernel; fused: our own kernels. TPOT: time per output token, median of {repetitions} "
     "repetitions of {steps} steps. Speed: eager's TPOT over the run's at the same point. NLL gap: mean and "
     "largest difference to the exact evaluator. Status: why a kernel cannot run here, in torch's words. "
-    "Brackets: {confidence} % intervals (of a speed joined from both ends). Dagger: something "
-    "disturbed the device meanwhile."
+    "Brackets: {confidence} % intervals (of a speed joined from both ends). {dagger}"
 )
 YARDSTICK = "eager"
 

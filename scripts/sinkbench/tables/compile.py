@@ -9,7 +9,7 @@ from sinkbench.tables import without_empty_columns
 
 TITLE = "Compilation: what it buys and what it costs"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "The decode step on {device} as it is (static: shapes never change; growing: the cache is concatenated, "
     "so that no step has the shapes of the one before) and through torch.compile, by mode. TPOT: time per "
@@ -18,8 +18,7 @@ CAPTION = (
     "included; compilations: graphs made, one for each part of the step and one more for each further "
     "shape. torch gives up on a function after 8 and runs it as it is. Pays after: tokens until the time "
     "saved is that of compiling. NLL gap: mean difference to the exact evaluator. Brackets: {confidence} % "
-    "intervals over repetitions. Dagger: something disturbed the device meanwhile; the status "
-    "says what."
+    "intervals over repetitions. {dagger} The status says what."
 )
 
 

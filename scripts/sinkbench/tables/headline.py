@@ -19,7 +19,7 @@ from sinkbench.tables import without_empty_columns
 
 TITLE = "Headline: quality, time and memory of every run"
 CATEGORY = "findings"
-WORDS = ("confidence", "block_tokens", "repetitions", "steps")
+WORDS = ("confidence", "block_tokens", "repetitions", "steps", "dagger")
 CAPTION = (
     "Each method on each engine, without drafts (they have a table of their own). Perplexity, exp(mean NLL "
     "in nats), is over all positions that a method scores, and paired over those that all methods score "
@@ -29,7 +29,7 @@ CAPTION = (
     "baseline's TPOT over the run's at the same point (recompute: at its budget). MBU is the share of the "
     "measured memory bandwidth that a step needs at least, NLL gap the mean difference between engine and "
     "exact evaluator. Brackets: {confidence} % intervals over blocks of {block_tokens} tokens or "
-    "over repetitions. Dagger: something disturbed the device meanwhile; the status says what."
+    "over repetitions. {dagger} The status says what."
 )
 
 MEBI = 2**-20

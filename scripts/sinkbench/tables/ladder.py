@@ -8,7 +8,7 @@ from sinkbench.tables import without_empty_columns
 
 TITLE = "The ladder of engines: every run beside its floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps")
+WORDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
     "Every timed run without drafts (they have a table of their own) at the point where most runs of its "
     "policy were timed, of several the largest. GPU: median step by events on the device (on a CPU wall "
@@ -18,8 +18,8 @@ CAPTION = (
     "MBU is floor over TPOT, and once more against the bandwidth of the device's datasheet; a static "
     "growing cache reads up to 1,023 slots more than are counted. Speed-up: tokens/s over those of the "
     "named run of transformers as it comes. NLL gap: mean and largest difference to the exact evaluator "
-    "where the engine was scored. Brackets: {confidence} % intervals over repetitions. Dagger: "
-    "something disturbed the device meanwhile; the status says what."
+    "where the engine was scored. Brackets: {confidence} % intervals over repetitions. "
+    "{dagger} The status says what."
 )
 STOCK = ".stock"  # how names of runs on transformers as it comes end
 # heading, metric, format, scale

@@ -8,7 +8,7 @@ from sinkbench.tables import without_empty_columns
 
 TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps")
+WORDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
     "Speculative decoding changes no output, so a run has the perplexity of its method. Round: wall time of "
     "k drafts and their verification. Break-even: tokens that a round must give to be as fast as the same "
@@ -16,7 +16,7 @@ CAPTION = (
     "that were judged, none being judged after the first of a round that does not stay. Each repetition "
     "continues another text; medians (times) and means over {repetitions} repetitions of {steps} rounds, in "
     "brackets {confidence} % intervals over repetitions. Drafts of random weights say nothing of "
-    "acceptance: only rounds are shown. Dagger: something disturbed the device meanwhile."
+    "acceptance: only rounds are shown. {dagger}"
 )
 # heading, metric, format, scale
 CELLS = (

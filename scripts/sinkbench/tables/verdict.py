@@ -9,12 +9,12 @@ from sinkbench.claims import judge
 
 TITLE = "Verdict on the claims"
 CATEGORY = "findings"
-WORDS = ("claims", "confidence")
+WORDS = ("claims", "confidence", "dagger")
 CAPTION = (
     "Each claim with its threshold and what this study measured. A claim is reproduced if the whole "
     "{confidence} % interval lies on its side of the threshold, refuted if the whole interval lies on the "
     "other, and undecided if the interval spans it. With several corpora it must hold on each. Claims that "
-    "no part of the study measures are listed too. Dagger: something disturbed the device meanwhile."
+    "no part of the study measures are listed too. {dagger}"
 )
 COLUMNS = ["claim", "threshold", "measured", "verdict"]
 
