@@ -62,7 +62,7 @@ def line(*files, **overrides) -> str:
     return str(caught.value)
 
 
-OF_LATENCY = ["ladder", "measured"]  # overlays of an overlay
+OF_LATENCY = ["ladder"]  # overlays of an overlay
 
 
 def files_of(study: str) -> list[Path]:

@@ -32,7 +32,7 @@ FAR = 1_000_000
 # Engine and tokens decoded with its ring: slow ones fewer.
 ENGINES = {"eager": 1024, "compiled": 1024, "graph": 4096, "compiled_graph": 4096, "fused": 4096}
 FAR_ENGINES = [word for word in ENGINES if word not in ("compiled", "graph")]
-MODES = ["static", "compiled_tuned", "compiled_autotune", "compiled_reduce_overhead"]
+MODES = ["static", "compiled_tuned", "compiled_tuned_graph", "compiled_autotune", "compiled_reduce_overhead"]
 KERNELS = ["eager_math", "eager_efficient", "eager_flash", "eager_cudnn", "eager_flex"]
 RING_ENGINES = ENGINES | dict.fromkeys([*MODES, *KERNELS], 1024)
 STOCK = ["stock", "stock_eager", "stock_flash", "stock_efficient", "stock_math"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sinkbench import environment, gpu_state
 from sinkbench.datasheet import datasheet_bandwidth
-from sinkbench.gpu_state import disturbances, read_state
+from sinkbench.gpu_state import disturbances, host_ms, read_state
 
 CLEAN = {
     "host_ms": 1.0,
@@ -89,8 +89,8 @@ def test_only_a_repetition_far_above_the_median_is_an_outlier(tpots, slow):
 )
 def test_a_repetition_that_waited_for_a_slower_host_is_disturbed(tpots, hosts, slow):
     timed = repetitions(tpots)
-    for repetition, host_ms in zip(timed, hosts, strict=True):
-        repetition["state"] = {when: CLEAN | {"host_ms": host_ms} for when in ("before", "after")}
+    for repetition, own_ms in zip(timed, hosts, strict=True):
+        repetition["state"] = {when: CLEAN | {"host_ms": own_ms} for when in ("before", "after")}
     found = disturbances(timed, CLEAN)
     assert [index for index, reasons in enumerate(found) if reasons] == slow
     assert all("host more than 10% slower" in found[index][-1] for index in slow)
@@ -172,3 +172,7 @@ def test_a_datasheet_is_never_guessed():
     assert datasheet_bandwidth("NVIDIA H200") == 4.8e12
     assert datasheet_bandwidth("NVIDIA H200 MIG 1g.18gb") is None
     assert datasheet_bandwidth("CPU (NVIDIA Grace)") is None
+
+
+def test_the_hosts_yardstick_is_taken_before_and_after():
+    assert host_ms({"before": {"host_ms": 1.0}, "after": {"host_ms": 4.0}}) == 2.5

@@ -82,6 +82,31 @@ def test_threads_of_one_core_stay_together(monkeypatch):
     assert share(["GPU-a", "GPU-b"], "GPU-b", cores()) == [4, 12, 5, 13, 6, 14, 7, 15]
 
 
+def test_sockets_and_cores_are_read_where_the_system_tells_them(tmp_path, monkeypatch):
+    """Core 0 is the second thread of the last physical core; of core 2 nothing is told."""
+    monkeypatch.setattr(gpus, "Path", lambda path: tmp_path / path.lstrip("/"))
+    for core, (socket, physical) in enumerate([(1, 3), (0, 1)]):
+        topology = tmp_path / f"sys/devices/system/cpu/cpu{core}/topology"
+        topology.mkdir(parents=True)
+        (topology / "physical_package_id").write_text(f"{socket}\n")
+        (topology / "core_id").write_text(f"{physical}\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert [gpus._place(core) for core in range(3)] == [(1, 3, 0), (0, 1, 1), (0, 2, 2)]
+    assert cores() == [1, 2, 0]
+
+
+def test_a_system_that_forbids_choosing_cores_stops_no_job(tmp_path, monkeypatch, capsys):
+    def forbid(*_):
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", forbid)
+    with gpu("cuda", locks=tmp_path) as name:
+        assert name == "GPU-a"
+    assert "lets no job choose its cores (not permitted)" in capsys.readouterr().err
+
+
 @given(count=st.integers(1, 200), places=st.integers(1, 9))
 def test_shares_of_the_cores_are_neighbours_and_leave_none_out(count, places):
     all_cores, names = list(range(count)), [f"GPU-{place}" for place in range(places)]

@@ -142,7 +142,9 @@ def test_what_compiles_nothing_has_no_such_cost(tiny, word):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
-@pytest.mark.parametrize("word", ["graph", "compiled_graph", "compiled_reduce_overhead"])
+@pytest.mark.parametrize(
+    "word", ["graph", "compiled_graph", "compiled_tuned_graph", "compiled_reduce_overhead"]
+)
 def test_a_graph_needs_a_cuda_device(tiny, word):
     with pytest.raises(Unavailable, match="needs a CUDA device"):
         engines.build(word, tiny, RING, Scorer(tiny, 64))

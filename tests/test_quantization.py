@@ -216,7 +216,10 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     assert 0 < gap.mean() < 0.02
 
 
-@pytest.mark.parametrize("word, fuses", [("none", True), ("int8", True), ("torchao_int8", False)])
+@pytest.mark.parametrize(
+    "word, fuses",
+    [("none", True), ("int8", True), ("torchao_int8", False), ("torchao_int8_dynamic", False)],
+)
 def test_chunks_are_compiled_around_plain_weights_alone(word, fuses):
     model = quantizations.apply(word, random_model(SHAPE, 0, torch.float32, "cpu"))
     kernel = kernel_for(SimpleNamespace(device=torch.device("cuda"), parameters=model.parameters))

@@ -41,6 +41,7 @@ def test_folded_trails_go_on_as_their_layers_would(most, counts):
         if len(folded) == 1:
             folded.append(0, new.flatten(0, 1))
         else:
-            [folded.append(layer, new[layer]) for layer in range(3)]
+            for layer in range(3):
+                folded.append(layer, new[layer])
     assert torch.equal(torch.cat(list(folded.values())), torch.cat(list(layers.values())))
     assert folded.nbytes() == layers.nbytes()

@@ -199,3 +199,13 @@ def test_reference_results_are_kept_with_their_environment_and_timings(finished)
         files = os.listdir(own)
         same, *others = filecmp.cmpfiles(own, kept / "timings" / kind, files, shallow=False)
         assert same == files != [] and others == [[], []]
+
+
+def test_a_study_goes_on_from_timings_that_were_kept(finished, tmp_path):
+    """Once the text, which is not kept, is made again, nothing is timed a second time."""
+    assert finished.snakemake("reference").returncode == 0
+    fresh = finished.copy(tmp_path / "fresh", "results", ".snakemake")
+    shutil.copytree(fresh.folder / "docs/reference/toy/timings", fresh.folder / "results/toy")
+    assert fresh.snakemake("--until", "tokenize").returncode == 0
+    planned = measured(fresh.planned())
+    assert planned and all(job.split()[0].endswith("_quality") for job in planned)

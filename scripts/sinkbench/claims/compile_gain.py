@@ -20,7 +20,7 @@ THRESHOLD = (
     "times the speed of the same step uncompiled"
 )
 LEAST, MOST = 1.05, 1.5
-WITH_GRAPHS = ("compiled_graph", "compiled_reduce_overhead")
+WITH_GRAPHS = ("compiled_graph", "compiled_tuned_graph", "compiled_reduce_overhead")
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
