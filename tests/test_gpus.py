@@ -83,7 +83,7 @@ def test_threads_of_one_core_stay_together(monkeypatch):
 
 
 def test_sockets_and_cores_are_read_where_the_system_tells_them(tmp_path, monkeypatch):
-    """Core 0 is the second thread of the last physical core; of core 2 nothing is told."""
+    """Core 0 is on another socket than core 1; of core 2 nothing is told."""
     monkeypatch.setattr(gpus, "Path", lambda path: tmp_path / path.lstrip("/"))
     for core, (socket, physical) in enumerate([(1, 3), (0, 1)]):
         topology = tmp_path / f"sys/devices/system/cpu/cpu{core}/topology"

@@ -124,6 +124,14 @@ def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known,
     assert engine.compilation.notes() == cost
 
 
+@pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune"])
+def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkeypatch, word):
+    engine = engines.build(word, tiny, RING, Scorer(tiny, 64))
+    engine.prefill(ids[None, :8], room=1)
+    monkeypatch.setattr(engine, "_step", lambda full: torch.zeros(1, 8, dtype=torch.bfloat16))
+    assert engine.step(ids[8:9]).dtype == torch.float32
+
+
 def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch):
     """And what is compiled for all lengths at once is compiled once, whatever has worn out before."""
     monkeypatch.setattr(compilation, "PATIENCE", 2)

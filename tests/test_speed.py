@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -117,17 +118,18 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
 
 
 @pytest.mark.parametrize(
-    ("policy", "options", "engine"),
+    ("policy", "options", "engine", "scored_after"),
     [
-        ("streaming", {"budget": 32, "sinks": 4}, "eager"),
-        ("window", {"budget": 32}, "eager"),
-        ("streaming", {"budget": 32, "sinks": 4}, "reference"),
-        ("dense", {"max_tokens": 300}, "stock"),
-        ("dense", {"max_tokens": 300}, "eager"),
-        ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}, "fresh"),
+        ("streaming", {"budget": 32, "sinks": 4}, "eager", 31),
+        ("window", {"budget": 32}, "eager", 31),
+        ("streaming", {"budget": 32, "sinks": 4}, "reference", 31),
+        ("dense", {"max_tokens": 300}, "stock", 19),
+        ("dense", {"max_tokens": 300}, "eager", 19),
+        ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}, "fresh", 31),
     ],
 )
-def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine):
+def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine, scored_after):
+    """From where a bounded cache is full on; where it grows, up to the first context, or from its start."""
     kind = {"dense": "context", "recompute": "budget"}.get(policy, "position")
     speed_settings = SETTINGS["speed"] | {"kind": kind}
     settings = SETTINGS | {"policy": policy, "with": options, "engine": engine, "speed": speed_settings}
@@ -136,7 +138,23 @@ def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine)
     assert notes["status"] == "ok"
     assert notes["stamp"] == stamp(settings)
     assert notes["score"]["max_gap"] < 1e-4
+    assert notes["score"]["from"] == scored_after
     assert len(steps) == 3 * 2 * len(set(steps.point))
+
+
+def test_a_growing_cache_shorter_than_the_score_is_scored_from_its_second_token(tokens_path):
+    short = SETTINGS["speed"] | {"points": [10]}
+    dense = SETTINGS | {"policy": "dense", "with": {"max_tokens": 300}, "speed": short}
+    assert Bench(dense, tokens_path).scored_from == 1
+
+
+def test_an_engine_that_compiles_reads_a_prompt_of_every_point_before_it_is_timed(tokens_path, monkeypatch):
+    """What reads prompts may come from the compiler's cache, which the timer finds empty."""
+    engine = CountingEngine()
+    engine.compilation = object()
+    monkeypatch.setattr(engines, "build", lambda *_: engine)
+    monkeypatch.setattr(speed, "Timer", lambda bench: SimpleNamespace(measure=bench.engine.prompts.copy))
+    assert speed._measured(Bench(SETTINGS, tokens_path)) == [40, 80]
 
 
 def test_bytes_per_step_count_weights_and_visible_keys(tokens_path, tmp_path, tiny):

@@ -22,8 +22,8 @@ class Bench:
         kind, points: what time depends on, and where it is measured.
         steps: timed in a row; whole periods of the policy, so that their mean holds all that it does.
         scored_from: stream index of the first token on which the engine is scored, by steps like those timed:
-            a bounded cache is full by then; one that grows ends where timing begins, as a model's text beyond
-            the length that it was trained on says little.
+            a bounded cache is full by then; where it grows the scored tokens end where timing begins, since a
+            model says little of text beyond the length that it was trained on.
         text: token ids on the model's device, long enough for everything.
     """
 

@@ -1,4 +1,7 @@
-"""Claims of the brief that no file of `claims` judges yet; a file with the same word takes its place."""
+"""The brief: what was reported of these techniques before this study, and is put to the test here.
+
+Its claims that no file of `claims` judges yet; a file with the same word takes its place.
+"""
 
 from sinkbench.claims import NOT_MEASURED, Verdict, available
 

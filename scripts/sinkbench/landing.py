@@ -62,7 +62,7 @@ def _claims(measurements: pd.DataFrame, words: list[str]) -> str:
     verdicts = [*(judge(word, measurements) for word in words), *unjudged()]
     counts = Counter(verdict.verdict for verdict in verdicts).most_common()
     listed = "; ".join(f"{count} {verdict}" for verdict, count in counts)
-    return _escape(f"{len(verdicts)} claims of the brief: {listed}.")
+    return _escape(f"{len(verdicts)} claims under test: {listed}.")
 
 
 def _without_number(measurements: pd.DataFrame) -> Iterator[str]:

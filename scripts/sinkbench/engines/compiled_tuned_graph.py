@@ -6,7 +6,7 @@ CACHES = ("ring", "growing")
 
 
 class Engine(TunedEngine):
-    """See tuned_engine: what TorchAO asks of torch.compile for its weights, without the launches."""
+    """See tuned_engine: with the coordinate descent that TorchAO turns on for its weights."""
 
     mode = "coordinate-descent"
     captured = True
