@@ -19,11 +19,12 @@ class CompiledRun:
 
     Attributes:
         row: of tpot_ms.
-        gain: its speed over that of the same step that nothing compiles.
+        gain: its speed over that of its control, the same step that nothing compiles.
         seconds, graphs: what compiling took and made; None where nothing is compiled.
     """
 
     row: dict
+    control: str | None
     gain: Estimate | None
     seconds: float | None
     graphs: int | None
@@ -49,8 +50,9 @@ def compiled_runs(measurements: pd.DataFrame) -> Iterator[CompiledRun]:
         gains = matching(own, metric="speedup", position=row["position"])
         gains = gains[gains["against"].isin(controls)].to_dict("records")
         seconds, graphs = (_value(own, metric) for metric in ("compile_s", "compilations"))
-        gain = estimate(gains[0], note=f"against {gains[0]['against']}") if gains else None
-        yield CompiledRun(row, gain, seconds, None if graphs is None else int(graphs))
+        control = gains[0]["against"] if gains else None
+        gain = estimate(gains[0], note=f"against {control}") if gains else None
+        yield CompiledRun(row, control, gain, seconds, None if graphs is None else int(graphs))
 
 
 def attention_runs(measurements: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,18 @@
 """Sentences that say why a result is as it is, from numbers that were measured beside it."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from sinkbench.cells import estimate, ratio
 from sinkbench.readings import NotMeasured, matching, pick, run_name
 
 MEGA = 1e6
+NOTICEABLE = 1.1  # times
 
 
-def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position: int) -> str:
-    """What a step of one run must read and how long it takes, against a step of another.
+def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position: int) -> Iterator[str]:
+    """What a step of one run must read and how long it takes, against a step of another; and their hosts.
 
     Args:
         name, against: runs (readings.run_name).
@@ -18,11 +21,30 @@ def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position
     read, other_read = (_at(measurements, "bytes_per_step", run, position) for run in (name, against))
     time, other_time = (_at(measurements, "tpot_ms", run, position) for run in (name, against))
     bytes_read = read["value"] / other_read["value"]
-    return (
+    yield (
         f"a step of {name} must read {_mega(read)} and takes {estimate(time, unit='ms')}, one of {against} "
         f"{_mega(other_read)} and {estimate(other_time, unit='ms')}: {bytes_read:.2f} times the bytes in "
         f"{ratio(estimate(time), estimate(other_time)).number} times the time"
     )
+    yield from hosts(measurements, name, against, position)
+
+
+def hosts(measurements: pd.DataFrame, name: str, against: str, position: int) -> Iterator[str]:
+    """That the host was slower or faster beside one run than beside the other, if it was noticeably.
+
+    Args: as of bytes_and_time.
+    """
+    try:
+        own, other = (estimate(_at(measurements, "host_ms", run, position)) for run in (name, against))
+    except NotMeasured:
+        return
+    slower = ratio(own, other)
+    low, high = slower.bounds
+    if low > NOTICEABLE or high < 1 / NOTICEABLE:
+        yield (
+            f"beside {name} the host took {slower.number} times as long for the same Python as beside "
+            f"{against}, which engines that launch kernel after kernel wait for"
+        )
 
 
 def floor(measurements: pd.DataFrame, name: str, position: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.ablations import CompiledRun, compiled_runs
-from sinkbench.causes import floor
+from sinkbench.causes import floor, hosts
 from sinkbench.claims import Finding, at_least, at_most, worst
 from sinkbench.readings import NotMeasured, full_budget, method_of, run_name
 
@@ -34,6 +34,7 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
     captured = _best(measurements, graphs=True)
     yield f"with CUDA graphs {run_name(captured.row)} is {captured.gain.number} times as fast as uncompiled"
     best = _best(measurements, graphs=False)
+    yield from hosts(measurements, run_name(best.row), best.control, best.row["position"])
     yield floor(measurements, run_name(best.row), best.row["position"])
 
 

@@ -31,7 +31,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """Whether the bytes saved became time saved."""
     for row in _rows(measurements):
-        yield bytes_and_time(measurements, run_name(row), row["against"], row["position"])
+        yield from bytes_and_time(measurements, run_name(row), row["against"], row["position"])
 
 
 def _rows(measurements: pd.DataFrame) -> list[dict]:

@@ -57,7 +57,7 @@ def _speed(measurements: pd.DataFrame) -> Iterator[Finding]:
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """The bytes that it saves, and the time."""
     for row in _fastest(measurements):
-        yield bytes_and_time(measurements, run_name(row), row["against"], row["position"])
+        yield from bytes_and_time(measurements, run_name(row), row["against"], row["position"])
 
 
 def _changes(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:

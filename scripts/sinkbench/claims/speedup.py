@@ -39,7 +39,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """What a step of both must read."""
     for row in _deciding(measurements):
-        yield bytes_and_time(measurements, run_name(row), row["against"], row["position"])
+        yield from bytes_and_time(measurements, run_name(row), row["against"], row["position"])
 
 
 def _deciding(measurements: pd.DataFrame) -> list[dict]:
