@@ -142,9 +142,9 @@ def decode_or_skip(engine, ids: torch.Tensor, start: int, word: str, dtype: str)
 
 
 @pytest.mark.parametrize("word", [*ENGINES, *MODES])
-def test_logits_are_in_float32_whatever_the_model_is_in(models, ids, word):
-    engine = engines.build(word, models["bfloat16"], RING, Scorer(models["bfloat16"], 128))
-    scores = [engine.prefill(ids[None, :8], room=2), engine.step(ids[8:9])]
+def test_logits_are_in_float32_whatever_the_model_is_in(demo, text, word):
+    engine = engines.build(word, demo["bfloat16"], RING, Scorer(demo["bfloat16"], 1024))
+    scores = [engine.prefill(text[None, :256], room=2), engine.step(text[256:257])]
     assert {part.dtype for part in scores} == {torch.float32}
 
 
