@@ -8,7 +8,7 @@ from sinkbench.cells import estimate, ratio
 from sinkbench.readings import NotMeasured, matching, pick, run_name
 
 MEGA = 1e6
-NOTICEABLE = 1.1  # times
+NOTICEABLE = 1.1  # times as long; gpu_state asks as much of a repetition
 
 
 def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position: int) -> Iterator[str]:
@@ -30,10 +30,7 @@ def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position
 
 
 def hosts(measurements: pd.DataFrame, name: str, against: str, position: int) -> Iterator[str]:
-    """That the host was slower or faster beside one run than beside the other, if it was noticeably.
-
-    Args: as of bytes_and_time.
-    """
+    """That the host was slower or faster beside one run than beside the other, if it was noticeably so."""
     try:
         own, other = (estimate(_at(measurements, "host_ms", run, position)) for run in (name, against))
     except NotMeasured:
