@@ -58,3 +58,11 @@ def known():
     """Arrays of tests/fixtures/neox-tiny/nll.npz: tokens, and NLLs by name of the rule that made them."""
     with np.load(FIXTURES / "neox-tiny/nll.npz") as arrays:
         return {name: arrays[name] for name in arrays}
+
+
+@pytest.fixture
+def tokens_path(tmp_path, known):
+    """The token file that timing jobs of speed_jobs.SETTINGS read."""
+    from speed_jobs import write_tokens
+
+    return write_tokens(tmp_path / "tokens.parquet", known["tokens"].astype(int).tolist())

@@ -6,7 +6,6 @@ import pytest
 import synthetic
 import torch
 from sinkbench import aggregation, engines, parts, profiling
-from sinkbench.claims import UNDECIDED, judge
 from sinkbench.errors import Unavailable
 from sinkbench.kernel_parts import DOUBTFUL, attribute
 from sinkbench.measurements import load_schema
@@ -18,9 +17,9 @@ from sinkbench.store import read_table, write_table
 from sinkbench.tables import load
 from sinkbench.trace import read_launches, shared_times
 from sinkbench.weight_shapes import WeightShapes
+from speed_jobs import SETTINGS
 from synthetic import SCHEMA
 from test_aggregation import SOURCES, STATISTICS, method, outputs
-from test_speed import SETTINGS, tokens_path  # noqa: F401 (a fixture)
 from traces import COMPILED, FLASH, LAYER, LAYERS, LM, OUTPUT, QKV, STEP, UP, D, F, Trace, V
 from workflow_runner import Checkout
 
@@ -177,7 +176,7 @@ def profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
 
 
 @pytest.mark.parametrize("engine", POLICIES)
-def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path, tmp_path):  # noqa: F811
+def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path, tmp_path):
     settings, kernels, notes = profile(engine, tokens_path, tmp_path)
     assert notes["status"] == "ok" and notes["stamp"] == stamp(settings) and notes["point"] == 40
     assert len(notes["step_ms"]) == SETTINGS["speed"]["repetitions"]
@@ -214,7 +213,7 @@ def aggregated(folder, wanted: dict, speed: tuple = ()) -> pd.DataFrame:
     return read_table(folder / "out.parquet")[0]
 
 
-def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):  # noqa: F811
+def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
     settings, kernels, notes = profile("eager", tokens_path, tmp_path)
     slow = [100.0, 101.0, 102.0]
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": slow})
@@ -226,14 +225,14 @@ def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path): 
     assert sum(found.percent(part) for part in parts.LABELS) == pytest.approx(100)
 
 
-def test_a_step_shorter_than_its_profile_has_no_idle_time(tokens_path, tmp_path):  # noqa: F811
+def test_a_step_shorter_than_its_profile_has_no_idle_time(tokens_path, tmp_path):
     settings, kernels, notes = profile("eager", tokens_path, tmp_path)
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": [1e-6, 1e-6]})
     (found,) = profiles(aggregated(tmp_path, {"m.eager": stamp(settings)}))
     assert found.percent("idle") == 0 and found.step_ms > 1e-6
 
 
-def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypatch):  # noqa: F811
+def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypatch):
     def refuse(*_):
         raise Unavailable("this engine needs a CUDA device")
 
@@ -274,16 +273,6 @@ def test_parts_that_cannot_be_told_apart_have_their_own_place_and_name():
         "idle",
     ]
     assert parts.label("projections+mlp") == "MLP + Projections, together"
-
-
-def test_a_claim_counts_joint_parts_at_its_upper_end_only():
-    frame = synthetic.measurements()
-    chosen = (
-        (frame["metric"] == "part_ms") & (frame["engine"] == "eager") & (frame["budget"] == synthetic.FULL)
-    )
-    frame.loc[chosen & (frame["part"] == "idle"), "part"] = "mlp+projections"
-    verdict = judge("bottleneck", frame)
-    assert verdict.verdict == UNDECIDED and "MLP + Projections, together: 54 %" in verdict.measured
 
 
 def test_metrics_of_a_profile_are_in_the_schema():

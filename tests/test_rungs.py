@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT
 from sinkbench import speed
 from sinkbench.store import read_table
-from test_speed import SETTINGS, tokens_path  # noqa: F401 (a fixture)
+from speed_jobs import SETTINGS
 
 sys.path.append(str(ROOT / "benchmarks"))
 
@@ -18,7 +18,7 @@ WORDS = ["eager", "reference", "compiled"]
 
 
 @pytest.fixture
-def climbed(tokens_path, tmp_path, monkeypatch):  # noqa: F811
+def climbed(tokens_path, tmp_path, monkeypatch):
     """The order of the visits, and the results by engine, of a climb on which `compiled` fails once timed."""
     visits, made = [], []
     take, load = speed.Timer.take, rungs.load_model

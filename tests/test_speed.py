@@ -1,72 +1,16 @@
 """The clock counts what it says, and a speed job records failure as failure."""
 
-import os
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from sinkbench import compile_cost, engines, speed
+from sinkbench import engines, speed
 from sinkbench.bandwidth import measure_bandwidth
 from sinkbench.bench import Bench
 from sinkbench.clock import time_decode
-from sinkbench.compile_cost import CACHE, TRITON_CACHE
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.records import stamp
-from sinkbench.store import read_table, write_table
-from sinkbench.tokens import _row
-from sinkbench.trail import ROOM
-from test_known_answers import FIXTURE
-
-SETTINGS = {
-    "label": "speed test",
-    "model": {"source": "folder", "path": FIXTURE, "dtype": "float32"},
-    "device": "cpu",
-    "policy": "streaming",
-    "with": {"budget": 32, "sinks": 4},
-    "quantization": "none",
-    "engine": "eager",
-    "batch": 1,
-    "chunk_tokens": 64,
-    "tokens": {"corpus": "text"},
-    "speed": {
-        "kind": "position",
-        "points": [40, 80],
-        "warmup": 1,
-        "steps": 3,
-        "repetitions": 2,
-        "score_tokens": 20,
-    },
-}
-
-
-class CountingEngine:
-    """Counts calls; always says token 7."""
-
-    def __init__(self):
-        self.prompts, self.steps = [], []
-
-    def prefill(self, prompts, room):
-        self.prompts.append(prompts.shape[1])
-        self.room = room
-        return torch.eye(8)[7:]
-
-    def step(self, tokens):
-        self.steps.append(tokens.tolist())
-        return torch.eye(8)[7:]
-
-
-@pytest.fixture
-def tokens_path(tmp_path, known):
-    path = tmp_path / "tokens.parquet"
-    write_table(
-        path,
-        pd.DataFrame([_row("text", known["tokens"].astype(int).tolist())]),
-        {"stamp": stamp(SETTINGS["tokens"])},
-    )
-    return path
+from sinkbench.store import read_table
+from speed_jobs import SETTINGS, CountingEngine, write_tokens
 
 
 def test_the_clock_takes_the_steps_it_times_and_feeds_greedy_tokens_back():
@@ -148,23 +92,6 @@ def test_a_growing_cache_shorter_than_the_score_is_scored_from_its_second_token(
     assert Bench(dense, tokens_path).scored_from == 1
 
 
-def test_an_engine_that_compiles_reads_a_prompt_of_every_point_before_it_is_timed(tokens_path, monkeypatch):
-    """What reads prompts may come from the compiler's cache, which the timer finds empty."""
-    engine = CountingEngine()
-    engine.compilation = object()
-    monkeypatch.setattr(engines, "build", lambda *_: engine)
-    monkeypatch.setattr(speed, "Timer", lambda bench: SimpleNamespace(measure=bench.engine.prompts.copy))
-    assert speed._measured(Bench(SETTINGS, tokens_path)) == [40, 80]
-
-
-def test_bytes_per_step_count_weights_and_visible_keys(tokens_path, tmp_path, tiny):
-    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
-    _, notes = read_table(tmp_path / "steps.parquet")
-    weights = sum(p.numel() for p in tiny.parameters()) - tiny.gpt_neox.embed_in.weight.numel()
-    keys = 33 * 2 * 3 * 64  # visible tokens x (key, value) x layers x width
-    assert notes["points"][0]["bytes_per_step"] == 4 * (weights + keys)
-
-
 def test_an_engine_that_cannot_run_leaves_its_reason_and_no_number(tokens_path, tmp_path, monkeypatch):
     def refuse(*_):
         raise Unavailable("this engine needs a CUDA device")
@@ -241,52 +168,12 @@ def test_bandwidth_is_that_of_reading_and_of_copying():
     assert all(1e8 < speed < 1e13 for speed in bandwidth.values())
 
 
-def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
-    benches = (Bench(SETTINGS | {"batch": batch}, tokens_path) for batch in (1, 4))
-    single, four = map(speed.Timer, benches)
-    keys = 33 * 2 * 3 * 64 * 4
-    assert four._bytes_per_step(80) - single._bytes_per_step(80) == 3 * keys
-
-
-@pytest.mark.parametrize(
-    ("policy", "options", "keys", "passes"),
-    [
-        ("select", {"chosen": 8}, 50 / 2 + 8 / 2, 0),  # every key of the store, and the chosen values
-        ("copy", {"chosen": 8}, 8, 0),
-        ("reprefill", {}, 0, 1),
-    ],
-)
-def test_a_step_reads_its_share_of_a_refresh(tokens_path, policy, options, keys, passes):
-    options |= {"budget": 32, "sinks": 4, "every": 6, "lookback": 50}
-    settings = SETTINGS | {"policy": policy, "with": options, "engine": "eager"}
-    refreshed, streaming = (
-        speed.Timer(Bench(settings, tokens_path)),
-        speed.Timer(Bench(SETTINGS, tokens_path)),
-    )
-    key, weights = 2 * 3 * 64 * 4, streaming._bytes_per_step(80) - 33 * 2 * 3 * 64 * 4
-    more = refreshed._bytes_per_step(80) - streaming._bytes_per_step(80)
-    assert more == round((keys * key + passes * weights) / 6)
-    assert refreshed._bytes_per_step(10) < streaming._bytes_per_step(80)  # nothing to refresh yet
-
-
-def test_a_store_is_memory_that_no_step_reads(tokens_path, tmp_path):
-    options = {"budget": 32, "sinks": 4, "every": 2, "lookback": 50, "chosen": 8}
-    settings = SETTINGS | {"policy": "copy", "with": options}
-    speed.measure_speed(settings, tokens_path, tmp_path / "steps.parquet")
-    _, notes = read_table(tmp_path / "steps.parquet")
-    far, number = notes["points"][1], 3 * 4  # bytes of one dimension of all layers' heads
-    tokens = 50 + 50 // ROOM
-    assert far["store_bytes"] == number * tokens * (64 + 64 + 4 * 4)  # keys are widened by the rotary part
-    assert far["cache_bytes"] - far["store_bytes"] == number * (33 + 33 + 4) * 64
-
-
 def test_each_round_reads_a_text_of_its_own_and_no_other_text_is_held(tokens_path, tmp_path):
     ids = read_table(tokens_path)[0]["token_ids"][0]
-    corpora = {}
-    for count in (3, 9):  # one for each round, and more
-        corpora[count] = tmp_path / f"{count}.parquet"
-        rows = [_row(str(number), np.roll(ids, number).tolist()) for number in range(count)]
-        write_table(corpora[count], pd.DataFrame(rows), {"stamp": stamp(SETTINGS["tokens"])})
+    corpora = {
+        count: write_tokens(tmp_path / f"{count}.parquet", *(np.roll(ids, k).tolist() for k in range(count)))
+        for count in (3, 9)  # one for each round, and more
+    }
     few, many = (Bench(SETTINGS, path) for path in corpora.values())
     assert few.text.numel() == many.text.numel()
     for number in range(3):
@@ -317,41 +204,3 @@ def test_tokens_of_another_config_are_refused(tokens_path, tmp_path):
         speed.measure_speed(
             SETTINGS | {"tokens": {"corpus": "other"}}, tokens_path, tmp_path / "steps.parquet"
         )
-
-
-@pytest.fixture
-def folders(monkeypatch):
-    """Where compilers look for what was compiled before, asked at each round of a job; "before" outside."""
-    seen = []
-
-    def bandwidth(device) -> dict:
-        seen.append((os.environ[CACHE], os.environ[TRITON_CACHE]))
-        return {"read": 1.0, "copy": 1.0}
-
-    monkeypatch.setattr(speed, "measure_bandwidth", bandwidth)
-    for name in (CACHE, TRITON_CACHE):
-        monkeypatch.setenv(name, "before")
-    return seen
-
-
-def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(tokens_path, tmp_path, folders):
-    torch._dynamo.reset()
-    before = compile_cost._graphs()
-    speed.measure_speed(SETTINGS | {"engine": "compiled"}, tokens_path, tmp_path / "steps.parquet")
-    _, notes = read_table(tmp_path / "steps.parquet")
-    assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
-    assert notes["compilation"]["graphs"] == 2 == compile_cost._graphs() - before  # none for the score alone
-    assert notes["compilation"]["seconds"] > 0
-    assert all(triton == f"{folder}/triton" and not Path(folder).exists() for folder, triton in folders)
-    assert os.environ[CACHE] == os.environ[TRITON_CACHE] == "before"
-
-
-def test_an_engine_that_compiles_nothing_has_no_such_note(tokens_path, tmp_path):
-    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
-    assert read_table(tmp_path / "steps.parquet")[1]["compilation"] is None
-
-
-def test_an_engine_that_compiles_nothing_keeps_the_compilers_cache(tokens_path, tmp_path, folders):
-    """Or every job would compile the evaluator's attention anew, for most of its time on a GPU."""
-    speed.measure_speed(SETTINGS, tokens_path, tmp_path / "steps.parquet")
-    assert set(folders) == {("before", "before")}

@@ -54,7 +54,7 @@ def sentence(profile: Profile, words: tuple[str, ...]) -> str:
 
 
 def _is_partly_named(part: str, words: tuple[str, ...]) -> bool:
-    return any(word in words for word in members(part))
+    return part in words or any(word in words for word in members(part))
 
 
 def _percent(named: float, rest: float) -> float:

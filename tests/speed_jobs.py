@@ -1,0 +1,54 @@
+"""What tests of timing jobs share: the settings of a small one, its text, and an engine that counts."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from sinkbench.records import stamp
+from sinkbench.store import write_table
+from sinkbench.tokens import _row
+from test_known_answers import FIXTURE
+
+SETTINGS = {
+    "label": "speed test",
+    "model": {"source": "folder", "path": FIXTURE, "dtype": "float32"},
+    "device": "cpu",
+    "policy": "streaming",
+    "with": {"budget": 32, "sinks": 4},
+    "quantization": "none",
+    "engine": "eager",
+    "batch": 1,
+    "chunk_tokens": 64,
+    "tokens": {"corpus": "text"},
+    "speed": {
+        "kind": "position",
+        "points": [40, 80],
+        "warmup": 1,
+        "steps": 3,
+        "repetitions": 2,
+        "score_tokens": 20,
+    },
+}
+
+
+class CountingEngine:
+    """Counts calls; always says token 7."""
+
+    def __init__(self):
+        self.prompts, self.steps = [], []
+
+    def prefill(self, prompts, room):
+        self.prompts.append(prompts.shape[1])
+        self.room = room
+        return torch.eye(8)[7:]
+
+    def step(self, tokens):
+        self.steps.append(tokens.tolist())
+        return torch.eye(8)[7:]
+
+
+def write_tokens(path: Path, *documents: list[int]) -> Path:
+    """A token file of SETTINGS with these documents."""
+    rows = [_row(f"text {number}", ids) for number, ids in enumerate(documents)]
+    write_table(path, pd.DataFrame(rows), {"stamp": stamp(SETTINGS["tokens"])})
+    return path
