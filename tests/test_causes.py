@@ -17,3 +17,15 @@ def test_a_cause_names_the_host_where_it_was_noticeably_slower_or_faster(word, o
     frame = pd.concat([frame, edited(hosts, "host_ms", own_ms, 0.01, **SLOW_HOSTS[word])])
     cause = judge(word, frame).cause
     assert (said or "") in cause and ("for the same Python" in cause) == (said is not None)
+
+
+def test_a_kernel_that_plans_for_every_length_shows_where_the_cache_grows():
+    frame = whole()
+    assert "grows" not in judge("stable_shapes", frame).cause
+    stock = frame[(frame.metric == "tpot_ms") & (frame.method == "dense") & (frame.engine == "stock")]
+    times = {"eager": 9.0, "eager_flash": 3.0}
+    dense = [edited(stock.assign(engine=engine), "tpot_ms", ms, 0.01) for engine, ms in times.items()]
+    grows, keeps = judge("stable_shapes", pd.concat([frame, *dense])).cause.split("; ")[-2:]
+    assert "grows (dense.eager), a token takes 9.00" in grows
+    assert grows.endswith("3.00 [2.99, 3.01] times as long")
+    assert "keeps its shape (streaming-4+508.eager)" in keeps

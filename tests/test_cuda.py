@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 from sinkbench import engines, static_engine
+from sinkbench.attention import stock_hidden
 from sinkbench.block_decoder import BlockDecoder
 from sinkbench.corpora import documents
 from sinkbench.cuda_graph import capture
@@ -87,7 +88,8 @@ def test_half_precision_is_no_worse_than_stock(models, known, ids):
 
 def stock_half_gap(models, windows: torch.Tensor) -> float:
     """Mean |NLL in bfloat16 - NLL in float32| of transformers itself, over windows [batch, tokens]."""
-    scores = [models[dtype](windows).logits[:, :-1].float() for dtype in ("bfloat16", "float32")]
+    pair = (models[dtype] for dtype in ("bfloat16", "float32"))
+    scores = [model.lm_head(stock_hidden(model, windows))[:, :-1].float() for model in pair]
     nll = [torch.nn.functional.cross_entropy(part.mT, windows[:, 1:], reduction="none") for part in scores]
     return float((nll[0] - nll[1]).abs().mean())
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.ablations import CompiledRun, compiled_runs
+from sinkbench.cells import estimate, ratio
 from sinkbench.claims import Finding, at_least, at_most
-from sinkbench.readings import NotMeasured, run_name
+from sinkbench.readings import NotMeasured, at_common_point, full_budget, method_of, pick, run_name
 
 TECHNIQUE = "torch.compile"
 CLAIM = "Shapes must stay the same for compiling to pay"
@@ -20,6 +21,7 @@ THRESHOLD = (
 )
 LEAST = 1.05
 FIXED, GROWING = ("compiled", "compiled_tuned"), ("compiled_growing",)
+CHOSEN, FLASH = "eager", "eager_flash"
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
@@ -30,10 +32,13 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
-    """What each has cost the compiler."""
+    """What each has cost the compiler; and uncompiled, what a new length costs the kernel of attention."""
     for engines in (FIXED, GROWING):
         run = _run(measurements, engines)
         yield f"{run_name(run.row)} was compiled {run.graphs} times in {run.seconds:.0f} s"
+    yield _kernels(measurements, method_of(measurements, "dense"), "grows")
+    streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
+    yield _kernels(measurements, streaming, "keeps its shape")
 
 
 def _run(measurements: pd.DataFrame, engines: tuple[str, ...]) -> CompiledRun:
@@ -47,3 +52,13 @@ def _run(measurements: pd.DataFrame, engines: tuple[str, ...]) -> CompiledRun:
 
 def _sentence(run: CompiledRun) -> str:
     return f"{run_name(run.row)} {run.gain.number} times as fast as uncompiled"
+
+
+def _kernels(measurements: pd.DataFrame, method: str, cache: str) -> str:
+    """The kernel that torch chooses beside flash: on Hopper cuDNN's, which plans for every new length."""
+    rows = (pick(measurements, "tpot_ms", method=method, engine=engine) for engine in (CHOSEN, FLASH))
+    chosen, flash = (estimate(at_common_point(found).iloc[0].to_dict()) for found in rows)
+    return (
+        f"where the cache {cache} ({method}.{CHOSEN}), a token takes {chosen} ms uncompiled with the "
+        f"attention kernel that torch chooses and {flash} with flash, {ratio(chosen, flash)} times as long"
+    )
