@@ -128,11 +128,16 @@ def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
     if ticks is not None:
         axis.set_major_locator(FixedLocator(_apart(ticks)))
     else:
-        axis.set_major_locator(
-            LogLocator(subs=(1, 2, 5)) if high / low > 8 else MaxNLocator(6, steps=(1, 2, 5, 10))
-        )
+        axis.set_major_locator(_locator(high / low))
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _locator(span: float) -> LogLocator | MaxNLocator:
+    """Round numbers, few enough for an axis whose ends are a factor of `span` apart."""
+    if span <= 8:
+        return MaxNLocator(6, steps=(1, 2, 5, 10))
+    return LogLocator(subs=(1, 2, 5) if span < 1e4 else (1,))
 
 
 def _apart(ticks: list[float]) -> list[float]:

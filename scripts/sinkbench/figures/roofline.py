@@ -35,7 +35,7 @@ KEY = [
 INCHES_PER_BAR = 0.23
 INCHES_PER_PANEL = 0.75
 MARGIN = 1.2
-ROOM = 5  # to the right of the slowest run, as a factor: space for its numbers
+ROOM = 0.7  # to the right of the slowest run, as a share of the way there: space for its numbers
 
 
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
@@ -48,7 +48,8 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
     for axis, (name, rows) in zip(axes, groups, strict=True):
         _panel(axis, name, rows)
     shown = pd.concat(rows for _, rows in groups)
-    axes[-1].set_xlim(shown["floor_ms"].min() / MARGIN, ROOM * shown["value"].max())
+    least, most = shown["floor_ms"].min() / MARGIN, shown[["value", "high"]].max().max()
+    axes[-1].set_xlim(least, most * (most / least) ** ROOM)
     log_axis(axes[-1], "x")
     axes[-1].set_xlabel("Time per token [ms]")
     figure.legend(handles=KEY, loc="outside upper right", ncols=len(KEY), frameon=False, fontsize=SIZE)
