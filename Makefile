@@ -8,7 +8,7 @@ PYTHON ?= python3
 # The wheel index of the torch build that your driver allows (docs/running.md, "Which torch"); empty: the default one.
 TORCH_INDEX ?=
 BIN := .venv/bin
-DEMO := --cores 1 --configfile workflow/studies/demo.yaml
+DEMO := --cores all --configfile workflow/studies/demo.yaml
 SMK := Snakefile $(wildcard workflow/rules/*.smk)
 
 .PHONY: demo test lint pins wheelhouse

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sinkbench.claims import judge
 from synthetic import edited
-from test_claims import whole
+from test_claims import FULL, whole
 
 SLOW_HOSTS = {"int8_slow": {"quantization": "torchao_int8"}, "compile_gain": {"engine": "compiled_tuned"}}
 
@@ -25,7 +25,10 @@ def test_a_kernel_that_plans_for_every_length_shows_where_the_cache_grows():
     stock = frame[(frame.metric == "tpot_ms") & (frame.method == "dense") & (frame.engine == "stock")]
     times = {"eager": 9.0, "eager_flash": 3.0}
     dense = [edited(stock.assign(engine=engine), "tpot_ms", ms, 0.01) for engine, ms in times.items()]
-    grows, keeps = judge("stable_shapes", pd.concat([frame, *dense])).cause.split("; ")[-2:]
-    assert "grows (dense.eager), a token takes 9.00" in grows
-    assert grows.endswith("3.00 [2.99, 3.01] times as long")
-    assert "keeps its shape (streaming-4+508.eager)" in keeps
+    farther = dense[0].tail(1).assign(position=99_999, value=50.0)  # where flash was not timed
+    grows, keeps = judge("stable_shapes", pd.concat([frame, *dense, farther])).cause.split("; ")[-2:]
+    assert "(dense.eager), a token takes 9.00" in grows and grows.endswith("3.00 [2.99, 3.01] times as long")
+    own = frame[(frame.metric == "tpot_ms") & (frame.method == FULL)].set_index("engine")["value"]
+    chosen, flash = own["eager"].iloc[-1], own["eager_flash"]
+    assert f"({FULL}.eager), a token takes {chosen:.2f}" in keeps
+    assert f"{flash:.2f}" in keeps and f"{chosen / flash:.2f} [" in keeps

@@ -137,7 +137,7 @@ def _locator(span: float) -> LogLocator | MaxNLocator:
     """Round numbers, few enough for an axis whose ends are a factor of `span` apart."""
     if span <= 8:
         return MaxNLocator(6, steps=(1, 2, 5, 10))
-    return LogLocator(subs=(1, 2, 5) if span < 1e4 else (1,))
+    return LogLocator(subs=(1, 2, 5) if span < 2e3 else (1,))
 
 
 def _apart(ticks: list[float]) -> list[float]:

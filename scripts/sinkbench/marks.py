@@ -1,4 +1,6 @@
 """The mark of a number that was measured while something else was at work, and what captions say of it."""
 
 DAGGER = "\N{DAGGER}"
-DAGGER_NOTE = "Dagger: something disturbed the device or its host meanwhile."
+DAGGER_NOTE = (
+    "Dagger: something disturbed the device or its host meanwhile; of a speed-up, beside one of the two runs."
+)

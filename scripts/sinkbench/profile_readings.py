@@ -28,6 +28,11 @@ class Profile:
         return run_name(self.row)
 
     @property
+    def point(self) -> str:
+        """Where it was taken: a stream position or a context."""
+        return f"{self.row['kind']} {self.row['position']:,}"
+
+    @property
     def step_ms(self) -> float:
         """The whole step."""
         return float(self.parts["value"].sum())

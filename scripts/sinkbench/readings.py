@@ -137,8 +137,11 @@ def is_disturbed(row: Mapping) -> bool:
 
 
 def doubts(rows: pd.DataFrame, position) -> list[str]:
-    """What the statuses of one run's rows say against its times: that it failed, or those at a point."""
-    rows = rows[~rows["metric"].isin(PROFILE)]
+    """What the statuses of one run's rows say against its times: that it failed, or those at a point.
+
+    A speed-up has its baseline's status where that is the worse one, which is no doubt about this run.
+    """
+    rows = rows[~rows["metric"].isin([*PROFILE, "speedup"])]
     here = (rows["position"] == position).fillna(False).astype(bool) & (rows["status"] != "ok")
     return list(rows[has_failed(rows) | here]["status"].unique())
 

@@ -30,6 +30,11 @@ except UserError as error:
 
 RESULTS = f"results/{study.name}"
 
+# What a measuring job takes. On a GPU that GPU. On a CPU a job that is timed takes every core (Snakemake reduces
+# the number to --cores), so that nothing runs beside it; one that only scores takes one core.
+GPUS = 1 if config["device"] == "cuda" else 0
+TIMED_CORES = 1 if GPUS else len(os.sched_getaffinity(0))
+
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
 os.environ[WORKFLOW] = str(os.getpid())
 if workflow.is_main_process:

@@ -16,7 +16,7 @@ rule continue_prompt:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         settings=lambda wildcards: study.continuation_settings(wildcards.run),
     script:

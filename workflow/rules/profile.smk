@@ -13,8 +13,9 @@ rule profile:
         run=one_of(study.profiled_runs()),
     conda:
         "../../envs/sinkbench.yaml"
+    threads: TIMED_CORES
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         settings=lambda wildcards: study.profile_settings(wildcards.run),
     script:

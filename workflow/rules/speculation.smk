@@ -19,8 +19,9 @@ rule speculation_speed:
         run=one_of(study.runs_of("speculation")),
     conda:
         "../../envs/sinkbench.yaml"
+    threads: TIMED_CORES
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         settings=lambda wildcards: study.speculation_settings(wildcards.run),
     script:

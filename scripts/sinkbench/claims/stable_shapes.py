@@ -7,7 +7,7 @@ import pandas as pd
 from sinkbench.ablations import CompiledRun, compiled_runs
 from sinkbench.cells import estimate, ratio
 from sinkbench.claims import Finding, at_least, at_most
-from sinkbench.readings import NotMeasured, at_common_point, full_budget, method_of, pick, run_name
+from sinkbench.readings import NotMeasured, full_budget, matching, method_of, pick, run_name
 
 TECHNIQUE = "torch.compile"
 CLAIM = "Shapes must stay the same for compiling to pay"
@@ -22,6 +22,8 @@ THRESHOLD = (
 LEAST = 1.05
 FIXED, GROWING = ("compiled", "compiled_tuned"), ("compiled_growing",)
 CHOSEN, FLASH = "eager", "eager_flash"
+GROWS = "grows, so that a kernel may plan anew for every token"
+KEEPS = "keeps its shape, so that one plan serves all"
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
@@ -36,9 +38,9 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
     for engines in (FIXED, GROWING):
         run = _run(measurements, engines)
         yield f"{run_name(run.row)} was compiled {run.graphs} times in {run.seconds:.0f} s"
-    yield _kernels(measurements, method_of(measurements, "dense"), "grows")
+    yield _kernels(measurements, method_of(measurements, "dense"), GROWS)
     streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
-    yield _kernels(measurements, streaming, "keeps its shape")
+    yield _kernels(measurements, streaming, KEEPS)
 
 
 def _run(measurements: pd.DataFrame, engines: tuple[str, ...]) -> CompiledRun:
@@ -55,10 +57,14 @@ def _sentence(run: CompiledRun) -> str:
 
 
 def _kernels(measurements: pd.DataFrame, method: str, cache: str) -> str:
-    """The kernel that torch chooses beside flash: on Hopper cuDNN's, which plans for every new length."""
-    rows = (pick(measurements, "tpot_ms", method=method, engine=engine) for engine in (CHOSEN, FLASH))
-    chosen, flash = (estimate(at_common_point(found).iloc[0].to_dict()) for found in rows)
+    """The kernel that torch chooses beside flash, at the largest point where both were timed."""
+    times = [pick(measurements, "tpot_ms", method=method, engine=engine) for engine in (CHOSEN, FLASH)]
+    position = max(set.intersection(*(set(rows["position"]) for rows in times)), default=None)
+    if position is None:
+        raise NotMeasured("")
+    chosen, flash = (estimate(matching(rows, position=position).iloc[0].to_dict()) for rows in times)
     return (
-        f"where the cache {cache} ({method}.{CHOSEN}), a token takes {chosen} ms uncompiled with the "
-        f"attention kernel that torch chooses and {flash} with flash, {ratio(chosen, flash)} times as long"
+        f"where the cache {cache} ({method}.{CHOSEN}), a token takes {chosen} ms uncompiled at {position:,} "
+        f"tokens with the attention kernel that torch chooses and {flash} with flash, "
+        f"{ratio(chosen, flash)} times as long"
     )

@@ -55,7 +55,7 @@ def _draw_run(axes: Axes, height: int, profile: Profile) -> None:
         if percent >= LEAST_PERCENT:
             _write_share(axes, left + percent / 2, height, part, percent)
         left += percent
-    name = profile.name.replace("-", " ", 1)
+    name = f"{profile.name.replace('-', ' ', 1)}, {profile.point}"
     text = f"{profile.step_ms:,.2f} ms, {profile.launches:,} launches"
     ink = text_colour(profile.row["policy"])
     axes.text(0, height - BAR / 2 - 0.05, name, color=ink, size=8, va="bottom")

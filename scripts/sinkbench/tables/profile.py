@@ -12,12 +12,12 @@ CATEGORY = "engine"
 WORDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "
-    "the step. A part is the median of the profiled steps: times of kernels on CUDA, of operators on a CPU; "
-    "kernels that overlap share the time. Projections are those to query, key and value and from the heads. "
-    "Idle is what the parts leave of an unprofiled step (median of {repetitions} repetitions of {steps} "
-    "steps): the device waits between kernels, or on a CPU the host is outside of operators (there a lower "
-    "bound, since the profiler slows operators down). Launches: kernels, copies and fills of a step, or "
-    "operators on a CPU."
+    "the step. Point: stream position, or context of dense attention. A part is the median of the profiled "
+    "steps: times of kernels on CUDA, of operators on a CPU; kernels that overlap share the time. "
+    "Projections are those to query, key and value and from the heads. Idle is what the parts leave of an "
+    "unprofiled step (median of {repetitions} repetitions of {steps} steps): the device waits between "
+    "kernels, or on a CPU the host is outside of operators (there a lower bound, since the profiler slows "
+    "operators down). Launches: kernels, copies and fills of a step, or operators on a CPU."
 )
 
 
@@ -35,6 +35,7 @@ def _row(profile: Profile, shown: list[str]) -> dict:
     times = profile.parts["value"]
     return {
         "Run": profile.name,
+        "Point": profile.point,
         "Launches": Estimate(profile.launches, spec=",d"),
         "Step [ms]": Estimate(profile.step_ms, spec=".3f"),
         **{_heading(part): _cell(profile, part) if part in times else "" for part in shown},
