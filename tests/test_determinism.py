@@ -16,12 +16,12 @@ from sinkbench.tokens import tokenize
 from tiny_texts import token_settings
 
 MODEL = {"source": "folder", "path": str(FIXTURES / "neox-tiny")}
-# A job as the workflow starts it: on every core, in a process of its own.
+# A job as the workflow starts it: on one core, in a process of its own.
 JOB = """
 import json, sys
 from sinkbench.quality import measure_quality
-from sinkbench.threads import use_all_cores
-use_all_cores()
+from sinkbench.scoring_threads import use_cores
+use_cores("cpu", 1)
 measure_quality(json.loads(sys.argv[1]), *sys.argv[2:])
 """
 METHODS = {

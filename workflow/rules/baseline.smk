@@ -14,7 +14,7 @@ rule baseline_quality:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=lambda wildcards: study.quality_settings(
             wildcards.method, wildcards.corpus
@@ -35,9 +35,9 @@ rule baseline_speed:
         run=one_of(study.runs_of("baseline")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: TIMED_CORES
+    threads: cores_when_timed
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=lambda wildcards: study.speed_settings(wildcards.run),
     script:

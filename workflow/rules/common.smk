@@ -30,11 +30,6 @@ except UserError as error:
 
 RESULTS = f"results/{study.name}"
 
-# What a measuring job takes. On a GPU that GPU. On a CPU a job that is timed takes every core (Snakemake reduces
-# the number to --cores), so that nothing runs beside it; one that only scores takes one core.
-GPUS = 1 if config["device"] == "cuda" else 0
-TIMED_CORES = 1 if GPUS else len(os.sched_getaffinity(0))
-
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
 os.environ[WORKFLOW] = str(os.getpid())
 if workflow.is_main_process:
@@ -54,6 +49,23 @@ def code(*files):
 def one_of(words):
     """A wildcard constraint that matches exactly these words, or nothing if there are none."""
     return "|".join(re.escape(word) for word in words) or "(?!)"
+
+
+# What a measuring job takes: a GPU, which a cluster gives to no other job. On this machine's CPU one that is timed
+# takes every core (Snakemake reduces the number to --cores), so that nothing runs beside it, and one that only
+# scores takes one core.
+
+
+def on_this_cpu():
+    return config["device"] == "cpu" and workflow.local_exec
+
+
+def gpus(wildcards):
+    return 0 if on_this_cpu() else 1
+
+
+def cores_when_timed(wildcards):
+    return len(os.sched_getaffinity(0)) if on_this_cpu() else 1
 
 
 def results_of(study):

@@ -16,7 +16,7 @@ rule continue_prompt:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=lambda wildcards: study.continuation_settings(wildcards.run),
     script:

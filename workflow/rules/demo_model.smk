@@ -9,9 +9,9 @@ rule train_demo_model:
         f"{RESULTS}/logs/demo-model.log",
     conda:
         "../../envs/sinkbench.yaml"
-    threads: TIMED_CORES
+    threads: cores_when_timed
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
         code=code("train_demo_model.py", "sinkbench/corpora/stdlib.py"),

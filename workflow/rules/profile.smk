@@ -13,9 +13,9 @@ rule profile:
         run=one_of(study.profiled_runs()),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: TIMED_CORES
+    threads: cores_when_timed
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=lambda wildcards: study.profile_settings(wildcards.run),
     script:

@@ -19,9 +19,9 @@ rule speculation_speed:
         run=one_of(study.runs_of("speculation")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: TIMED_CORES
+    threads: cores_when_timed
     resources:
-        gpu=GPUS,
+        gpu=gpus,
     params:
         settings=lambda wildcards: study.speculation_settings(wildcards.run),
     script:
