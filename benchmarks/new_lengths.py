@@ -38,7 +38,7 @@ def main() -> None:
         slots = around + options.lengths * len(KERNELS)
         keys, values = torch.randn(2, 1, HEADS, slots, HEAD_DIM, device="cuda").bfloat16()
         for number, (name, kernel) in enumerate(KERNELS.items()):
-            first = around + number * options.lengths  # one kernel's plans are not another's
+            first = around + number * options.lengths  # of its own: torch's choice is one of the others
             lengths = range(first, first + options.lengths)
             with nullcontext() if kernel is None else sdpa_kernel(kernel):
                 attend(keys[:, :, : first - 1], values[:, :, : first - 1])  # loads the kernel

@@ -2,11 +2,11 @@
 
 from sinkbench.gpus import gpu
 from sinkbench.job import job
-from sinkbench.scoring_threads import use_cores
+from sinkbench.scoring_threads import use_cores_to_score
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"], shared=True):
         from sinkbench.quality import measure_quality  # its imports may initialise CUDA
 
-        use_cores(snakemake.params.settings["device"], snakemake.threads)
+        use_cores_to_score(snakemake.params.settings["device"], snakemake.threads)
         measure_quality(snakemake.params.settings, snakemake.input.tokens, snakemake.output.nll)

@@ -20,8 +20,8 @@ MODEL = {"source": "folder", "path": str(FIXTURES / "neox-tiny")}
 JOB = """
 import json, sys
 from sinkbench.quality import measure_quality
-from sinkbench.scoring_threads import use_cores
-use_cores("cpu", 1)
+from sinkbench.scoring_threads import use_cores_to_score
+use_cores_to_score("cpu", 1)
 measure_quality(json.loads(sys.argv[1]), *sys.argv[2:])
 """
 METHODS = {

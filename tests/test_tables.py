@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench import catalogue, formats, tables
+from sinkbench import catalogue, formats, readings, tables
 from sinkbench.cells import Estimate
 from sinkbench.errors import UserError
 from synthetic import WORDS
@@ -284,3 +284,12 @@ def test_a_kernel_that_cannot_run_says_why():
     table = by_engine("attention", failed={"streaming-4+508.eager_flash": UNAVAILABLE})
     assert table.loc["eager_flash", "Status"] == UNAVAILABLE
     assert table.loc["eager_flash", "TPOT [ms]"] == "" and table.loc["eager_math", "Status"] == ""
+
+
+def test_a_disturbed_baseline_is_no_doubt_about_the_run_that_was_compared_with_it():
+    frame = synthetic.measurements()
+    run = frame[(frame["method"] == "streaming-4+508") & (frame["engine"] == "eager")]
+    for metric, told in (("speedup", []), ("tpot_ms", ["disturbed: by something"])):
+        row = run.index[run["metric"] == metric][0]
+        disturbed = run.assign(status=run["status"].where(run.index != row, "disturbed: by something"))
+        assert readings.doubts(disturbed, run["position"][row]) == told

@@ -2,5 +2,5 @@
 
 DAGGER = "\N{DAGGER}"
 DAGGER_NOTE = (
-    "Dagger: something disturbed the device or its host meanwhile; of a speed-up, beside one of the two runs."
+    "Dagger: something disturbed the device or its host meanwhile; a speed-up has it from either of its runs."
 )

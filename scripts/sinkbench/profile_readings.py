@@ -29,8 +29,8 @@ class Profile:
 
     @property
     def point(self) -> str:
-        """Where it was taken: a stream position or a context."""
-        return f"{self.row['kind']} {self.row['position']:,}"
+        """Where it was taken: a stream position, a context, or the budget of a recomputed cache."""
+        return f"{self.row['kind']} {int(self.row['position']):,}"
 
     @property
     def step_ms(self) -> float:

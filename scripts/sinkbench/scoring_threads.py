@@ -5,7 +5,7 @@ import torch
 from sinkbench.threads import use_all_cores
 
 
-def use_cores(device: str, threads: int) -> None:
+def use_cores_to_score(device: str, threads: int) -> None:
     """Compute on as many cores as the job's rule reserves; beside a GPU on all that this process may use.
 
     On a CPU such jobs run side by side, and threads of one that wait for each other would hold up the rest.

@@ -14,7 +14,7 @@ rule baseline_quality:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=lambda wildcards: study.quality_settings(
             wildcards.method, wildcards.corpus
@@ -35,9 +35,9 @@ rule baseline_speed:
         run=one_of(study.runs_of("baseline")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_when_timed
+    threads: cores_held_alone
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=lambda wildcards: study.speed_settings(wildcards.run),
     script:

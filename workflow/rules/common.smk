@@ -52,20 +52,19 @@ def one_of(words):
 
 
 # What a measuring job takes: a GPU, which a cluster gives to no other job. On this machine's CPU one that is timed
-# takes every core (Snakemake reduces the number to --cores), so that nothing runs beside it, and one that only
-# scores takes one core.
+# takes all that --cores offers, so that nothing runs beside it, and one that only scores takes one core.
 
 
-def on_this_cpu():
+def on_local_cpu():
     return config["device"] == "cpu" and workflow.local_exec
 
 
-def gpus(wildcards):
-    return 0 if on_this_cpu() else 1
+def gpus_held(wildcards):
+    return 0 if on_local_cpu() else 1
 
 
-def cores_when_timed(wildcards):
-    return len(os.sched_getaffinity(0)) if on_this_cpu() else 1
+def cores_held_alone(wildcards):
+    return workflow.cores if on_local_cpu() else 1
 
 
 def results_of(study):

@@ -16,7 +16,7 @@ rule continue_prompt:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=lambda wildcards: study.continuation_settings(wildcards.run),
     script:

@@ -9,9 +9,9 @@ rule train_demo_model:
         f"{RESULTS}/logs/demo-model.log",
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_when_timed
+    threads: cores_held_alone
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
         code=code("train_demo_model.py", "sinkbench/corpora/stdlib.py"),

@@ -13,9 +13,9 @@ rule profile:
         run=one_of(study.profiled_runs()),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_when_timed
+    threads: cores_held_alone
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=lambda wildcards: study.profile_settings(wildcards.run),
     script:

@@ -19,9 +19,9 @@ rule speculation_speed:
         run=one_of(study.runs_of("speculation")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_when_timed
+    threads: cores_held_alone
     resources:
-        gpu=gpus,
+        gpu=gpus_held,
     params:
         settings=lambda wildcards: study.speculation_settings(wildcards.run),
     script:

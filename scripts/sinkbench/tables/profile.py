@@ -12,8 +12,8 @@ CATEGORY = "engine"
 WORDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "
-    "the step. Point: stream position, or context of dense attention. A part is the median of the profiled "
-    "steps: times of kernels on CUDA, of operators on a CPU; kernels that overlap share the time. "
+    "the step. Point: stream position, context (dense) or budget (recomputed). A part is the median of the "
+    "profiled steps: times of kernels on CUDA, of operators on a CPU; kernels that overlap share the time. "
     "Projections are those to query, key and value and from the heads. Idle is what the parts leave of an "
     "unprofiled step (median of {repetitions} repetitions of {steps} steps): the device waits between "
     "kernels, or on a CPU the host is outside of operators (there a lower bound, since the profiler slows "
