@@ -1,4 +1,4 @@
-"""CPU threads of a job that nobody times."""
+"""CPU threads of a job that nobody times; apart from `threads`, so that no timing depends on what is here."""
 
 import torch
 
