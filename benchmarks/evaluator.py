@@ -4,7 +4,7 @@
     python benchmarks/evaluator.py --device cuda --shape pythia-2.8b     # random weights: times only
 
 Prints tokens/s of the evaluator, of our eager ring and of the reference formulation (rotate all keys,
-concatenate; re-implemented in engines/reference.py), and how far their NLLs lie apart.
+concatenate; re-implemented in engines/paper.py), and how far their NLLs lie apart.
 """
 
 import argparse
@@ -19,13 +19,15 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from sinkbench import engines, policies  # noqa: E402
-from sinkbench.clock import synchronise, time_decode  # noqa: E402
-from sinkbench.corpora import documents  # noqa: E402
-from sinkbench.decoding import decode_nll  # noqa: E402
-from sinkbench.models import load_model  # noqa: E402
-from sinkbench.scorer import Scorer  # noqa: E402
-from sinkbench.tokens import load_tokenizer  # noqa: E402
+from sinkbench import engines, policies
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.decode import decode_nll
+from sinkbench.engines.table import engine_row
+from sinkbench.measure.clock import time_decode
+from sinkbench.model.loading import load_model
+from sinkbench.runtime.device import synchronise
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_tokenizer
 
 DEMO = ROOT / "resources/demo-model"
 WARMUP = 8  # untimed steps: the first ones load kernels
@@ -41,8 +43,8 @@ def main() -> None:
     exact, rate = evaluate(scorer, policy, text, options.repetitions)
     peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if options.device == "cuda" else ""
     print(f"{'evaluator':12s} {rate:12,.1f} tokens/s  chunk {options.chunk}{peak}", flush=True)
-    for name, count in (("eager", options.decode), ("reference", options.decode)):
-        engine = engines.build(name, model, policy, scorer)
+    for name, count in (("eager", options.decode), ("paper", options.decode)):
+        engine = engines.build(engine_row(name), model, policy, scorer)
         start = options.budget
         decoded, decode_rate = decode(engine, text, start, count)
         gap = (decoded - exact[start : start + count]).abs()

@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-from sinkbench.store import read_table  # noqa: E402
-from workflow_runner import Checkout, is_over  # noqa: E402
+from sinkbench.artifacts.parquet import read_table
+from workflow_runner import Checkout, is_over
 
 VICTIMS = ("job", "snakemake", "group")
 COMPARED = ("tokens", "nll", "continuations")  # folders whose tables hold no times

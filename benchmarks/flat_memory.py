@@ -9,10 +9,10 @@ import argparse
 import time
 
 from evaluator import DEMO, stdlib_tokens  # puts the library on the path
-from sinkbench.memory import peak_bytes, reset_peak
-from sinkbench.models import load_model
-from sinkbench.scorer import Scorer
-from sinkbench.visibility import Visibility
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.model.loading import load_model
+from sinkbench.policies import Visibility
+from sinkbench.runtime.memory import peak_bytes, reset_peak
 
 LENGTHS = (10_000, 100_000, 1_000_000)
 

@@ -1,12 +1,12 @@
 """The whole ladder of engines in one process and one table: every rung beside its floor.
 
     python benchmarks/ladder.py                                                # a CUDA GPU, random weights
-    python benchmarks/ladder.py --study demo --engines stock,eager,reference   # any machine
+    python benchmarks/ladder.py --study demo --engines hf,eager,paper   # any machine
     python benchmarks/ladder.py --positions 2048 --budgets 2048 --steps 32 --repetitions 3 --score-tokens 32
 
 Times runs of a study (workflow/studies), chosen by engine, budget, quantization and batch, with the study's
 own clock. Runs of one number format share a model and take their repetitions in turn, so that what drifts
-meanwhile meets them all. `reference` is the formulation of StreamingLLM's authors (rotate all keys,
+meanwhile meets them all. `paper` is the formulation of StreamingLLM's authors (rotate all keys,
 concatenate), re-implemented; its prompt is read token by token beyond the budget, so that on a GPU it wants
 `--positions` no larger than that. A run that cannot be made costs one line that says why; its row keeps it.
 """
@@ -25,18 +25,18 @@ from snakemake.utils import update_config
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from rungs import Rung, climb  # noqa: E402
-from sinkbench.aggregation import aggregate  # noqa: E402
-from sinkbench.configuration import read_study  # noqa: E402
-from sinkbench.datasheet import datasheet_bandwidth  # noqa: E402
-from sinkbench.errors import UserError  # noqa: E402
-from sinkbench.formats import md  # noqa: E402
-from sinkbench.measurements import has_failed  # noqa: E402
-from sinkbench.readings import RUN, matching  # noqa: E402
-from sinkbench.store import read_table  # noqa: E402
-from sinkbench.study import Study  # noqa: E402
-from sinkbench.tables import ladder  # noqa: E402
-from sinkbench.tokens import tokenize  # noqa: E402
+from rungs import Rung, climb
+from sinkbench.analysis.select import RUN, matching
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.errors import UserError
+from sinkbench.report.formats import md
+from sinkbench.report.tables import ladder
+from sinkbench.results.aggregate import aggregate
+from sinkbench.results.datasheet import datasheet_bandwidth
+from sinkbench.results.schema import has_failed
+from sinkbench.study.config import read_study
+from sinkbench.study.study import Study
+from sinkbench.text.tokens import tokenize
 
 WORKFLOW = ROOT / "workflow"
 SPEED = ("warmup", "steps", "repetitions", "score_tokens")  # keys of the config's speed
@@ -158,7 +158,7 @@ def about_the_device(frame: pd.DataFrame) -> str:
     speeds["datasheet"] = datasheet_bandwidth(device)
     known = [f"{what} {speed / 1e12:.3f}" for what, speed in speeds.items() if pd.notna(speed)]
     return (
-        f"Measured on {device}; bandwidth [TB/s]: {', '.join(known) or 'not measured'}. `reference` is our "
+        f"Measured on {device}; bandwidth [TB/s]: {', '.join(known) or 'not measured'}. `paper` is our "
         "re-implementation of the authors' formulation."
     )
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from sinkbench import quantizations
-from sinkbench.attempt import failure, opening_notes
-from sinkbench.bandwidth import measure_bandwidth
-from sinkbench.bench import Bench
-from sinkbench.models import load_model
-from sinkbench.speed import COLUMNS, Timer
-from sinkbench.store import write_table
+from sinkbench import quantization
+from sinkbench.artifacts.parquet import write_table
+from sinkbench.measure.bench import Bench
+from sinkbench.measure.outcome import failure, opening_notes
+from sinkbench.measure.speed import COLUMNS, Timer
+from sinkbench.model.loading import load_model
+from sinkbench.runtime.bandwidth import measure_bandwidth
 
 
 class Rung:
@@ -59,9 +59,7 @@ def climb(rungs: list[Rung], tokens: Path) -> None:
 
     @cache
     def make_model():
-        return quantizations.apply(
-            settings["quantization"], load_model(settings["model"], settings["device"])
-        )
+        return quantization.apply(settings["quantization"], load_model(settings["model"], settings["device"]))
 
     for rung in rungs:
         rung.attempt(rung.build, tokens, make_model)

@@ -21,17 +21,18 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from sinkbench import engines, policies  # noqa: E402
-from sinkbench.agreement import agreement  # noqa: E402
-from sinkbench.block_decoder import READS, BlockDecoder  # noqa: E402
-from sinkbench.clock import synchronise  # noqa: E402
-from sinkbench.corpora import documents  # noqa: E402
-from sinkbench.decoding import Sampler, generate, greedy  # noqa: E402
-from sinkbench.models import load_model  # noqa: E402
-from sinkbench.scorer import Scorer  # noqa: E402
-from sinkbench.speculation import Speculator, check_vocabularies, speculate  # noqa: E402
-from sinkbench.tokens import load_tokenizer  # noqa: E402
-from sinkbench.verification import Greedy, Sampled  # noqa: E402
+from sinkbench import engines, policies
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.decode import Sampler, generate, greedy
+from sinkbench.engines.speculation.agreement import agreement
+from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.speculation.speculator import Speculator, check_vocabularies, speculate
+from sinkbench.engines.speculation.verification import Greedy, Sampled
+from sinkbench.engines.table import engine_row
+from sinkbench.model.loading import load_model
+from sinkbench.runtime.device import synchronise
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_tokenizer
 
 MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
 REPETITIONS = 30  # reads of a block, of which the median counts
@@ -166,7 +167,7 @@ def continuations(scorers, policy, name: str, texts: dict, options):
 
 
 def continued(scorers, policy, prompt, rule: str, options):
-    plain = engines.build("eager", scorers[0].model, policy, scorers[0])
+    plain = engines.build(engine_row("eager"), scorers[0].model, policy, scorers[0])
     choose = greedy if rule == "greedy" else Sampler(1.0, 0, prompt.device)
     expected, plain_ms = timed(lambda count: generate(plain, prompt[None], count, choose)[0], options.tokens)
     for drafted in options.drafted:

@@ -1,4 +1,4 @@
-"""Find the tiles of the fused kernels (scripts/sinkbench/fused/tiles.py) that are fastest on this card.
+"""Find the tiles of the fused kernels (engines/fused/tiles.py) that are fastest on this card.
 
     python benchmarks/tiles.py                          # bfloat16, Pythia-2.8b's shape, 4 + 2044, one stream
     python benchmarks/tiles.py --quantization int8_mlp
@@ -26,16 +26,17 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from sinkbench import quantizations  # noqa: E402
-from sinkbench.attempt import failure  # noqa: E402
-from sinkbench.clock import elapsed_ms, mark, synchronise  # noqa: E402
-from sinkbench.cuda_graph import capture  # noqa: E402
-from sinkbench.fused import tiles  # noqa: E402
-from sinkbench.fused.ring import FusedRing  # noqa: E402
-from sinkbench.fused.step import FusedStep  # noqa: E402
-from sinkbench.fused.tiles import Tile  # noqa: E402
-from sinkbench.models import load_model  # noqa: E402
-from sinkbench.visibility import Visibility  # noqa: E402
+from sinkbench import quantization
+from sinkbench.engines.fused import tiles
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.step import FusedStep
+from sinkbench.engines.fused.tiles import Tile
+from sinkbench.measure.outcome import failure
+from sinkbench.model.loading import load_model
+from sinkbench.policies import Visibility
+from sinkbench.quantization.table import format_row
+from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.device import elapsed_ms, mark, synchronise
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
@@ -69,7 +70,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quantization", default="none", choices=quantizations.available())
+    parser.add_argument("--quantization", default="none", choices=quantization.available())
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--budget", type=int, default=2048)
     parser.add_argument("--sinks", type=int, default=4)
@@ -149,7 +150,7 @@ def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layer
     settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())["model"]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
-    model = quantizations.apply(quantization, load_model(settings, "cuda"))
+    model = quantization.apply(format_row(quantization), load_model(settings, "cuda"))
     return model, FusedRing(model, Visibility(sinks, budget - sinks), batch)
 
 

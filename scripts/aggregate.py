@@ -1,7 +1,7 @@
 """One tidy table of measurements from all quality, speed and profile jobs."""
 
-from sinkbench.aggregation import aggregate
-from sinkbench.job import job
+from sinkbench.results.aggregate import aggregate
+from sinkbench.runtime.job import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from sinkbench.comparison import compare
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
-from sinkbench.provenance import differences
-from sinkbench.store import read_table
+from sinkbench.results.compare import compare
+from sinkbench.results.provenance import differences
 
 
 def main(first: str, second: str) -> int:

@@ -1,12 +1,12 @@
 """A continuation of one prompt by one run."""
 
-from sinkbench.gpus import gpu
-from sinkbench.job import job
+from sinkbench.runtime.gpu_lease import gpu
+from sinkbench.runtime.job import job
 from sinkbench.scoring_threads import use_cores_to_score
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"], shared=True):
-        from sinkbench.continuation import measure_continuation  # its imports may initialise CUDA
+        from sinkbench.measure.continuation import measure_continuation  # its imports may initialise CUDA
 
         use_cores_to_score(snakemake.params.settings["device"], snakemake.threads)
         measure_continuation(snakemake.params.settings, snakemake.input.tokens, snakemake.output.ids)

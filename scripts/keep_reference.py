@@ -3,7 +3,7 @@
 from pathlib import Path
 from shutil import copyfile
 
-from sinkbench.job import job
+from sinkbench.runtime.job import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):

@@ -1,12 +1,12 @@
 """Where the time of a decode step of one run goes."""
 
-from sinkbench.gpus import gpu
-from sinkbench.job import job
-from sinkbench.threads import use_all_cores
+from sinkbench.runtime.gpu_lease import gpu
+from sinkbench.runtime.job import job
+from sinkbench.runtime.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
-        from sinkbench.profiling import measure_profile  # its imports may initialise CUDA
+        from sinkbench.measure.profile import measure_profile  # its imports may initialise CUDA
 
         use_all_cores()
         measure_profile(snakemake.params.settings, snakemake.input.tokens, snakemake.output.profile)

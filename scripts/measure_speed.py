@@ -1,12 +1,12 @@
 """Time and memory of one run: a method on an engine."""
 
-from sinkbench.gpus import gpu
-from sinkbench.job import job
-from sinkbench.threads import use_all_cores
+from sinkbench.runtime.gpu_lease import gpu
+from sinkbench.runtime.job import job
+from sinkbench.runtime.threads import use_all_cores
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
-        from sinkbench.speed import measure_speed  # its imports may initialise CUDA
+        from sinkbench.measure.speed import measure_speed  # its imports may initialise CUDA
 
         use_all_cores()
         measure_speed(snakemake.params.settings, snakemake.input.tokens, snakemake.output.steps)

@@ -1,12 +1,12 @@
 """The report's page of continuations."""
 
-from sinkbench.continuations_page import page
-from sinkbench.hub import local_folder
-from sinkbench.job import job
-from sinkbench.made import from_continuations, record_made
-from sinkbench.records import write_text
-from sinkbench.store import read_table
-from sinkbench.tokens import load_tokenizer
+from sinkbench.artifacts.files import write_text
+from sinkbench.artifacts.hub import local_folder
+from sinkbench.artifacts.lineage import from_continuations, record_made
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report.pages.continuations import page
+from sinkbench.runtime.job import job
+from sinkbench.text.tokens import load_tokenizer
 
 
 def render(paths: list[str], facts: dict, output: str) -> None:

@@ -1,11 +1,12 @@
 """One figure in every format. One without numbers says so: the rest of the study is worth its report."""
 
 import pandas as pd
-from sinkbench import drawing, figures
-from sinkbench.job import job
-from sinkbench.made import from_measurements, record_made
-from sinkbench.readings import NotMeasured, statuses
-from sinkbench.store import read_table
+from sinkbench.analysis.select import NotMeasured, statuses
+from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report import figures
+from sinkbench.report.figures import _style
+from sinkbench.runtime.job import job
 
 MISSING_SHOWN = 12
 
@@ -21,13 +22,13 @@ def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
     """Draw the figure that `about` (catalogue.describe) names, and write it in the formats of the outputs."""
     measurements, _ = read_table(measurements_path)
     try:
-        figure = drawing.draw(figures.load(about["word"]), measurements, about["words"])
+        figure = _style.draw(figures.load(about["word"]), measurements, about["words"])
     except NotMeasured as reason:
         hint = f" ({reason})" if str(reason) else ""
         line = f"{about['title']}: not drawn, since this study has no numbers for it{hint}"
         print(f"NOTHING DRAWN {line}", flush=True)
-        figure = drawing.notice([line, *missing(measurements)])
-    drawing.save(figure, about["title"], *outputs)
+        figure = _style.notice([line, *missing(measurements)])
+    _style.save(figure, about["title"], *outputs)
     record_made(outputs, about, from_measurements(measurements_path))
 
 

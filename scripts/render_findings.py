@@ -1,10 +1,10 @@
 """The report's page of findings."""
 
-from sinkbench.findings import page
-from sinkbench.job import job
-from sinkbench.made import from_measurements, record_made
-from sinkbench.records import write_text
-from sinkbench.store import read_table
+from sinkbench.artifacts.files import write_text
+from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report.pages.findings import page
+from sinkbench.runtime.job import job
 
 
 def render(measurements_path: str, facts: dict, output: str) -> None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sinkbench.job import job
-from sinkbench.landing import page
-from sinkbench.made import from_measurements, record_made
-from sinkbench.records import write_text
-from sinkbench.store import read_table
+from sinkbench.artifacts.files import write_text
+from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report.pages.landing import page
+from sinkbench.runtime.job import job
 
 
 def render(measurements_path: str, figures: list[str], facts: dict, output: str) -> None:

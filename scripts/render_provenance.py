@@ -1,9 +1,9 @@
 """The report's page of provenance."""
 
-from sinkbench.job import job
-from sinkbench.made import from_measurements, record_made
-from sinkbench.provenance_page import page
-from sinkbench.records import read_json, write_text
+from sinkbench.artifacts.files import read_json, write_text
+from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.report.pages.provenance import page
+from sinkbench.runtime.job import job
 
 
 def render(environment_path: str, measurements_path: str, facts: dict, output: str) -> None:

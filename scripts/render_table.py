@@ -1,9 +1,9 @@
 """One table in every format."""
 
-from sinkbench import formats, tables
-from sinkbench.job import job
-from sinkbench.made import from_measurements, record_made
-from sinkbench.store import read_table
+from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report import formats, tables
+from sinkbench.runtime.job import job
 
 
 def render(measurements_path: str, about: dict, outputs: list[str]) -> None:

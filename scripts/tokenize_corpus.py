@@ -1,7 +1,7 @@
 """Tokenize one corpus into one token file and its record."""
 
-from sinkbench.job import job
-from sinkbench.tokens import tokenize
+from sinkbench.runtime.job import job
+from sinkbench.text.tokens import tokenize
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Train the demonstration model and its draft."""
 
-from sinkbench.job import job
-from sinkbench.training import train
+from sinkbench.runtime.job import job
+from sinkbench.training.train import train
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):

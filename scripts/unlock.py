@@ -2,7 +2,7 @@
 
 import sys
 
-from sinkbench.presence import alone, left_locks
+from sinkbench.runtime.run_lock import alone, left_locks
 
 
 def unlock() -> str:

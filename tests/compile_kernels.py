@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 import triton
 import yaml
-from sinkbench import quantizations
-from sinkbench.fused import kernels
-from sinkbench.fused.ring import FusedRing
-from sinkbench.fused.step import FusedStep
-from sinkbench.models import random_model
-from sinkbench.visibility import Visibility
+from sinkbench import quantization
+from sinkbench.engines.fused import layer_kernels
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.step import FusedStep
+from sinkbench.model.loading import random_model
+from sinkbench.policies import Visibility
+from sinkbench.quantization.table import format_row
 from triton._utils import canonicalize_dtype
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -72,14 +73,17 @@ def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
     shape = study["model"]["shape"] | {"num_hidden_layers": 1}
     with torch.device("meta"):
         model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
-        model = quantizations.apply(quantization, model)
+        model = quantization.apply(format_row(quantization), model)
         step = FusedStep(model, FusedRing(model, Visibility(4, 2044), batch), pdl)
-        launches, own = [], {name: value for name, value in vars(kernels).items() if name.endswith("_kernel")}
+        launches, own = (
+            [],
+            {name: value for name, value in vars(layer_kernels).items() if name.endswith("_kernel")},
+        )
         for name, kernel in own.items():
-            setattr(kernels, name, Recorder(kernel, launches))
+            setattr(layer_kernels, name, Recorder(kernel, launches))
         step()
         for name, kernel in own.items():
-            setattr(kernels, name, kernel)
+            setattr(layer_kernels, name, kernel)
     return launches
 
 

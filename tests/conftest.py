@@ -48,7 +48,7 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny():
     """A random GPT-NeoX of 3 layers, and what the reference implementation makes of 400 tokens."""
-    from sinkbench.models import load_model
+    from sinkbench.model.loading import load_model
 
     return load_model({"source": "folder", "path": str(FIXTURES / "neox-tiny"), "dtype": "float32"}, "cpu")
 

@@ -4,9 +4,9 @@ Nothing is shared with the evaluator and the engines but the model's own layers 
 """
 
 import torch
-from sinkbench.forward import combine, project
-from sinkbench.nll import logits
-from sinkbench.rope import Rotary, rotate_head
+from sinkbench.model.forward import combine, project
+from sinkbench.model.nll import logits
+from sinkbench.model.rope import Rotary, rotate_head
 
 
 class NaiveCache:

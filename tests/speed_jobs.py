@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from sinkbench.records import stamp
-from sinkbench.store import write_table
-from sinkbench.tokens import _row
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.parquet import write_table
+from sinkbench.engines.table import engine_row
+from sinkbench.quantization.table import format_row
+from sinkbench.text.tokens import _row
 from test_known_answers import FIXTURE
 
 SETTINGS = {
@@ -15,8 +17,8 @@ SETTINGS = {
     "device": "cpu",
     "policy": "streaming",
     "with": {"budget": 32, "sinks": 4},
-    "quantization": "none",
-    "engine": "eager",
+    "quantization": format_row("none"),
+    "engine": engine_row("eager"),
     "batch": 1,
     "chunk_tokens": 64,
     "tokens": {"corpus": "text"},

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sinkbench.measurements import DISTURBED, Recorder, load_schema
-from sinkbench.readings import run_name
+from sinkbench.analysis.select import run_name
+from sinkbench.results.schema import DISTURBED, Recorder, load_schema
 
 SCHEMA = Path(__file__).parent.parent / "workflow/schemas/measurements.schema.yaml"
 FULL = 512
@@ -52,17 +52,17 @@ PARTS = {
     "other": 0.01,
     "idle": 0.54,
 }
-ENGINES = {"recompute": "fresh", "dense": "stock", "window": "eager", "streaming": "eager"}
+ENGINES = {"recompute": "fresh", "dense": "hf", "window": "eager", "streaming": "eager"}
 # policy, sinks, budget, quantization, engine, batch: TPOT in ms, and the floor below it
 LADDER = {
-    ("streaming", 4, 512, "none", "reference", 1): (5.2, 0.5),
+    ("streaming", 4, 512, "none", "paper", 1): (5.2, 0.5),
     ("streaming", 4, 512, "none", "compiled", 1): (2.1, 0.5),
     ("streaming", 4, 512, "none", "graph", 1): (1.1, 0.5),
     ("streaming", 4, 512, "none", "fused", 1): (0.6, 0.5),
     ("streaming", 4, 512, "none", "fused", 16): (2.4, 1.4),
     ("streaming", 4, 512, "int8_mlp", "fused", 1): (0.45, 0.36),
     ("streaming", 4, 512, "int4", "fused", 1): (0.3, 0.2),
-    ("dense", None, None, "none", "stock_eager", 1): (2.4, 0.9),
+    ("dense", None, None, "none", "hf_eager", 1): (2.4, 0.9),
     ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
 }
 # method, drafted, temperature: share of drafts that stay, tokens a round, ms a round
@@ -83,7 +83,7 @@ ABLATIONS = {
     ("compile", "dense", None, None, "compiled_growing"): (3.0, ("dense.growing", 0.97), (48.0, 8)),
     ("attention", "streaming", 4, 512, "eager_math"): (3.3, None, None),
     ("attention", "streaming", 4, 512, "eager_flash"): (2.8, None, None),
-    ("attention", "streaming", 4, 512, "reference_flash"): (5.0, None, None),
+    ("attention", "streaming", 4, 512, "paper_flash"): (5.0, None, None),
 }
 # quantization, dtype: percent of change against the unquantized weights, or a status
 QUANTIZED = {
@@ -266,8 +266,8 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
         recorder.add(here, "cache_bytes", keys * 12288, n=5)
         recorder.add(here, "bytes_per_step", STEP_BYTES + keys * 12288)
         recorder.add(here, "peak_memory_bytes", 4e8 + point * (6e4 if policy == "dense" else 1e3), n=5)
-        if policy in ("window", "streaming") and "dense.stock" not in failed:
-            _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock")
+        if policy in ("window", "streaming") and "dense.hf" not in failed:
+            _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.hf")
             _add(recorder, here, "speedup", 90.0 / tpot, 0.03, against="recompute-0+512.fresh")
     _gaps(recorder, about)
     _profile(recorder, {**about, "kind": kind, "position": FULL}, tpot)
@@ -286,9 +286,7 @@ def _rung(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
         _times(recorder, here, tpot, floor)
         recorder.add(here, "peak_memory_bytes", 3e8, n=5)
         recorder.add(here, "cache_bytes", batch * 12288 * (point if method[0] == "dense" else FULL), n=5)
-        _add(
-            recorder, here, "speedup", batch * (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.stock"
-        )
+        _add(recorder, here, "speedup", batch * (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.hf")
     _gaps(recorder, about)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from sinkbench.aggregation import aggregate
+from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
-from sinkbench.provenance import COLUMNS
-from sinkbench.store import read_table, write_table
+from sinkbench.results.aggregate import aggregate
+from sinkbench.results.provenance import COLUMNS
 
 SCHEMA = ROOT / "workflow/schemas/measurements.schema.yaml"
 SOURCES = {

@@ -6,8 +6,10 @@ import subprocess
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench import drawing, figures, formats, tables
-from sinkbench.cells import Estimate
+from sinkbench import registry
+from sinkbench.analysis.estimate import Estimate
+from sinkbench.report import formats
+from sinkbench.report.figures import _style
 from synthetic import WORDS
 
 LATEX = shutil.which("pdflatex")
@@ -40,12 +42,16 @@ def measurements():
 @pytest.mark.skipif(not LATEX, reason="no pdflatex is installed: whether the article compiles is not tested")
 def test_all_tables_and_figures_compile_in_an_article(measurements, tmp_path):
     body = []
-    for word in tables.available():
-        module = tables.load(word)
+    for word in registry.available("report/tables"):
+        module = registry.load("report/tables", word)
         formats.write(tmp_path / f"{word}.tex", module.build(measurements, WORDS), module.TITLE, "50 %")
         body.append(rf"\input{{{word}.tex}}")
-    for word in figures.available():  # as large as the text
-        drawing.save(drawing.draw(figures.load(word), measurements, WORDS), word, tmp_path / f"{word}-f.pdf")
+    for word in registry.available("report/figures"):  # as large as the text
+        _style.save(
+            _style.draw(registry.load("report/figures", word), measurements, WORDS),
+            word,
+            tmp_path / f"{word}-f.pdf",
+        )
         body.append(rf"\noindent\includegraphics[width=\linewidth]{{{word}-f.pdf}}")
     said = compiled(body, tmp_path)
     assert "Missing character" not in said and "Overfull" not in said
@@ -54,7 +60,9 @@ def test_all_tables_and_figures_compile_in_an_article(measurements, tmp_path):
 
 def test_an_interval_and_a_note_go_below_their_number():
     cells = [Estimate(1.5, 1.25, 1.75, mark="\N{DAGGER}", note="against a_b"), "all", ""]
-    text = formats.load("tex").render(pd.DataFrame({"Run": list("abc"), "N [%]": cells}), "T", "C")
+    text = registry.load("report/formats", "tex").render(
+        pd.DataFrame({"Run": list("abc"), "N [%]": cells}), "T", "C"
+    )
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert rows[:2] == [r"Run & N [\%] \\", "a & 1.50\\rlap{\N{DAGGER}} \\\\"]
     assert rows[2:4] == [r" & \scriptsize [1.25, 1.75] \\", r" & \scriptsize against a\_b \\"]

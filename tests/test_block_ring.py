@@ -4,14 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.block_decoder import READS, BlockDecoder
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.table import ENGINES
 from sinkbench.errors import Unavailable
-from sinkbench.nll import token_nll_of_logits
+from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.lazy import Policy as Lazy
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.run_table import SPECULATING
-from sinkbench.scorer import Scorer
 from test_equivalence import VOCABULARY, model_and_text, shapes
 from test_known_answers import RULES, TOLERANCE, largest_gap, visibility_of
 
@@ -19,7 +19,7 @@ FORMS = sorted(READS)
 
 
 def test_a_config_may_name_what_reads_blocks():
-    assert sorted(SPECULATING) == FORMS
+    assert sorted(name for name, row in ENGINES.items() if row.speculates) == FORMS
 
 
 def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tensor:

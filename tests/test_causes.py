@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from sinkbench.claims import judge
+from sinkbench.analysis.claims import judge
 from synthetic import edited
 from test_claims import FULL, whole
 
@@ -22,7 +22,7 @@ def test_a_cause_names_the_host_where_it_was_noticeably_slower_or_faster(word, o
 def test_a_kernel_that_plans_for_every_length_shows_where_the_cache_grows():
     frame = whole()
     assert "grows" not in judge("stable_shapes", frame).cause
-    stock = frame[(frame.metric == "tpot_ms") & (frame.method == "dense") & (frame.engine == "stock")]
+    stock = frame[(frame.metric == "tpot_ms") & (frame.method == "dense") & (frame.engine == "hf")]
     times = {"eager": 9.0, "eager_flash": 3.0}
     dense = [edited(stock.assign(engine=engine), "tpot_ms", ms, 0.01) for engine, ms in times.items()]
     farther = dense[0].tail(1).assign(position=99_999, value=50.0)  # where flash was not timed

@@ -6,9 +6,9 @@ import sys
 import pandas as pd
 import pytest
 from conftest import ROOT
-from sinkbench.comparison import compare
-from sinkbench.provenance import differences
-from sinkbench.store import write_table
+from sinkbench.artifacts.parquet import write_table
+from sinkbench.results.compare import compare
+from sinkbench.results.provenance import differences
 from synthetic import measurements
 
 

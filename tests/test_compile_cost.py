@@ -6,10 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from sinkbench import compile_cost, engines, speed
-from sinkbench.bench import Bench
-from sinkbench.compile_cost import CACHE, TRITON_CACHE
-from sinkbench.store import read_table
+from sinkbench import engines
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.engines.table import engine_row
+from sinkbench.measure import speed
+from sinkbench.measure.bench import Bench
+from sinkbench.runtime import compile_cost
+from sinkbench.runtime.compile_cost import CACHE, TRITON_CACHE
 from speed_jobs import SETTINGS, CountingEngine
 
 
@@ -31,7 +34,9 @@ def folders(monkeypatch):
 def test_what_is_compiled_is_counted_from_an_empty_cache_without_the_score(tokens_path, tmp_path, folders):
     torch._dynamo.reset()
     before = compile_cost._graphs()
-    speed.measure_speed(SETTINGS | {"engine": "compiled"}, tokens_path, tmp_path / "steps.parquet")
+    speed.measure_speed(
+        SETTINGS | {"engine": engine_row("compiled")}, tokens_path, tmp_path / "steps.parquet"
+    )
     _, notes = read_table(tmp_path / "steps.parquet")
     assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
     assert notes["compilation"]["graphs"] == 2 == compile_cost._graphs() - before  # none for the score alone

@@ -12,12 +12,12 @@ import yaml
 from conftest import ROOT
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from sinkbench import catalogue
-from sinkbench.configuration import read_study
 from sinkbench.errors import UserError
-from sinkbench.freshness import stale
-from sinkbench.preflight import check
-from sinkbench.study import Study
+from sinkbench.report import catalogue
+from sinkbench.study.config import read_study
+from sinkbench.study.preflight import check
+from sinkbench.study.staleness import stale
+from sinkbench.study.study import Study
 from snakemake.utils import update_config
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from sinkbench.configuration import TYPES, read_study
 from sinkbench.errors import UserError
-from sinkbench.run_table import RunTable
-from sinkbench.study import Study
+from sinkbench.study.config import TYPES, read_study
+from sinkbench.study.run_table import RunTable
+from sinkbench.study.study import Study
 from snakemake.utils import update_config
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -135,8 +135,8 @@ MISTAKES = [
     ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_autotune"),
     (
         "runs.WIN.engine",
-        "stock",
-        "runs[WIN].engine: stock cannot decode window; compiled, ",
+        "hf",
+        "runs[WIN].engine: hf cannot decode window; compiled, ",
     ),
     ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
     ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
@@ -149,7 +149,7 @@ MISTAKES = [
         "none",
         "runs[WIN].perplexity_against: 'none' is not one of window-0+512",
     ),
-    ("runs.WIN.tpot_against", "stock", "runs[WIN].tpot_against: 'stock' is not one of dense.stock"),
+    ("runs.WIN.tpot_against", "hf", "runs[WIN].tpot_against: 'hf' is not one of dense.hf"),
     ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.graph"),
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
@@ -183,7 +183,7 @@ MISTAKES = [
     # continuations
     ("continuations", ABSENT, "measure: continuation needs the key continuations"),
     ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, wikitext"),
-    ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of dense.stock"),
+    ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of dense.hf"),
     (
         "continuations.runs",
         ["streaming-4+2044.fused-x4"],

@@ -8,14 +8,17 @@ import pandas as pd
 import pytest
 import torch
 from conftest import FIXTURES
-from sinkbench import continuation, continuations_page
-from sinkbench.continuation import measure_continuation
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import UserError
-from sinkbench.models import load_model
+from sinkbench.measure import continuation
+from sinkbench.measure.continuation import measure_continuation
+from sinkbench.model.loading import load_model
 from sinkbench.policies.streaming import Policy
-from sinkbench.scorer import Scorer
-from sinkbench.store import read_table
-from sinkbench.tokens import tokenize
+from sinkbench.quantization.table import format_row
+from sinkbench.report.pages import continuations
+from sinkbench.text.tokens import tokenize
 from test_findings import Checked
 from tiny_texts import bytes_tokenizer, token_settings
 
@@ -36,7 +39,13 @@ def continued(folder: Path, engine: str = "eager", **wanted) -> tuple[pd.DataFra
     tokens = token_settings(folder / "in", {"a": "a text to be continued", "b": "short"})
     tokenize(tokens, str(folder / "tokens.parquet"), str(folder / "tokens.json"))
     settings = {"label": "continuation", "model": MODEL, "device": "cpu", "policy": "streaming", "with": RING}
-    settings |= {"quantization": "none", "engine": engine, "chunk_tokens": 16, "tokens": tokens, "code": "0"}
+    settings |= {
+        "quantization": format_row("none"),
+        "engine": engine_row(engine),
+        "chunk_tokens": 16,
+        "tokens": tokens,
+        "code": "0",
+    }
     settings |= {"continuation": WANTED | wanted}
     measure_continuation(settings, str(folder / "tokens.parquet"), str(folder / "out.parquet"))
     return read_table(folder / "out.parquet")
@@ -89,9 +98,7 @@ def result(text: str) -> tuple[pd.DataFrame, dict]:
 
 def test_the_page_is_one_safe_valid_file():
     evil = "<script>alert(1)</script>&amp;"
-    text = continuations_page.page(
-        {"<b>": result(evil)}, bytes_tokenizer(), FACTS | {"new_tokens": len(evil)}
-    )
+    text = continuations.page({"<b>": result(evil)}, bytes_tokenizer(), FACTS | {"new_tokens": len(evil)})
     checked = Checked(text)
     assert "<script" not in text and "<b>" not in text
     assert "".join(checked.texts["pre"]).replace("p" * 9, "") == evil
@@ -100,7 +107,7 @@ def test_the_page_is_one_safe_valid_file():
 
 def test_every_token_is_in_its_column_once_and_every_number_is_counted():
     left, right = "abcdefghijklmnopqrstuvwxyz0123", "y" * 30
-    page = continuations_page.page(
+    page = continuations.page(
         {"left": result(left), "right": result(right)}, bytes_tokenizer(), FACTS | {"new_tokens": 30}
     )
     checked = Checked(page)
@@ -113,11 +120,11 @@ def test_every_token_is_in_its_column_once_and_every_number_is_counted():
 def test_a_run_without_a_text_has_its_status_on_the_page():
     empty = pd.DataFrame({name: [] for name in continuation.COLUMNS})
     results = {"gone": (empty, {"status": "unavailable: no <GPU>"}), "there": result("x" * 30)}
-    text = continuations_page.page(results, bytes_tokenizer(), FACTS)
+    text = continuations.page(results, bytes_tokenizer(), FACTS)
     assert "unavailable: no &lt;GPU&gt;" in text and "xxx" in text
 
 
 def test_repetition_counts_what_stood_there_before():
-    assert continuations_page.repetition(np.arange(20)) == 0
-    assert continuations_page.repetition(np.zeros(24, dtype=int)) == pytest.approx(100 * 20 / 21)
-    assert continuations_page.repetition(np.tile(np.arange(8), 2)) == pytest.approx(100 * 5 / 13)
+    assert continuations.repetition(np.arange(20)) == 0
+    assert continuations.repetition(np.zeros(24, dtype=int)) == pytest.approx(100 * 20 / 21)
+    assert continuations.repetition(np.tile(np.arange(8), 2)) == pytest.approx(100 * 5 / 13)

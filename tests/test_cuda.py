@@ -7,22 +7,24 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
-from sinkbench import engines, static_engine
-from sinkbench.attention import stock_hidden
-from sinkbench.block_decoder import BlockDecoder
-from sinkbench.corpora import documents
-from sinkbench.cuda_graph import capture
-from sinkbench.decoding import generate, greedy
+from sinkbench import engines
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.engines import static
+from sinkbench.engines.decode import generate, greedy
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
+from sinkbench.engines.speculation.speculator import Speculator, speculate
+from sinkbench.engines.speculation.verification import Greedy
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
-from sinkbench.kernels import MaskedKernel
-from sinkbench.models import load_model
+from sinkbench.model.hf_attention import stock_hidden
+from sinkbench.model.loading import load_model
 from sinkbench.policies import build
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.scorer import Scorer
-from sinkbench.speculation import Speculator, speculate
-from sinkbench.tokens import load_tokenizer
-from sinkbench.verification import Greedy
+from sinkbench.runtime.cuda_graph import capture
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_tokenizer
 from test_known_answers import FIXTURE, RULES, TOLERANCE, decode, largest_gap, visibility_of
 
 pytestmark = pytest.mark.cuda
@@ -36,10 +38,10 @@ FAR_ENGINES = [word for word in ENGINES if word not in ("compiled", "graph")]
 MODES = ["static", "compiled_tuned", "compiled_tuned_graph", "compiled_autotune", "compiled_reduce_overhead"]
 KERNELS = ["eager_math", "eager_efficient", "eager_flash", "eager_cudnn", "eager_flex"]
 RING_ENGINES = ENGINES | dict.fromkeys([*MODES, *KERNELS], 1024)
-STOCK = ["stock", "stock_eager", "stock_flash", "stock_efficient", "stock_math"]
+STOCK = ["hf", "hf_eager", "hf_flash", "hf_efficient", "hf_math"]
 GROWING = ["growing", "compiled_growing", "compiled_dynamic"]
 # These kernels of torch's are for half precision alone.
-HALF_ONLY = ["stock_flash", "eager_flash", "eager_cudnn", "reference_flash"]
+HALF_ONLY = ["hf_flash", "eager_flash", "eager_cudnn", "paper_flash"]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +78,7 @@ def test_evaluator_dense(models, known, ids):
 def test_ring(models, known, ids, word, rule, start):
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    engine = engines.build(word, models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
     assert largest_gap(decode(engine, ids, start).cpu(), known[rule][start - 1 :]) < TOLERANCE
 
 
@@ -129,7 +131,7 @@ def test_ring_engines_on_real_text(demo, text, stock_gap, word, dtype):
     start = 256
     ids = text[: start + RING_ENGINES[word]]
     exact = Scorer(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
-    engine = engines.build(word, demo[dtype], RING, Scorer(demo[dtype], 1024))
+    engine = engines.build(engine_row(word), demo[dtype], RING, Scorer(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
@@ -145,18 +147,18 @@ def decode_or_skip(engine, ids: torch.Tensor, start: int, word: str, dtype: str)
 
 @pytest.mark.parametrize("word", [*ENGINES, *MODES])
 def test_logits_are_in_float32_whatever_the_model_is_in(demo, text, word):
-    engine = engines.build(word, demo["bfloat16"], RING, Scorer(demo["bfloat16"], 1024))
+    engine = engines.build(engine_row(word), demo["bfloat16"], RING, Scorer(demo["bfloat16"], 1024))
     scores = [engine.prefill(text[None, :256], room=2), engine.step(text[256:257])]
     assert {part.dtype for part in scores} == {torch.float32}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("word", ["reference", "reference_flash"])
+@pytest.mark.parametrize("word", ["paper", "paper_flash"])
 def test_reference_formulation_on_real_text(demo, text, stock_gap, word, dtype):
     """A first block of queries, and single ones of a full cache."""
     ids, start = text[:1024], 256
     exact = Scorer(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
-    engine = engines.build(word, demo[dtype], RING, Scorer(demo[dtype], 1024))
+    engine = engines.build(engine_row(word), demo[dtype], RING, Scorer(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
@@ -176,7 +178,7 @@ def test_refreshed_caches_on_real_text(demo, text, stock_gap, name, word, dtype)
     policy = build(name, {"budget": 128, "sinks": 4, **REFRESHED[name]})
     exact = Scorer(demo["float32"], 1024).refreshed(ids, policy)[start - 1 :]
     plain = Scorer(demo["float32"], 1024).stream(ids, policy.visibility(0))[start - 1 :]
-    engine = engines.build(word, demo[dtype], policy, Scorer(demo[dtype], 1024))
+    engine = engines.build(engine_row(word), demo[dtype], policy, Scorer(demo[dtype], 1024))
     check_gap(decode(engine, ids, start), exact, dtype, stock_gap)
     assert float((exact - plain).abs().mean()) > 10 * 1e-4  # or streaming would pass for it
 
@@ -194,7 +196,7 @@ def test_greedy_speculation_in_a_graph_is_greedy_decoding(text, prompt_tokens):
     for scorer in scorers:
         scorer.kernel = MaskedKernel()  # flex attention has no float64
     prompt, count = text[:prompt_tokens], 400
-    alone = engines.build("graph", scorers[0].model, RING, scorers[0])
+    alone = engines.build(engine_row("graph"), scorers[0].model, RING, scorers[0])
     expected = generate(alone, prompt[None], count, greedy)[0]
     decoders = [BlockDecoder(scorer.model, RING, scorer, 5, "graph") for scorer in scorers]
     tokens, kept = speculate(Speculator(*decoders, 4, Greedy(), captured=True), prompt, count)
@@ -207,7 +209,7 @@ def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):
     counters = torch._dynamo.utils.counters
     policy, skips = Streaming(budget=32, sinks=4), counters["inductor"]["cudagraph_skips"]
     word = "compiled_reduce_overhead"
-    engine = engines.build(word, models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
     first = decode(engine, ids, 2)
     assert largest_gap(first.cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     cost = engine.compilation.notes()
@@ -223,7 +225,7 @@ def test_dense_engines_on_real_text(demo, text, stock_gap, word, dtype):
     """As far as the model was trained: beyond, dense attention explodes and rounding with it."""
     ids, start = text[:WINDOW], 64
     exact = Scorer(demo["float32"], 1024).dense(ids)[start - 1 :]
-    engine = engines.build(word, demo[dtype], Dense(max_tokens=WINDOW), Scorer(demo[dtype], 1024))
+    engine = engines.build(engine_row(word), demo[dtype], Dense(max_tokens=WINDOW), Scorer(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
@@ -241,16 +243,16 @@ def test_a_million_tokens_down_the_stream(demo, far, monkeypatch, word):
     ids, exact, prefilled = far
     scorer = Scorer(demo["float32"], 8192)
     monkeypatch.setattr(scorer, "prefill", lambda *_: prefilled)  # once for all engines
-    decoded = decode(engines.build(word, demo["float32"], RING, scorer), ids, FAR)
+    decoded = decode(engines.build(engine_row(word), demo["float32"], RING, scorer), ids, FAR)
     check_gap(decoded, exact, "float32", 0.0)
 
 
 @pytest.mark.parametrize("word", ["graph", "compiled_graph"])
 def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monkeypatch, word):
     captured, counters = [], torch._dynamo.utils.counters["stats"]
-    monkeypatch.setattr(static_engine, "capture", lambda *a, **k: captured.append(a) or capture(*a, **k))
+    monkeypatch.setattr(static, "capture", lambda *a, **k: captured.append(a) or capture(*a, **k))
     policy = Streaming(budget=32, sinks=4)
-    engine = engines.build(word, models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
     first = decode(engine, ids, 2)
     assert largest_gap(first.cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     compiled = counters["unique_graphs"]
@@ -261,7 +263,9 @@ def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monk
 
 
 def test_a_growing_cache_gives_its_memory_back(demo, text):
-    engine = engines.build("graph", demo["float32"], Dense(max_tokens=9000), Scorer(demo["float32"], 1024))
+    engine = engines.build(
+        engine_row("graph"), demo["float32"], Dense(max_tokens=9000), Scorer(demo["float32"], 1024)
+    )
     held = []
     for length in (8000, 300, 8000, 300):
         engine.reset()

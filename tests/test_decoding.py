@@ -3,10 +3,11 @@
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.decoding import Sampler, generate, greedy
-from sinkbench.nll import logits
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.decode import Sampler, generate, greedy
+from sinkbench.engines.table import engine_row
+from sinkbench.model.nll import logits
 from sinkbench.policies.streaming import Policy
-from sinkbench.scorer import Scorer
 
 RING = Policy(budget=12, sinks=2)
 COUNT = 24  # tokens, twice the budget
@@ -25,7 +26,7 @@ def by_the_evaluator(model, prompt: torch.Tensor, choose) -> torch.Tensor:
 @pytest.mark.parametrize("choose", [lambda: greedy, lambda: Sampler(1.3, 5, CPU)], ids=["greedy", "sampled"])
 def test_a_continuation_is_that_of_the_exact_evaluator(tiny, known, choose):
     prompt = torch.from_numpy(known["tokens"][:7].astype("int64"))
-    engine = engines.build("eager", tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row("eager"), tiny, RING, Scorer(tiny, 64))
     continued = generate(engine, prompt[None], COUNT, choose())
     assert continued.shape == (1, COUNT)
     with torch.inference_mode():

@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import FIXTURES, ROOT
 from sinkbench import policies
-from sinkbench.models import load_model
-from sinkbench.scorer import Scorer
-from sinkbench.store import read_table
-from sinkbench.tokens import tokenize
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.model.loading import load_model
+from sinkbench.quantization.table import format_row
+from sinkbench.text.tokens import tokenize
 from tiny_texts import token_settings
 
 MODEL = {"source": "folder", "path": str(FIXTURES / "neox-tiny")}
@@ -38,7 +39,12 @@ def test_two_processes_give_bit_equal_nlls_on_a_cpu(policy, dtype, tmp_path):
     tokens = token_settings(tmp_path / "in", {"a": "The quick brown fox jumps over the lazy dog. " * 6})
     tokenize(tokens, str(tmp_path / "tokens.parquet"), str(tmp_path / "tokens.json"))
     settings = {"label": "quality", "model": MODEL | {"dtype": dtype}, "device": "cpu", "policy": policy}
-    settings |= {"with": METHODS[policy], "quantization": "none", "chunk_tokens": 64, "tokens": tokens}
+    settings |= {
+        "with": METHODS[policy],
+        "quantization": format_row("none"),
+        "chunk_tokens": 64,
+        "tokens": tokens,
+    }
     for name in ("one", "two"):
         paths = [str(tmp_path / "tokens.parquet"), str(tmp_path / f"{name}.parquet")]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}

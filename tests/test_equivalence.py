@@ -11,19 +11,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines
-from sinkbench.kernels import FlexKernel
-from sinkbench.models import random_model
-from sinkbench.parallel import ChunkStream
+from sinkbench.attention.chunked import ChunkStream
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.masked_kernels import FlexKernel
+from sinkbench.engines.table import engine_row
+from sinkbench.model.loading import random_model
+from sinkbench.policies import Visibility
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy
-from sinkbench.scorer import Scorer
-from sinkbench.visibility import Visibility
 from test_known_answers import decode
 
 VOCABULARY = 61
 # Engines that run on any machine and need no compiler, by where their scores may begin.
 FROM_ANYWHERE = ["eager", "eager_math", "eager_flash", "static"]
-FROM_THE_FIRST = ["reference", "reference_flash"]
+FROM_THE_FIRST = ["paper", "paper_flash"]
 GROWING = ["eager", "eager_math", "eager_flash", "static", "growing"]
 
 
@@ -73,7 +74,7 @@ def test_all_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start
     assert len(exact) == length - 1
     firsts = dict.fromkeys(FROM_ANYWHERE, start) | dict.fromkeys(FROM_THE_FIRST, 1)
     for word, first in firsts.items():
-        engine = engines.build(word, model, policy, scorer)
+        engine = engines.build(engine_row(word), model, policy, scorer)
         torch.testing.assert_close(decode(engine, ids, first), exact[first - 1 :], atol=1e-7, rtol=0)
 
 
@@ -84,7 +85,7 @@ def test_a_growing_cache_is_dense(shape, seed, length, start):
     start, policy, scorer = min(start, length - 1), Dense(max_tokens=length), Scorer(model, 16)
     exact = scorer.dense(ids)[start - 1 :]
     for word in GROWING:
-        engine = engines.build(word, model, policy, scorer)
+        engine = engines.build(engine_row(word), model, policy, scorer)
         torch.testing.assert_close(decode(engine, ids, start), exact, atol=1e-7, rtol=0)
 
 
@@ -100,7 +101,7 @@ def test_a_window_as_long_as_the_text_is_dense(shape, seed, sinks, length):
 
 def test_distances_survive_a_million_tokens(tiny, known):
     """The same text far down the stream scores the same: only distances matter, and angles stay exact."""
-    from sinkbench.parallel import ChunkStream
+    from sinkbench.attention.chunked import ChunkStream
 
     ids = torch.from_numpy(known["tokens"][:200].astype("int64"))
     scorer = Scorer(tiny, 50)
@@ -112,7 +113,7 @@ def test_distances_survive_a_million_tokens(tiny, known):
             self.position = 1_000_000
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sinkbench.scorer.ChunkStream", FarStream)
+        patch.setattr("sinkbench.attention.evaluator.ChunkStream", FarStream)
         far = scorer.stream(ids, Visibility(0, 30))
     # The empty window before the text counts as keys of value zero, so compare where it has passed.
     torch.testing.assert_close(far[150:], near[150:], atol=2e-4, rtol=0)

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from sinkbench import estimate as module
-from sinkbench.estimate import Cost, estimate
-from sinkbench.run_table import Method
+from sinkbench.study import cost as module
+from sinkbench.study.cost import Cost, estimate
+from sinkbench.study.run_table import Method
 
 BOOKS = {"name": "books", "kind": "dataset", "source": "folder", "column": "text", "files": "*.parquet"}
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from disks import small_disk
-from sinkbench.records import replacing, sweep
-from sinkbench.store import read_table
+from sinkbench.artifacts.files import replacing, sweep
+from sinkbench.artifacts.parquet import read_table
 from workflow_runner import is_over
 
 sys.path.append(str(ROOT / "benchmarks"))
@@ -88,7 +88,7 @@ def test_unlock_removes_the_lock_of_a_killed_run_and_no_other(tmp_path):
 
 
 def test_two_runs_may_be_present_and_nobody_enters_while_someone_unlocks(tmp_path, monkeypatch):
-    from sinkbench.presence import alone, enter
+    from sinkbench.runtime.run_lock import alone, enter
 
     monkeypatch.chdir(tmp_path)
     with enter(), enter(), alone() as is_free:
@@ -141,23 +141,23 @@ def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
 
 def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_path):
     checkout = finished.copy(tmp_path / "copy")
-    engine = checkout.folder / "scripts/sinkbench/engines/stock.py"
+    engine = checkout.folder / "scripts/sinkbench/engines/hf.py"
     good = engine.read_text()
     engine.write_text(
         good + "\n\nclass Engine:\n    def __init__(self, *_):\n        raise KeyError('lost')\n"
     )
     run = checkout.snakemake(TABLE)
     assert run.returncode == 0, run.stdout
-    assert "1 failed (see results/toy/logs)" in run.stdout and "speed/dense.stock.parquet" in run.stdout
+    assert "1 failed (see results/toy/logs)" in run.stdout and "speed/dense.hf.parquet" in run.stdout
     frame = measured_of(checkout)
-    rows = frame[frame["engine"] == "stock"]
+    rows = frame[frame["engine"] == "hf"]
     assert set(rows["status"]) == {"failed: KeyError: 'lost'"} and rows["value"].isna().all()
     whole = measured_of(finished)
     assert len(frame[frame["engine"] == "eager"]) >= len(whole[whole["engine"] == "eager"]) - 2
-    assert "Traceback" in (checkout.folder / "results/toy/logs/speed/dense.stock.log").read_text()
-    assert {"baseline_speed dense.stock", "continue_prompt dense.stock", "aggregate"} <= checkout.planned()
+    assert "Traceback" in (checkout.folder / "results/toy/logs/speed/dense.hf.log").read_text()
+    assert {"baseline_speed dense.hf", "continue_prompt dense.hf", "aggregate"} <= checkout.planned()
     shutil.rmtree(checkout.folder / ".snakemake/metadata")
-    assert "baseline_speed dense.stock" in checkout.planned()
+    assert "baseline_speed dense.hf" in checkout.planned()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 import yaml
 from conftest import FIXTURES, ROOT
 from fake_hub import REVISION, FakeHub
-from sinkbench.study import Study
+from sinkbench.study.study import Study
 from snakemake.utils import update_config
 from tiny_texts import bytes_tokenizer
 from workflow_runner import Checkout

@@ -6,12 +6,19 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import synthetic
-from sinkbench import claims, findings, readings, targets
-from sinkbench.claims import FAILS, HOLDS, NOT_MEASURED, UNTESTABLE, Verdict
+from sinkbench import registry
+from sinkbench.analysis import claims, recommend, select
+from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, UNTESTABLE, Verdict
+from sinkbench.report.pages import findings
 from synthetic import edited
 
 FULL = "streaming-4+508"
-FACTS = {"study": "demo", "model": "<m>", "corpora": ["stdlib"], "claims": claims.available()}
+FACTS = {
+    "study": "demo",
+    "model": "<m>",
+    "corpora": ["stdlib"],
+    "claims": registry.available("analysis/claims"),
+}
 FACTS |= {"confidence": "95", "block_tokens": 256, "repetitions": 5, "steps": 32}
 VOID = {"meta", "br", "img", "link", "hr"}
 
@@ -57,8 +64,8 @@ def test_the_page_is_one_valid_file_without_references():
 
 def test_every_claim_of_the_brief_is_on_the_page():
     said = " ".join(Checked(page()).texts["h3"])
-    for word in claims.available():
-        assert __import__(f"sinkbench.claims.{word}", fromlist=["CLAIM"]).CLAIM in said
+    for word in registry.available("analysis/claims"):
+        assert __import__(f"sinkbench.analysis.claims.{word}", fromlist=["CLAIM"]).CLAIM in said
 
 
 def test_the_page_follows_the_measurements():
@@ -71,7 +78,7 @@ def test_the_page_follows_the_measurements():
     assert "+6.78 %" in bad and "+1.23 %" not in bad and FAILS.capitalize() in bad
 
 
-@pytest.mark.parametrize("word", claims.available())
+@pytest.mark.parametrize("word", registry.available("analysis/claims"))
 def test_no_number_of_a_sentence_is_typed(word):
     """What was typed would be in the sentences about any measurements."""
     frame, draw = whole(), np.random.default_rng(0)
@@ -107,16 +114,16 @@ def test_what_this_machine_cannot_test_is_said_with_its_reason():
 
 
 def fastest_within(limit: float, frame) -> dict:
-    rows = targets.by_target(frame, "stdlib").set_index("Perplexity")
+    rows = recommend.by_target(frame, "stdlib").set_index("Perplexity")
     return rows.loc[f"within {limit:g} %"].to_dict()
 
 
-@pytest.mark.parametrize("limit", targets.TARGETS_PERCENT)
+@pytest.mark.parametrize("limit", recommend.TARGETS_PERCENT)
 def test_a_target_is_met_by_the_fastest_run_within_it(limit):
     frame = whole()
-    changes = targets.perplexity_changes(frame, "stdlib")
+    changes = recommend.perplexity_changes(frame, "stdlib")
     chosen = fastest_within(limit, frame)
-    times = readings.at_common_point(readings.pick(frame, "tpot_ms"))
+    times = select.at_common_point(select.pick(frame, "tpot_ms"))
     (own,) = times[times["value"] == chosen["TPOT [ms]"].value].to_dict("records")
     assert changes[own["method"]].value <= limit
     assert (own["engine"], own["budget"]) == (chosen["Engine"], chosen["Budget [tokens]"].value)
@@ -130,16 +137,16 @@ def test_a_target_that_no_run_meets_has_a_remark_and_no_run():
     frame = edited(whole(), "perplexity_change", 50.0, 1.0)
     frame = edited(frame, "perplexity_change", 0.1, 0.01, method=FULL)
     near = frame["method"].isin([FULL, "recompute-4+508"]) & frame["metric"].eq("tpot_ms")
-    rows = targets.by_target(frame[~near], "stdlib")
+    rows = recommend.by_target(frame[~near], "stdlib")
     assert rows["Policy"].tolist()[:-1] == [""] * 3 and rows["Policy"].iloc[-1]
     assert set(rows["Remark"].iloc[:-1]) == {"no timed run of this study"}
 
 
 def test_targets_start_at_recomputation_or_else_at_streaming():
     frame = whole()
-    assert targets.baseline(frame, "stdlib") == "recompute-4+508"
+    assert recommend.baseline(frame, "stdlib") == "recompute-4+508"
     rest = frame[(frame["policy"] != "recompute") & (frame["against"] != "recompute-4+508")]
-    assert targets.baseline(rest, "stdlib") == FULL
+    assert recommend.baseline(rest, "stdlib") == FULL
 
 
 def test_an_interval_beyond_the_target_is_remarked():
@@ -150,13 +157,13 @@ def test_an_interval_beyond_the_target_is_remarked():
 
 def test_a_study_of_times_is_ordered_by_time_and_says_so():
     frame = synthetic.measurements(quality=False, ladder=True)
-    times = [cell.value for cell in targets.by_time(frame)["TPOT [ms]"]]
-    assert times == sorted(times) and len(times) == targets.SHOWN
+    times = [cell.value for cell in recommend.by_time(frame)["TPOT [ms]"]]
+    assert times == sorted(times) and len(times) == recommend.SHOWN
     assert "measured no perplexity" in page(frame)
     assert "within" not in Checked(page(frame)).texts.get("th", [])
 
 
 def test_dense_attention_is_never_recommended():
     frame = edited(whole(), "tpot_ms", 0.001, policy="dense")
-    assert "dense" not in set(targets.by_target(frame, "stdlib")["Policy"])
-    assert "dense" not in set(targets.by_time(frame)["Policy"])
+    assert "dense" not in set(recommend.by_target(frame, "stdlib")["Policy"])
+    assert "dense" not in set(recommend.by_time(frame)["Policy"])

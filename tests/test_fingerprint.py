@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from sinkbench.fingerprint import _canonical, fingerprint
+from sinkbench.artifacts.fingerprint import _canonical, fingerprint
 
 SCRIPT = 'from sinkbench.used import thing\n\nif __name__ == "__main__":\n    thing(snakemake.input)\n'
 USED = 'def thing(x, scale=2):\n    """Doc."""\n    return f"{x * scale}"\n'

@@ -13,23 +13,22 @@ pytest.importorskip("triton")
 
 import triton
 import triton.language as tl
-from sinkbench import quantizations
-from sinkbench.engines import fused
+from sinkbench import quantization
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.engines.fused import engine, tiles
+from sinkbench.engines.fused.fixed_point import multiply_words
+from sinkbench.engines.fused.matvec import load_inputs
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.step import FusedStep
+from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
-from sinkbench.fused import tiles
-from sinkbench.fused.fixed_point import multiply_words
-from sinkbench.fused.products import load_inputs
-from sinkbench.fused.ring import FusedRing
-from sinkbench.fused.step import FusedStep
-from sinkbench.fused.tiles import Tile
-from sinkbench.fused.weights import check_supported
-from sinkbench.kernels import MaskedKernel
-from sinkbench.models import random_model
-from sinkbench.nll import token_nll_of_logits
-from sinkbench.packing import pack
-from sinkbench.policies import build
-from sinkbench.scorer import Scorer
-from sinkbench.visibility import Visibility
+from sinkbench.model.loading import random_model
+from sinkbench.model.nll import token_nll_of_logits
+from sinkbench.policies import Visibility, build
+from sinkbench.quantization.packing import pack
+from sinkbench.quantization.table import format_row
 from test_known_answers import decode
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,7 +94,7 @@ def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
     check_exact(model_of(), Visibility(sinks, 7), texts, start)
 
 
-class Interpreted(fused.Engine):
+class Interpreted(engine.Engine):
     """The engine where there is no CUDA: its step is run as it is, and as often as a capture would."""
 
     def __init__(self, model, policy):
@@ -127,7 +126,7 @@ REFRESHED = {
 )
 def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
     """Chosen keys at their true distance, sinks at theirs, queries of every layer."""
-    monkeypatch.setattr(fused, "capture", run_thrice)
+    monkeypatch.setattr(engine, "capture", run_thrice)
     policy = build(name.split("-")[0], {"budget": sinks + 7, "sinks": sinks, **REFRESHED[name]})
     small = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36, "num_hidden_layers": 2}
     model, text = model_of(**small), torch.randint(VOCABULARY, (20,), device=DEVICE)
@@ -145,7 +144,7 @@ def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
     One stream's inputs are integers of 16 bits, and its errors come from there; several streams' are not.
     """
     shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
-    model = quantizations.apply(word, model_of(initializer_range=0.2, **shape))
+    model = quantization.apply(format_row(word), model_of(initializer_range=0.2, **shape))
     texts = torch.randint(VOCABULARY, (batch, 13), device=DEVICE)
     check_exact(model, Visibility(2, 5), texts, 9, tolerance=3e-4 if batch == 1 else 3e-5)
 
@@ -216,4 +215,4 @@ def test_kernels_compile_and_fit_without_a_gpu(capability):
 def test_weights_in_a_foreign_format_are_refused_by_name():
     model = model_of(hidden_size=128, num_attention_heads=4, intermediate_size=128)
     with pytest.raises(Unavailable, match="fused: weights are Int8Tensor"):
-        check_supported(quantizations.apply("torchao_int8_mlp", model))
+        check_supported(quantization.apply(format_row("torchao_int8_mlp"), model))

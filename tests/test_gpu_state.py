@@ -4,9 +4,9 @@ import os
 
 import pytest
 import torch
-from sinkbench import environment, gpu_state
-from sinkbench.datasheet import datasheet_bandwidth
-from sinkbench.gpu_state import disturbances, host_ms, read_state
+from sinkbench.results.datasheet import datasheet_bandwidth
+from sinkbench.runtime import environment, interference
+from sinkbench.runtime.interference import disturbances, host_ms, read_state
 
 CLEAN = {
     "host_ms": 1.0,
@@ -152,7 +152,9 @@ def test_this_process_alone_or_hidden_is_no_other_process(smi):
 def test_what_a_driver_does_not_tell_is_null(smi, answer):
     smi["query-gpu"] = answer
     state = read_state(torch.device("cuda"))
-    assert all(state[name] is None for name in (*gpu_state.GPU_FIELDS, "clock_event_bits", "other_processes"))
+    assert all(
+        state[name] is None for name in (*interference.GPU_FIELDS, "clock_event_bits", "other_processes")
+    )
 
 
 def test_the_environment_names_versions_driver_and_limits(smi, monkeypatch):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sinkbench import gpus
-from sinkbench.gpus import VISIBLE, cores, gpu, share, visible_gpus
+from sinkbench.runtime import gpu_lease
+from sinkbench.runtime.gpu_lease import VISIBLE, cores, gpu, share, visible_gpus
 
 TWO = {"0": "GPU-a", "1": "GPU-b"}
 JOB = """
@@ -20,8 +20,8 @@ import os, sys
 from pathlib import Path
 from sinkbench import gpus
 kind, locks, names = sys.argv[1:]
-gpus._known_gpus = lambda: dict(enumerate(names.split(",")))
-with gpus.gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):
+gpu_lease._known_gpus = lambda: dict(enumerate(names.split(",")))
+with gpu_lease.gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.read()
 """
@@ -34,7 +34,7 @@ class Host:
         self.locks, self.jobs = locks, jobs
 
     def start(self, kind: str, names: str = "GPU-a,GPU-b") -> subprocess.Popen:
-        environment = {**os.environ, "PYTHONPATH": str(Path(gpus.__file__).parent.parent)}
+        environment = {**os.environ, "PYTHONPATH": str(Path(gpu_lease.__file__).parent.parent)}
         environment.pop(VISIBLE, None)
         command = [sys.executable, "-c", JOB, kind, str(self.locks), names]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -77,21 +77,21 @@ def test_timing_jobs_keep_to_cores_of_their_own(host):
 def test_threads_of_one_core_stay_together(monkeypatch):
     """As Linux numbers them on two sockets: first threads of all cores, then second ones."""
     sockets = {core: (core % 8 // 4, core % 4, core) for core in range(16)}
-    monkeypatch.setattr(gpus, "_place", sockets.get)
+    monkeypatch.setattr(gpu_lease, "_place", sockets.get)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(sockets))
     assert share(["GPU-a", "GPU-b"], "GPU-b", cores()) == [4, 12, 5, 13, 6, 14, 7, 15]
 
 
 def test_sockets_and_cores_are_read_where_the_system_tells_them(tmp_path, monkeypatch):
     """Core 0 is on another socket than core 1; of core 2 nothing is told."""
-    monkeypatch.setattr(gpus, "Path", lambda path: tmp_path / path.lstrip("/"))
+    monkeypatch.setattr(gpu_lease, "Path", lambda path: tmp_path / path.lstrip("/"))
     for core, (socket, physical) in enumerate([(1, 3), (0, 1)]):
         topology = tmp_path / f"sys/devices/system/cpu/cpu{core}/topology"
         topology.mkdir(parents=True)
         (topology / "physical_package_id").write_text(f"{socket}\n")
         (topology / "core_id").write_text(f"{physical}\n")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
-    assert [gpus._place(core) for core in range(3)] == [(1, 3, 0), (0, 1, 1), (0, 2, 2)]
+    assert [gpu_lease._place(core) for core in range(3)] == [(1, 3, 0), (0, 1, 1), (0, 2, 2)]
     assert cores() == [1, 2, 0]
 
 
@@ -99,7 +99,7 @@ def test_a_system_that_forbids_choosing_cores_stops_no_job(tmp_path, monkeypatch
     def forbid(*_):
         raise PermissionError("not permitted")
 
-    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.setattr(gpu_lease, "_known_gpus", lambda: TWO)
     monkeypatch.delenv(VISIBLE, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", forbid)
     with gpu("cuda", locks=tmp_path) as name:
@@ -135,7 +135,7 @@ def test_the_lock_goes_with_a_killed_process(host):
 
 
 def test_only_visible_gpus_are_taken_and_the_process_is_put_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.setattr(gpu_lease, "_known_gpus", lambda: TWO)
     monkeypatch.setenv(VISIBLE, "1, MIG-c")
     cores = os.sched_getaffinity(0)
     assert visible_gpus() == ["GPU-b", "MIG-c"]
@@ -145,7 +145,7 @@ def test_only_visible_gpus_are_taken_and_the_process_is_put_back(tmp_path, monke
 
 
 def test_a_study_on_the_cpu_takes_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpus, "_known_gpus", lambda: TWO)
+    monkeypatch.setattr(gpu_lease, "_known_gpus", lambda: TWO)
     monkeypatch.delenv(VISIBLE, raising=False)
     with gpu("cpu", locks=tmp_path) as name:
         assert name is None

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from conftest import FIXTURES, ROOT
 from fake_hub import REVISION, FakeHub
-from sinkbench.corpora import documents
+from sinkbench.artifacts.hub import MODEL_FILES, check_fetched, hub_folder, is_fetched, record_path
 from sinkbench.errors import UserError
-from sinkbench.hub import MODEL_FILES, check_fetched, hub_folder, is_fetched, record_path
-from sinkbench.models import load_model
-from sinkbench.tokens import load_documents, tokenize
+from sinkbench.model.loading import load_model
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_documents, tokenize
 from tiny_texts import bytes_tokenizer
 
 MODEL = {"repo": "org/neox", "revision": REVISION, "kind": "model"}

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.decoding import decode_nll
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.decode import decode_nll
+from sinkbench.engines.table import engine_row
+from sinkbench.policies import Visibility
 from sinkbench.policies.recompute import Policy as Recompute
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.scorer import Scorer
-from sinkbench.visibility import Visibility
 
 FIXTURE = str(Path(__file__).parent / "fixtures/neox-tiny")
 TOLERANCE = 1e-4  # nats; the forms agree to about 5e-6
@@ -53,7 +54,7 @@ def test_ring(tiny, known, ids, rule, start):
     """From the first token on, from within the sinks, from within the fill phase, and long after it."""
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    engine = engines.build("eager", tiny, policy, Scorer(tiny, 16))
+    engine = engines.build(engine_row("eager"), tiny, policy, Scorer(tiny, 16))
     assert largest_gap(decode(engine, ids, start), known[rule][start - 1 :]) < TOLERANCE
 
 
@@ -62,13 +63,13 @@ def test_ring(tiny, known, ids, rule, start):
 def test_reference_formulation(tiny, known, ids, rule, start):
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    engine = engines.build("reference", tiny, policy, Scorer(tiny, 16))
+    engine = engines.build(engine_row("paper"), tiny, policy, Scorer(tiny, 16))
     assert largest_gap(decode(engine, ids, start), known[rule][start - 1 :]) < TOLERANCE
 
 
-@pytest.mark.parametrize("word", ["stock", "stock_eager", "stock_flash", "stock_math"])
+@pytest.mark.parametrize("word", ["hf", "hf_eager", "hf_flash", "hf_math"])
 def test_stock_dense(tiny, known, ids, word):
-    engine = engines.build(word, tiny, None, Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, None, Scorer(tiny, 64))
     assert largest_gap(decode(engine, ids, 5), known["dense"][4:]) < TOLERANCE
 
 
@@ -76,6 +77,6 @@ def test_recompute_decodes_what_it_scores(tiny, ids):
     """The engine that is timed and the evaluator agree, before and after the budget is full."""
     policy = Recompute(budget=32, sinks=4, samples=1, first_position=32)
     scorer = Scorer(tiny, 128)
-    decoded = decode(engines.build("fresh", tiny, policy, scorer), ids[:100], 2)
+    decoded = decode(engines.build(engine_row("fresh"), tiny, policy, scorer), ids[:100], 2)
     exact = policy.nll_at(scorer, ids, range(1, 99))
     assert float((decoded - exact).abs().max()) < TOLERANCE

@@ -4,24 +4,26 @@ import warnings
 
 import pytest
 import torch
-from sinkbench import compilation, engines, sdpa, static_engine
-from sinkbench.compilation import compiled
+from sinkbench import engines
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.ring import ring_visibility
+from sinkbench.engines import static
+from sinkbench.engines.static_ring import StaticRing
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
+from sinkbench.policies import Visibility
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.refusal import unavailable_on
-from sinkbench.ring import ring_visibility
-from sinkbench.run_table import RunTable
-from sinkbench.scorer import Scorer
-from sinkbench.static_engine import StaticEngine
-from sinkbench.static_ring import StaticRing
-from sinkbench.visibility import Visibility
+from sinkbench.runtime import sdpa, torch_compile
+from sinkbench.runtime.torch_compile import compiled
+from sinkbench.runtime.unavailable import unavailable_on
+from sinkbench.study.run_table import RunTable
 from test_known_answers import TOLERANCE, decode, largest_gap
 from torch._inductor.utils import remove_unaligned_input_idxs
 from torch.nn.attention import SDPBackend
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
-STOCK = ["stock", "stock_eager", "stock_efficient", "stock_flash", "stock_math"]
+STOCK = ["hf", "hf_eager", "hf_efficient", "hf_flash", "hf_math"]
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +43,12 @@ def captures(monkeypatch):
             rewind()
         return step
 
-    monkeypatch.setattr(static_engine, "capture", capture)
+    monkeypatch.setattr(static, "capture", capture)
     return counted
 
 
-def captured_engine(tiny, policy) -> StaticEngine:
-    engine = StaticEngine(tiny, policy, Scorer(tiny, 64))
+def captured_engine(tiny, policy) -> static.Engine:
+    engine = static.Engine(tiny, policy, Scorer(tiny, 64))
     engine.captured = True
     return engine
 
@@ -55,7 +57,7 @@ def captured_engine(tiny, policy) -> StaticEngine:
 def test_a_capture_leaves_no_trace(tiny, known, ids, captures, start):
     decoded = decode(captured_engine(tiny, RING), ids, start)
     assert largest_gap(decoded, known[RULE][start - 1 :]) < TOLERANCE
-    assert torch.equal(decoded, decode(StaticEngine(tiny, RING, Scorer(tiny, 64)), ids, start))
+    assert torch.equal(decoded, decode(static.Engine(tiny, RING, Scorer(tiny, 64)), ids, start))
 
 
 def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, captures):
@@ -77,7 +79,7 @@ def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
 @torch.inference_mode()
 def test_what_was_decoded_before_does_not_show(tiny, ids):
     """Not even NaN: what a mask hides still meets a weight of zero."""
-    engine = StaticEngine(tiny, RING, Scorer(tiny, 64))
+    engine = static.Engine(tiny, RING, Scorer(tiny, 64))
     first = decode(engine, ids[:60], 2)
     for ring in (engine.ring.buffers.keys, engine.ring.buffers.values, engine.ring.buffers.sink_keys):
         ring.fill_(float("nan"))
@@ -97,21 +99,21 @@ def test_a_growing_cache_is_freed_and_has_room_for_its_neighbours(tiny, ids, cap
 
 def test_compiled_once_filling_and_once_full(tiny, known, ids):
     counters = torch._dynamo.utils.counters["stats"]
-    engine = engines.build("compiled", tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row("compiled"), tiny, RING, Scorer(tiny, 64))
     decoded = decode(engine, ids, 2)
     assert largest_gap(decoded, known[RULE][1:]) < TOLERANCE
     graphs = counters["unique_graphs"]
     engine.reset()
     assert torch.equal(decode(engine, ids, 2), decoded)
     assert counters["unique_graphs"] == graphs
-    another = engines.build("compiled", tiny, RING, Scorer(tiny, 64))
+    another = engines.build(engine_row("compiled"), tiny, RING, Scorer(tiny, 64))
     assert torch.equal(decode(another, ids[:60], 2), decoded[:58])
     assert counters["unique_graphs"] == graphs
 
 
 @pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune", "eager_flex"])
 def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known, ids, word):
-    engine = engines.build(word, tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
     assert engine.compilation.notes() == {"seconds": 0.0, "graphs": 0}
     decoded = decode(engine, ids[:120], 20)
     assert largest_gap(decoded, known[RULE][19:119]) < TOLERANCE
@@ -126,7 +128,7 @@ def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known,
 
 @pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune"])
 def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkeypatch, word):
-    engine = engines.build(word, tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
     engine.prefill(ids[None, :8], room=1)
     monkeypatch.setattr(engine, "_step", lambda full: torch.zeros(1, 8, dtype=torch.bfloat16))
     assert engine.step(ids[8:9]).dtype == torch.float32
@@ -134,10 +136,10 @@ def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkey
 
 def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch):
     """And what is compiled for all lengths at once is compiled once, whatever has worn out before."""
-    monkeypatch.setattr(compilation, "PATIENCE", 2)
+    monkeypatch.setattr(torch_compile, "PATIENCE", 2)
     graphs = {}
     for word in ("compiled_growing", "compiled_dynamic"):
-        engine = engines.build(word, tiny, Dense(400), Scorer(tiny, 64))
+        engine = engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64))
         assert largest_gap(decode(engine, ids[:60], 20), known["dense"][19:59]) < TOLERANCE
         graphs[word] = engine.compilation.graphs
     assert graphs == {"compiled_growing": 2, "compiled_dynamic": 1}
@@ -145,7 +147,7 @@ def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch)
 
 @pytest.mark.parametrize("word", ["static", "growing", "eager", "eager_math"])
 def test_what_compiles_nothing_has_no_such_cost(tiny, word):
-    engine = engines.build(word, tiny, Dense(400), Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64))
     assert getattr(engine, "compilation", None) is None
 
 
@@ -155,14 +157,14 @@ def test_what_compiles_nothing_has_no_such_cost(tiny, word):
 )
 def test_a_graph_needs_a_cuda_device(tiny, word):
     with pytest.raises(Unavailable, match="needs a CUDA device"):
-        engines.build(word, tiny, RING, Scorer(tiny, 64))
+        engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
-@pytest.mark.parametrize("word", ["stock_efficient", "eager_efficient", "eager_cudnn"])
+@pytest.mark.parametrize("word", ["hf_efficient", "eager_efficient", "eager_cudnn"])
 def test_a_kernel_that_torch_lacks_is_refused(tiny, ids, word):
     with pytest.raises(Unavailable, match=r"torch's attention kernel \w+_ATTENTION: No viable backend"):
-        decode(engines.build(word, tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
+        decode(engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
 
 
 def test_a_refusal_has_torchs_reasons_and_not_those_of_other_kernels(tiny, monkeypatch):
@@ -232,5 +234,5 @@ def test_the_attention_of_a_model_is_set_at_most_once_a_stream(tiny, ids, monkey
     """It takes milliseconds."""
     calls, change = [], tiny.set_attn_implementation
     monkeypatch.setattr(tiny, "set_attn_implementation", lambda name: calls.append(name) or change(name))
-    decode(engines.build(word, tiny, Dense(400), Scorer(tiny, 64)), ids[:40], 5)
+    decode(engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64)), ids[:40], 5)
     assert len(calls) <= 2  # for the prompt and for the steps

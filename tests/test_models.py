@@ -9,7 +9,7 @@ import torch
 from conftest import FIXTURES
 from safetensors.torch import load_file, save_file
 from sinkbench.errors import UserError
-from sinkbench.models import load_model, random_model
+from sinkbench.model.loading import load_model, random_model
 
 FOLDER = {"source": "folder", "path": "model", "dtype": "float32"}
 WEIGHTS, CONFIG = Path("model/model.safetensors"), Path("model/config.json")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
-from sinkbench.quality import measure_quality
-from sinkbench.store import read_table
-from sinkbench.tokens import tokenize
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.measure.quality import measure_quality
+from sinkbench.quantization.table import format_row
+from sinkbench.text.tokens import tokenize
 from tiny_texts import token_settings
 
 FACTOR = 64  # by which normed inputs grow and the weights that read them shrink: the same function
@@ -43,7 +44,7 @@ def score(folder, model: str, quantization: str, dtype: str) -> tuple[np.ndarray
         "device": "cpu",
         "policy": "streaming",
         "with": {"budget": 32, "sinks": 4},
-        "quantization": quantization,
+        "quantization": format_row(quantization),
         "chunk_tokens": 64,
         "tokens": tokens,
         "code": "0",

@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 from conftest import FIXTURES, ROOT
-from sinkbench import preflight
+from sinkbench.artifacts.hub import record_path
 from sinkbench.errors import UserError
-from sinkbench.hub import record_path
-from sinkbench.study import Study
+from sinkbench.study import preflight
+from sinkbench.study.study import Study
 from snakemake.utils import update_config
 from tiny_texts import bytes_tokenizer
 

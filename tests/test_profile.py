@@ -5,18 +5,21 @@ import pandas as pd
 import pytest
 import synthetic
 import torch
-from sinkbench import aggregation, engines, parts, profiling
+from sinkbench import registry
+from sinkbench.analysis.profiles import profiles
+from sinkbench.analysis.select import matching, usable
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.parquet import read_table, write_table
+from sinkbench.engines import eager
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
-from sinkbench.kernel_parts import DOUBTFUL, attribute
-from sinkbench.measurements import load_schema
-from sinkbench.models import random_model
-from sinkbench.profile_readings import profiles
-from sinkbench.readings import matching, usable
-from sinkbench.records import stamp
-from sinkbench.store import read_table, write_table
-from sinkbench.tables import load
-from sinkbench.trace import read_launches, shared_times
-from sinkbench.weight_shapes import WeightShapes
+from sinkbench.measure import profile
+from sinkbench.measure.attribution import DOUBTFUL, attribute
+from sinkbench.measure.trace import read_launches, shared_times
+from sinkbench.measure.weight_shapes import WeightShapes
+from sinkbench.model.loading import random_model
+from sinkbench.results import aggregate, step_parts
+from sinkbench.results.schema import load_schema
 from speed_jobs import SETTINGS
 from synthetic import SCHEMA
 from test_aggregation import SOURCES, STATISTICS, method, outputs
@@ -82,7 +85,7 @@ def test_kernels_of_eager_operators_go_by_the_shapes_of_their_weights(weights):
 
 def test_layers_of_one_shape_are_told_apart_by_their_order(tiny):
     alike = WeightShapes(tiny)  # its vocabulary is as large as its MLP
-    operators = [*LAYER * 3, ("aten::mm", [[1, D], [D, 256]], "gemm", parts.HEAD)]
+    operators = [*LAYER * 3, ("aten::mm", [[1, D], [D, 256]], "gemm", step_parts.HEAD)]
     trace = Trace()
     with trace.step():
         trace.run(operators)
@@ -92,7 +95,7 @@ def test_layers_of_one_shape_are_told_apart_by_their_order(tiny):
 def test_a_graph_takes_the_parts_of_the_same_kernels_run_without_it(weights):
     nameless = [(*about, f"k{index}", part) for index, (*about, _, part) in enumerate(STEP)]
     trace = Trace()
-    trace.run([("aten::copy_", [[1]], "k3", parts.OTHER), *nameless])
+    trace.run([("aten::copy_", [[1]], "k3", step_parts.OTHER), *nameless])
     with trace.step(), trace.inside("cpu_op", "aten::linear", **{"Input Dims": QKV}):
         trace.launch("cudaGraphLaunch", *(kernel for _, _, kernel, _ in nameless))
     assert attributed(trace, weights) == EXPECTED
@@ -112,8 +115,8 @@ def test_products_that_cannot_be_told_apart_are_not_guessed(weights):
         trace.launch("cudaGraphLaunch", *kernels, "gemm_extra", "splitKreduce_kernel")
     found = attributed(trace, weights)
     assert set(found[-2:]) == {DOUBTFUL}
-    assert parts.PROJECTIONS not in found and parts.HEAD not in found
-    assert found[kernels.index(FLASH)] == parts.ATTENTION
+    assert step_parts.PROJECTIONS not in found and step_parts.HEAD not in found
+    assert found[kernels.index(FLASH)] == step_parts.ATTENTION
 
 
 def test_compiled_kernels_go_by_shapes_and_by_the_names_in_theirs(weights):
@@ -133,7 +136,11 @@ def test_compiled_kernels_of_a_graph_go_by_names_and_order(weights):
 
 
 def test_the_engines_own_parts_come_first(weights):
-    own = {"qkv_kernel": parts.PROJECTIONS, "in_kernel": "projections+attention+mlp", "gemm_lm": parts.OTHER}
+    own = {
+        "qkv_kernel": step_parts.PROJECTIONS,
+        "in_kernel": "projections+attention+mlp",
+        "gemm_lm": step_parts.OTHER,
+    }
     trace = Trace()
     with trace.step():
         trace.launch("cudaGraphLaunch", "qkv_kernel", "in_kernel", "gemm_lm")
@@ -149,13 +156,13 @@ def test_a_weight_is_known_as_it_is_transposed_unpacked_and_packed(weights, tiny
     trace = Trace()
     with trace.step():
         trace.run([("aten::linear", [[1, D], shape], "k")])
-    assert attributed(trace, weights) == [parts.PROJECTIONS]
+    assert attributed(trace, weights) == [step_parts.PROJECTIONS]
 
 
 POLICIES = {
     "eager": ("streaming", {"budget": 32, "sinks": 4}),
-    "reference": ("streaming", {"budget": 32, "sinks": 4}),
-    "stock": ("dense", {"max_tokens": 300}),
+    "paper": ("streaming", {"budget": 32, "sinks": 4}),
+    "hf": ("dense", {"max_tokens": 300}),
     "fresh": ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}),
 }
 NEVER_OTHER = {
@@ -168,20 +175,20 @@ NEVER_OTHER = {
 }
 
 
-def profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
+def run_profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
     policy, options = POLICIES[engine]
-    settings = SETTINGS | {"engine": engine, "policy": policy, "with": options}
-    profiling.measure_profile(settings, tokens, folder / "profile.parquet")
+    settings = SETTINGS | {"engine": engine_row(engine), "policy": policy, "with": options}
+    profile.measure_profile(settings, tokens, folder / "profile.parquet")
     return settings, *read_table(folder / "profile.parquet")
 
 
 @pytest.mark.parametrize("engine", POLICIES)
 def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path, tmp_path):
-    settings, kernels, notes = profile(engine, tokens_path, tmp_path)
+    settings, kernels, notes = run_profile(engine, tokens_path, tmp_path)
     assert notes["status"] == "ok" and notes["stamp"] == stamp(settings) and notes["point"] == 40
     assert len(notes["step_ms"]) == SETTINGS["speed"]["repetitions"]
-    assert set(kernels.step) == set(range(profiling.PROFILED_STEPS))
-    assert set(kernels.part) == {*parts.LABELS} - {parts.IDLE}
+    assert set(kernels.step) == set(range(profile.PROFILED_STEPS))
+    assert set(kernels.part) == {*step_parts.LABELS} - {step_parts.IDLE}
     times = kernels.pivot_table(index="step", columns="part", values="ms", aggfunc="sum").median()
     assert times["other"] < 0.3 * times.sum()
     assert not set(kernels[kernels.part == "other"].kernel) & NEVER_OTHER
@@ -209,12 +216,12 @@ def plan(stamps: dict, speed: dict) -> dict:
 
 def aggregated(folder, wanted: dict, speed: tuple = ()) -> pd.DataFrame:
     paths = [[str(folder / "speed.parquet") for _ in speed], [str(folder / "profile.parquet")]]
-    aggregation.aggregate(plan(wanted, dict(speed)), [], *paths, SCHEMA, *outputs(folder))
+    aggregate.aggregate(plan(wanted, dict(speed)), [], *paths, SCHEMA, *outputs(folder))
     return read_table(folder / "out.parquet")[0]
 
 
 def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
-    settings, kernels, notes = profile("eager", tokens_path, tmp_path)
+    settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     slow = [100.0, 101.0, 102.0]
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": slow})
     (found,) = profiles(aggregated(tmp_path, {"m.eager": stamp(settings)}))
@@ -222,11 +229,11 @@ def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
     medians = kernels.groupby(["part", "step"]).ms.sum().groupby("part").median()
     busy = found.parts.drop("idle").value.astype(float)
     assert busy.to_dict() == pytest.approx(medians.to_dict())
-    assert sum(found.percent(part) for part in parts.LABELS) == pytest.approx(100)
+    assert sum(found.percent(part) for part in step_parts.LABELS) == pytest.approx(100)
 
 
 def test_a_step_shorter_than_its_profile_has_no_idle_time(tokens_path, tmp_path):
-    settings, kernels, notes = profile("eager", tokens_path, tmp_path)
+    settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": [1e-6, 1e-6]})
     (found,) = profiles(aggregated(tmp_path, {"m.eager": stamp(settings)}))
     assert found.percent("idle") == 0 and found.step_ms > 1e-6
@@ -236,8 +243,8 @@ def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypat
     def refuse(*_):
         raise Unavailable("this engine needs a CUDA device")
 
-    monkeypatch.setattr(engines, "build", refuse)
-    settings, kernels, notes = profile("eager", tokens_path, tmp_path)
+    monkeypatch.setattr("sinkbench.engines.build", refuse)
+    settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     assert kernels.empty and notes["status"] == "unavailable: this engine needs a CUDA device"
     write_table(tmp_path / "speed.parquet", pd.DataFrame(), notes)
     one = stamp(settings)
@@ -255,24 +262,26 @@ def test_times_stand_where_only_the_profile_failed():
     frame = pd.concat([frame[~own], failed], ignore_index=True)
     assert len(matching(usable(frame), metric="tpot_ms", **run)) == len(synthetic.POSITIONS)
     assert matching(usable(frame), metric="part_ms", **run).empty
-    assert "Status" not in load("ladder").build(frame, {})  # nothing is said against any time
+    assert "Status" not in registry.load("report/tables", "ladder").build(
+        frame, {}
+    )  # nothing is said against any time
 
 
 def test_an_engine_cannot_name_a_part_that_does_not_exist(monkeypatch):
-    monkeypatch.setattr(engines.import_module("sinkbench.engines.eager"), "PARTS", {"k": "x"}, raising=False)
+    monkeypatch.setattr(eager, "PARTS", {"k": "x"}, raising=False)
     with pytest.raises(ValueError, match="x is not one of mlp"):
-        profiling.engine_parts("eager")
+        profile.engine_parts(engine_row("eager"))
 
 
 def test_parts_that_cannot_be_told_apart_have_their_own_place_and_name():
-    assert parts.ordered(["idle", "mlp+attention", "attention", "projections+mlp", "mlp"]) == [
+    assert step_parts.ordered(["idle", "mlp+attention", "attention", "projections+mlp", "mlp"]) == [
         "mlp",
         "mlp+attention",
         "projections+mlp",
         "attention",
         "idle",
     ]
-    assert parts.label("projections+mlp") == "MLP + Projections, together"
+    assert step_parts.label("projections+mlp") == "MLP + Projections, together"
 
 
 def test_metrics_of_a_profile_are_in_the_schema():

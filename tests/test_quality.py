@@ -7,10 +7,11 @@ import pytest
 import torch
 from conftest import FIXTURES
 from safetensors.torch import load_file, save_file
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
-from sinkbench.quality import measure_quality
-from sinkbench.store import read_table
-from sinkbench.tokens import tokenize
+from sinkbench.measure.quality import measure_quality
+from sinkbench.quantization.table import format_row
+from sinkbench.text.tokens import tokenize
 from tiny_texts import bytes_tokenizer, token_settings
 
 MODEL = {"source": "folder", "path": "model", "dtype": "float32"}
@@ -44,7 +45,7 @@ def quality(policy: str, options: dict, texts: dict[str, str], added: tuple[str,
         "policy": policy,
         "with": options,
     }
-    settings |= {"quantization": "none", "chunk_tokens": 16, "tokens": tokens, "code": "0"}
+    settings |= {"quantization": format_row("none"), "chunk_tokens": 16, "tokens": tokens, "code": "0"}
     measure_quality(settings, "tokens.parquet", "nll.parquet")
     return read_table("nll.parquet")
 
@@ -93,7 +94,7 @@ def test_a_model_that_does_not_fit_is_one_line_and_a_row(monkeypatch, capsys):
     def no_room(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation")
 
-    monkeypatch.setattr("sinkbench.quality.load_model", no_room)
+    monkeypatch.setattr("sinkbench.measure.quality.load_model", no_room)
     frame, notes = quality("streaming", {"budget": 8, "sinks": 4}, {"a": "some text"})
     said = "unavailable: CUDA out of memory. Tried to allocate 20.00 GiB. See documentation"
     assert len(frame) == 0 and notes["status"] == said

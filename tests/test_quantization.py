@@ -8,16 +8,17 @@ import torch
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench import quantizations
-from sinkbench.corpora import documents
+from sinkbench import quantization
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.masked_kernels import kernel_for
 from sinkbench.errors import Unavailable
-from sinkbench.kernels import kernel_for
-from sinkbench.models import load_model, random_model, weight_bytes_per_token
-from sinkbench.packing import pack, unpack
-from sinkbench.quantized_linear import QuantizedLinear
-from sinkbench.scorer import Scorer
-from sinkbench.tokens import load_tokenizer
-from sinkbench.visibility import Visibility
+from sinkbench.model.loading import load_model, random_model, weight_bytes_per_token
+from sinkbench.policies import Visibility
+from sinkbench.quantization.packing import pack, unpack
+from sinkbench.quantization.table import format_row
+from sinkbench.quantization.weight_only import QuantizedLinear
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_tokenizer
 from torch._inductor import config as inductor
 
 BITS = [8, 4]
@@ -126,7 +127,7 @@ def test_extreme_rows_stay_finite(bits, dtype):
 def test_rows_in_chunks_are_the_rows_at_once(bits, monkeypatch):
     layer = linear(11, 128, torch.float32)
     whole = QuantizedLinear(layer, bits)
-    monkeypatch.setattr("sinkbench.quantized_linear.CHUNK", 3 * 128)
+    monkeypatch.setattr("sinkbench.quantization.weight_only.CHUNK", 3 * 128)
     parts = QuantizedLinear(layer, bits)
     assert torch.equal(whole.packed, parts.packed) and torch.equal(whole.scales, parts.scales)
 
@@ -135,7 +136,7 @@ def test_inputs_that_are_no_groups_are_refused_and_the_model_is_as_it_was():
     model = random_model({**SHAPE, "intermediate_size": 192}, 0, torch.float32, "cpu")
     before = dict(model.named_modules())
     with pytest.raises(Unavailable) as caught:
-        quantizations.apply("int8", model)
+        quantization.apply(format_row("int8"), model)
     assert str(caught.value).startswith("gpt_neox.layers.0.mlp.dense_4h_to_h has K = 192 inputs")
     assert "\n" not in str(caught.value) and dict(model.named_modules()) == before
 
@@ -144,7 +145,7 @@ def test_inputs_that_are_no_groups_are_refused_and_the_model_is_as_it_was():
 def test_what_is_replaced(word):
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
     before = dict(model.named_modules())
-    assert quantizations.apply(word, model) is model
+    assert quantization.apply(format_row(word), model) is model
     replaced = {name for name, module in model.named_modules() if before[name] is not module}
     wanted = ["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"]
     wanted += [] if "mlp" in word else ["attention.query_key_value", "attention.dense"]
@@ -171,7 +172,7 @@ OTHERS = 2 * (384 + 128 + 256 + 128 + 4 * 128) + 2 * 128  # biases and layer nor
 )
 def test_bytes_per_token_by_hand(word, expected, tied):
     model = random_model({**SHAPE, "tie_word_embeddings": tied}, 0, torch.bfloat16, "cpu")
-    assert weight_bytes_per_token(quantizations.apply(word, model)) == expected
+    assert weight_bytes_per_token(quantization.apply(format_row(word), model)) == expected
 
 
 # Mean |change of an NLL| in nats that was measured over _pydecimal's first 512 tokens
@@ -191,7 +192,7 @@ def text() -> torch.Tensor:
 def test_nlls_of_a_trained_model_change_a_little(word, text):
     nll = {}
     for name in ("none", word):
-        scorer = Scorer(quantizations.apply(name, load_model(DEMO, "cpu")), chunk_tokens=128)
+        scorer = Scorer(quantization.apply(format_row(name), load_model(DEMO, "cpu")), chunk_tokens=128)
         nll[name] = scorer.stream(text, Visibility(sinks=4, recent=124))
     change = nll[word] - nll["none"]
     assert CHANGE[word] / 2 < change.abs().mean() < 2 * CHANGE[word]
@@ -206,7 +207,7 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     plain = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
     exact, before = Scorer(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
     options = inductor.get_config_copy()
-    quantized = quantizations.apply(word, plain)
+    quantized = quantization.apply(format_row(word), plain)
     assert inductor.get_config_copy() == options
     mlp = 2 * 2 * 128 * 256
     replaced = mlp + (0 if word.endswith("_mlp") else 2 * 4 * 128 * 128)
@@ -221,7 +222,7 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     [("none", True), ("int8", True), ("torchao_int8", False), ("torchao_int8_dynamic", False)],
 )
 def test_chunks_are_compiled_around_plain_weights_alone(word, fuses):
-    model = quantizations.apply(word, random_model(SHAPE, 0, torch.float32, "cpu"))
+    model = quantization.apply(format_row(word), random_model(SHAPE, 0, torch.float32, "cpu"))
     kernel = kernel_for(SimpleNamespace(device=torch.device("cuda"), parameters=model.parameters))
     assert (kernel.prepare(len) is not len) == fuses
 
@@ -231,4 +232,4 @@ def test_torchao_int4_says_why_it_cannot_run():
         pytest.skip("it runs on CUDA")
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
     with pytest.raises(Unavailable, match="torchao Int4WeightOnlyConfig: "):
-        quantizations.apply("torchao_int4", model)
+        quantization.apply(format_row("torchao_int4"), model)

@@ -5,12 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_cache import naive_nll
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines import static
 from sinkbench.engines.eager import Engine as Eager
 from sinkbench.errors import UserError
-from sinkbench.policies import build
-from sinkbench.scorer import Scorer
-from sinkbench.static_engine import StaticEngine
-from sinkbench.visibility import Visibility
+from sinkbench.policies import Visibility, build
 from test_equivalence import VOCABULARY, model_and_text, shapes
 from test_known_answers import decode
 
@@ -39,7 +38,7 @@ VARIANTS = {
     "copy-4": ("copy", {"every": 4, "lookback": 40, "chosen": 5, "least": 2, "span": 6, "back": 4}),
     "select-14": ("select", {"every": 14, "lookback": 30, "chosen": 5, "observed": 3, "shared": True}),
 }
-ENGINES = {"pruned": [Eager], "refreshed": [Eager, StaticEngine], "observed": [Eager, StaticEngine]}
+ENGINES = {"pruned": [Eager], "refreshed": [Eager, static.Engine], "observed": [Eager, static.Engine]}
 variants = pytest.mark.parametrize("name", VARIANTS)
 
 

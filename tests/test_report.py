@@ -8,8 +8,9 @@ import pytest
 import synthetic
 import yaml
 from docutils.core import publish_parts
-from sinkbench import catalogue, landing, provenance_page
-from sinkbench.sentences import STEPS, sentences
+from sinkbench.report import catalogue
+from sinkbench.report.pages import landing, provenance
+from sinkbench.report.pages.summary import STEPS, sentences
 from synthetic import SCHEMA, WORDS
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
@@ -73,7 +74,7 @@ def test_a_dagger_and_a_status_are_on_the_page():
     text = page(synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",)))
     assert "0.60\N{DAGGER} ms" in text and "Dagger" in text
     assert "Dagger" not in page()
-    assert "no room" in page(synthetic.measurements(failed={"dense.stock": "unavailable: no room"}))
+    assert "no room" in page(synthetic.measurements(failed={"dense.hf": "unavailable: no room"}))
 
 
 def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
@@ -99,6 +100,6 @@ def test_the_page_of_provenance_says_what_the_record_says():
         "environments": [{"torch": "2.13", "dirty": False, "jobs": ["quality a", "speed b"]}],
         "inputs": [{"tokens": "b96f", "jobs": ["speed b"]}],
     }
-    text = provenance_page.page(record, "demo")
+    text = provenance.page(record, "demo")
     for said in ("path &lt;p&gt;, dtype float32", "unknown", "0.95", "2.13", "no<", "b96f", "2 jobs"):
         assert said in text

@@ -5,8 +5,9 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
-from sinkbench import speed
-from sinkbench.store import read_table
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.engines.table import engine_row
+from sinkbench.measure import speed
 from speed_jobs import SETTINGS
 
 sys.path.append(str(ROOT / "benchmarks"))
@@ -14,7 +15,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 import rungs
 
 SPEED = SETTINGS["speed"] | {"points": [40]}
-WORDS = ["eager", "reference", "compiled"]
+WORDS = ["eager", "paper", "compiled"]
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def climbed(tokens_path, tmp_path, monkeypatch):
     take, load = speed.Timer.take, rungs.load_model
 
     def watched(timer, repetition, bandwidth):
-        word = timer.bench.settings["engine"]
+        word = timer.bench.settings["engine"]["name"]
         visits.append((repetition, word))
         if (repetition, word) == (1, "compiled"):
             raise torch.OutOfMemoryError("no room")
@@ -33,7 +34,7 @@ def climbed(tokens_path, tmp_path, monkeypatch):
     monkeypatch.setattr(speed.Timer, "take", watched)
     monkeypatch.setattr(rungs, "load_model", lambda *about: made.append(about) or load(*about))
     ladder = [
-        rungs.Rung(word, SETTINGS | {"engine": word, "label": word, "speed": SPEED}, tmp_path)
+        rungs.Rung(word, SETTINGS | {"engine": engine_row(word), "label": word, "speed": SPEED}, tmp_path)
         for word in WORDS
     ]
     rungs.climb(ladder, tokens_path)
@@ -43,13 +44,13 @@ def climbed(tokens_path, tmp_path, monkeypatch):
 def test_repetitions_are_taken_in_turn_on_one_model(climbed):
     visits, made, _ = climbed
     both = [(repetition, word) for repetition in range(2) for word in WORDS]
-    assert visits == [*both, (2, "eager"), (2, "reference")]
+    assert visits == [*both, (2, "eager"), (2, "paper")]
     assert len(made) == 1
 
 
 def test_a_rung_that_fails_keeps_its_reason_and_the_others_their_times(climbed):
     results = climbed[2]
-    for word in ("eager", "reference"):
+    for word in ("eager", "paper"):
         steps, notes = results[word]
         assert notes["status"] == "ok" and notes["score"]["max_gap"] < 1e-4
         assert set(steps.repetition) == {1, 2} and len(steps) == 2 * SPEED["steps"]

@@ -4,9 +4,10 @@ import os
 import re
 
 import pytest
-from sinkbench import scoring_threads, threads
+from sinkbench import scoring_threads
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.runtime import threads
 from sinkbench.scoring_threads import use_cores_to_score
-from sinkbench.store import read_table
 from workflow_runner import JOB, Checkout
 
 CORES = len(os.sched_getaffinity(0))

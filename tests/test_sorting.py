@@ -7,8 +7,8 @@ import subprocess
 
 import pandas as pd
 import pytest
-from sinkbench import formats
-from sinkbench.cells import Estimate
+from sinkbench import registry
+from sinkbench.analysis.estimate import Estimate
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VALUES = [1446.0, 1.57, -3.0, 0.0, 12.5, 1.6e-7, 200.0]
@@ -35,7 +35,7 @@ def estimates() -> list[Estimate | str]:
 
 def page(cells: list) -> str:
     table = pd.DataFrame({"Run": [f"run {number}" for number in range(len(cells))], "N [ms]": cells})
-    return formats.load("html").render(table, "Title", "Caption")
+    return registry.load("report/formats", "html").render(table, "Title", "Caption")
 
 
 def shown(cell: Estimate | str) -> str:

@@ -4,17 +4,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench import engines, speculation
-from sinkbench.agreement import agreement
-from sinkbench.block_decoder import READS, BlockDecoder
-from sinkbench.decoding import generate, greedy
+from sinkbench import engines
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.decode import generate, greedy
+from sinkbench.engines.speculation import speculator as module
+from sinkbench.engines.speculation.agreement import agreement
+from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies, speculate
+from sinkbench.engines.speculation.verification import Greedy, Sampled
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import UserError
-from sinkbench.models import random_model
+from sinkbench.model.loading import random_model
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.scorer import Scorer
-from sinkbench.speculation import Speculator, block_nll, check_vocabularies, speculate
-from sinkbench.verification import Greedy, Sampled
 from test_equivalence import model_and_text, shapes
 
 POLICIES = [Streaming(budget=12, sinks=2), Streaming(budget=9, sinks=0), Dense(max_tokens=200)]
@@ -56,7 +58,9 @@ def speculator(target, draft, policy, drafted: int, rule, form: str = "eager") -
 def test_greedy_speculation_is_greedy_decoding(shape, seed, policy, drafted, prompt, form):
     """Token for token, through filling, full and wrapped rings; float64, so that no tie is near."""
     model, ids = model_and_text(shape, seed, prompt)
-    expected = generate(engines.build("eager", model, policy, Scorer(model, 16)), ids[None], 60, greedy)[0]
+    expected = generate(
+        engines.build(engine_row("eager"), model, policy, Scorer(model, 16)), ids[None], 60, greedy
+    )[0]
     given_ids, kept = speculate(
         speculator(model, near(model, seed), policy, drafted, Greedy(), form), ids, 60
     )
@@ -153,7 +157,7 @@ def test_a_captured_round_is_captured_once_and_leaves_no_trace(tiny, monkeypatch
             rewind()
         return step
 
-    monkeypatch.setattr(speculation, "capture", capture)
+    monkeypatch.setattr(module, "capture", capture)
     plain = speculator(tiny, near(tiny, 1), policy, 4, Greedy(), "graph")
     expected, _ = speculate(plain, ids, 50)
     plain.captured, plain._step = True, None

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from sinkbench import engines, speed
-from sinkbench.bandwidth import measure_bandwidth
-from sinkbench.bench import Bench
-from sinkbench.clock import time_decode
+from sinkbench import engines
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
-from sinkbench.records import stamp
-from sinkbench.store import read_table
+from sinkbench.measure import speed
+from sinkbench.measure.bench import Bench
+from sinkbench.measure.clock import time_decode
+from sinkbench.runtime.bandwidth import measure_bandwidth
 from speed_jobs import SETTINGS, CountingEngine, write_tokens
 
 
@@ -66,8 +68,8 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
     [
         ("streaming", {"budget": 32, "sinks": 4}, "eager", 31),
         ("window", {"budget": 32}, "eager", 31),
-        ("streaming", {"budget": 32, "sinks": 4}, "reference", 31),
-        ("dense", {"max_tokens": 300}, "stock", 19),
+        ("streaming", {"budget": 32, "sinks": 4}, "paper", 31),
+        ("dense", {"max_tokens": 300}, "hf", 19),
         ("dense", {"max_tokens": 300}, "eager", 19),
         ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}, "fresh", 31),
     ],
@@ -76,7 +78,12 @@ def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine,
     """From where a bounded cache is full on; where it grows, up to the first context, or from its start."""
     kind = {"dense": "context", "recompute": "budget"}.get(policy, "position")
     speed_settings = SETTINGS["speed"] | {"kind": kind}
-    settings = SETTINGS | {"policy": policy, "with": options, "engine": engine, "speed": speed_settings}
+    settings = SETTINGS | {
+        "policy": policy,
+        "with": options,
+        "engine": engine_row(engine),
+        "speed": speed_settings,
+    }
     speed.measure_speed(settings, tokens_path, tmp_path / "steps.parquet")
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert notes["status"] == "ok"

@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from safetensors.torch import load_file, save_file
-from sinkbench.freshness import Product
-from sinkbench.store import read_table
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.study.staleness import Product
 from workflow_runner import ROOT, Checkout
 
 LIBRARY = "scripts/sinkbench"
@@ -154,8 +154,8 @@ MATRIX = {
         code(f"{LIBRARY}/quantizations/int4_mlp.py"),
         {"quality": 1, "speed": 1, **AGGREGATED},
     ),
-    "module engines/stock.py": (
-        code(f"{LIBRARY}/engines/stock.py"),
+    "module engines/hf.py": (
+        code(f"{LIBRARY}/engines/hf.py"),
         {"speed": 1, "prompt": 1, "continuations": 1, **AGGREGATED},
     ),
     "module aggregation.py": (code(f"{LIBRARY}/aggregation.py"), AGGREGATED),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sinkbench.statistics import Bootstrap, differ, difference, student
+from sinkbench.results.statistics import Bootstrap, differ, difference, student
 
 SETTINGS = {"block_tokens": 32, "resamples": 400, "confidence": 0.9, "seed": 0}
 

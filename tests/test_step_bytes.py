@@ -1,10 +1,11 @@
 """The bytes that a timed step must read, and those that only lie in memory."""
 
 import pytest
-from sinkbench import speed
-from sinkbench.bench import Bench
-from sinkbench.store import read_table
-from sinkbench.trail import ROOM
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.attention.history import ROOM
+from sinkbench.engines.table import engine_row
+from sinkbench.measure import speed
+from sinkbench.measure.bench import Bench
 from speed_jobs import SETTINGS
 
 
@@ -33,7 +34,7 @@ def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
 )
 def test_a_step_reads_its_share_of_a_refresh(tokens_path, policy, options, keys, passes):
     options |= {"budget": 32, "sinks": 4, "every": 6, "lookback": 50}
-    settings = SETTINGS | {"policy": policy, "with": options, "engine": "eager"}
+    settings = SETTINGS | {"policy": policy, "with": options, "engine": engine_row("eager")}
     refreshed, streaming = (
         speed.Timer(Bench(settings, tokens_path)),
         speed.Timer(Bench(SETTINGS, tokens_path)),

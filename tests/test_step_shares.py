@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench.claims import UNDECIDED, judge
-from sinkbench.profile_readings import profiles
-from sinkbench.step_shares import share
+from sinkbench.analysis.claims import UNDECIDED, judge
+from sinkbench.analysis.profiles import profiles
+from sinkbench.analysis.step_shares import share
 
 JOINT = "mlp+projections"
 

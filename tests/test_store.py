@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 from disks import small_disk
+from sinkbench.artifacts.files import read_json, replacing, write_json
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
-from sinkbench.records import read_json, replacing, stamp, write_json
-from sinkbench.store import read_table, write_table
 
 SMALL, LARGE = pd.DataFrame({"nll": [1.0, 2.0]}), pd.DataFrame({"nll": [i**0.5 for i in range(100_000)]})
 NOTES = {"stamp": "abc", "status": "ok"}

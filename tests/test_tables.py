@@ -5,18 +5,20 @@ import re
 import pandas as pd
 import pytest
 import synthetic
-from sinkbench import catalogue, formats, readings, tables
-from sinkbench.cells import Estimate
+from sinkbench import registry
+from sinkbench.analysis import select
+from sinkbench.analysis.estimate import Estimate
 from sinkbench.errors import UserError
+from sinkbench.report import catalogue, formats
 from synthetic import WORDS
 
 INVALID = "invalid: 3 NLLs are NaN or infinite, the first in turtle at position 77"
 UNAVAILABLE = "unavailable: out of memory"
-FORMATS = formats.available()
+FORMATS = registry.available("report/formats")
 
 
 def build(word: str, **options) -> pd.DataFrame:
-    return tables.load(word).build(synthetic.measurements(**options), WORDS)
+    return registry.load("report/tables", word).build(synthetic.measurements(**options), WORDS)
 
 
 def row_of(table: pd.DataFrame, run: str) -> dict:
@@ -29,7 +31,7 @@ def numbers_in(row: dict) -> list:
     ]
 
 
-@pytest.mark.parametrize("word", tables.available())
+@pytest.mark.parametrize("word", registry.available("report/tables"))
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_table_in_every_format_twice_is_the_same(word, ending, tmp_path):
     written = []
@@ -47,7 +49,7 @@ def test_headline_has_a_row_per_run_and_corpus():
 def test_changes_and_speedups_name_their_baselines():
     row = row_of(build("headline"), "streaming-4+508.eager")
     assert row["Change [%]"].note == "against recompute-4+508"
-    assert row["Speed-up [x]"].note == "against dense.stock"
+    assert row["Speed-up [x]"].note == "against dense.hf"
     assert row["TPOT [ms]"].note == "at position 8,192"
 
 
@@ -80,14 +82,14 @@ def test_a_run_invalid_on_one_corpus_has_no_time_on_another():
     failed = (kept["method"] == "window-0+64") & (kept["corpus"] == "books")
     kept.loc[failed, ["value", "low", "high"]] = float("nan")
     kept.loc[failed, "status"] = INVALID
-    table = tables.load("headline").build(kept, WORDS)
+    table = registry.load("report/tables", "headline").build(kept, WORDS)
     good, invalid = table[table["Run"] == "window-0+64.eager"].to_dict("records")
     assert isinstance(good["Perplexity"], Estimate) and good["TPOT [ms]"] == ""
     assert not numbers_in(invalid)
 
 
 def test_an_unavailable_run_keeps_only_its_perplexity():
-    row = row_of(build("headline", failed={"dense.stock": UNAVAILABLE}), "dense.stock")
+    row = row_of(build("headline", failed={"dense.hf": UNAVAILABLE}), "dense.hf")
     assert row["Status"] == UNAVAILABLE
     assert row["TPOT [ms]"] == "" and isinstance(row["Perplexity"], Estimate)
 
@@ -104,12 +106,12 @@ def test_csv_has_full_precision_in_columns_of_numbers(tmp_path):
     frame = pd.read_csv(tmp_path / "t.csv").set_index("Run")
     row = frame.loc["streaming-4+508.eager"]
     assert (row["Change [%]"], row["Change [%] low"], row["Change [%] high"]) == (-0.1, -0.5, 0.4)
-    assert row["Speed-up [x] note"] == "against dense.stock"
+    assert row["Speed-up [x] note"] == "against dense.hf"
 
 
 def test_latex_escapes():
     table = pd.DataFrame({"Change [%]": [Estimate(-1.5)], "Name": ["a_b & c#"]})
-    text = formats.load("tex").render(table, "100 %", "x^2")
+    text = registry.load("report/formats", "tex").render(table, "100 %", "x^2")
     body = text.split("\n", 1)[1]
     assert r"Change [\%]" in body and r"$-$1.50" in body and r"a\_b \& c\#" in body and r"100 \%" in body
     assert not re.search(r"(?<!\\)[%#_&](?!\n)", body.replace(" & ", " "))
@@ -117,7 +119,7 @@ def test_latex_escapes():
 
 def test_html_is_one_safe_file():
     table = pd.DataFrame({"Run": ["<script>alert(1)"], "N [ms]": [Estimate(1, 0.5, 2)]})
-    text = formats.load("html").render(table, "A & B", "c")
+    text = registry.load("report/formats", "html").render(table, "A & B", "c")
     assert "<script>alert" not in text and "&lt;script&gt;" in text and "A &amp; B" in text
     assert not re.search(r"(src|href)=", text)
 
@@ -134,7 +136,7 @@ def test_no_number_below_zero_is_written_as_minus_nothing():
 
 def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus():
     frame = synthetic.measurements(corpora=("stdlib", "prose"), refresh=True)
-    table = tables.load("refresh").build(frame, WORDS)
+    table = registry.load("report/tables", "refresh").build(frame, WORDS)
     row = table[table["Cache"] == "select-4+92+32-r4-h508-q1-p7"].iloc[0]
     assert row["Change on prose [%]"].value == -6.0
     assert row["Recovered on stdlib [%]"].value == pytest.approx(100 * 15.90 * 0.06 / (15.90 - 14.05))
@@ -144,7 +146,7 @@ def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus()
 def test_the_headline_has_no_row_for_a_corpus_that_a_method_does_not_score():
     frame = synthetic.measurements(corpora=("stdlib", "prose"))
     frame = frame[(frame["corpus"] != "prose") | (frame["family"] == "streaming")]
-    table = tables.load("headline").build(frame, WORDS)
+    table = registry.load("report/tables", "headline").build(frame, WORDS)
     assert {run.split("-")[0] for run in table[table["Corpus"] == "prose"]["Run"]} == {"streaming"}
 
 
@@ -167,7 +169,7 @@ def test_drafts_of_random_weights_have_rounds_and_no_acceptance():
     frame = synthetic.measurements(quality=False, drafts=True)
     judged = frame["metric"].isin(["tpot_ms", "speedup", "acceptance_rate", "tokens_per_step"])
     rounds = frame[~judged | frame["drafted"].isna()]
-    table = tables.load("speculation").build(rounds, WORDS)
+    table = registry.load("report/tables", "speculation").build(rounds, WORDS)
     assert len(table) == len(synthetic.DRAFTS) * len(synthetic.POSITIONS)
     assert "Round [ms]" in table and "Drafts that stay [%]" not in table and "TPOT [ms]" not in table
 
@@ -192,7 +194,7 @@ def test_the_ladder_has_every_run_once_beside_its_floor():
     single, sixteen = (rung(table, batch, **LADDER_RUN) for batch in (1, 16))
     assert single["MBU [%]"].value == pytest.approx(100 * 0.5 / 0.6)
     assert sixteen["Tokens/s"].value == pytest.approx(16e3 / 2.4)
-    assert single["Speed-up [x]"].note == "against dense.stock"
+    assert single["Speed-up [x]"].note == "against dense.hf"
     assert rung(table, 1, Method="streaming-4+508-int4")["Weights"] == "int4"
     assert "Status" not in table
 
@@ -205,7 +207,9 @@ def test_the_ladder_is_at_one_point_however_far_single_runs_went():
     frame = synthetic.measurements(ladder=True)
     own = (frame["method"] == "streaming-4+508") & (frame["engine"] == "fused") & (frame["batch"] == 1)
     longer = frame[own & (frame["position"] == 8192)].assign(position=1_000_000)
-    table = tables.load("ladder").build(pd.concat([frame, longer], ignore_index=True), WORDS)
+    table = registry.load("report/tables", "ladder").build(
+        pd.concat([frame, longer], ignore_index=True), WORDS
+    )
     notes = {cell.note for cell in table["TPOT [ms]"] if "position" in cell.note}
     assert notes == {"at position 8,192"}
 
@@ -227,27 +231,27 @@ def test_a_disturbed_time_is_shown_with_a_dagger_and_its_reason(word, ending):
     assert [row["Status"] for row in marked] == [synthetic.BUSY]
     assert marked[0]["TPOT [ms]"].number.endswith("\N{DAGGER}")
     assert str(table["TPOT [ms]"].tolist()).count("mark='\N{DAGGER}'") == 1
-    text = re.sub(r"<[^>]*>|\\rlap{", "", formats.load(ending).render(table, "t", "c"))
+    text = re.sub(r"<[^>]*>|\\rlap{", "", registry.load("report/formats", ending).render(table, "t", "c"))
     assert "0.60\N{DAGGER}" in text.replace("0.600", "0.60")
 
 
 def test_a_dagger_follows_its_number_into_verdicts():
     frame = synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",))
-    verdicts = tables.load("verdict").build(frame, WORDS).set_index("Claim")["Measured"]
+    verdicts = registry.load("report/tables", "verdict").build(frame, WORDS).set_index("Claim")["Measured"]
     assert "0.00\N{DAGGER}" in verdicts["Streaming's time per token does not grow with the stream"]
 
 
 def test_no_claim_takes_a_batch_for_a_stream():
     frame = synthetic.measurements(ladder=True)
     fast = synthetic.edited(frame, "tpot_ms", 0.001, batch=16)
-    before, after = (tables.load("verdict").build(each, WORDS) for each in (frame, fast))
+    before, after = (registry.load("report/tables", "verdict").build(each, WORDS) for each in (frame, fast))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_a_study_that_compares_no_times_has_a_ladder_without_speedups():
     frame = synthetic.measurements(quality=False)
     alone = frame[frame["metric"] != "speedup"].assign(against=float("nan"))
-    table = tables.load("ladder").build(alone, WORDS)
+    table = registry.load("report/tables", "ladder").build(alone, WORDS)
     assert "TPOT [ms]" in table and "Speed-up [x]" not in table
 
 
@@ -273,8 +277,8 @@ def test_what_compilation_refuses_has_its_status():
 
 def test_attention_kernels_stand_beside_the_ring_the_reference_and_ours():
     table = by_engine("attention", ladder=True)
-    kernels = {"eager_math", "eager_flash", "reference_flash"}
-    assert set(table.index) == {"eager", "reference", "fused"} | kernels
+    kernels = {"eager_math", "eager_flash", "paper_flash"}
+    assert set(table.index) == {"eager", "paper", "fused"} | kernels
     assert set(table["Method"]) == {"streaming-4+508"}
     assert table.loc["eager_flash", "Speed [x eager]"].value == pytest.approx(3.0 / 2.8)
     assert table.loc["eager", "Speed [x eager]"].value == 1
@@ -292,4 +296,4 @@ def test_a_disturbed_baseline_is_no_doubt_about_the_run_that_was_compared_with_i
     for metric, told in (("speedup", []), ("tpot_ms", ["disturbed: by something"])):
         row = run.index[run["metric"] == metric][0]
         disturbed = run.assign(status=run["status"].where(run.index != row, "disturbed: by something"))
-        assert readings.doubts(disturbed, run["position"][row]) == told
+        assert select.doubts(disturbed, run["position"][row]) == told

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sinkbench.corpora import documents
+from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
-from sinkbench.store import read_table, write_table
-from sinkbench.tokens import load_documents, load_tokenizer, tokenize
+from sinkbench.text.corpora import documents
+from sinkbench.text.tokens import load_documents, load_tokenizer, tokenize
 from tiny_texts import bytes_tokenizer, token_settings
 
 DATASET = {

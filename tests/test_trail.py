@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.trail import ROOM, Trail, Trails
+from sinkbench.attention.history import ROOM, Trail, Trails
 
 
 @settings(deadline=None)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sinkbench.errors import UserError
-from sinkbench.training import rate, train, training_progress
-from sinkbench.training_data import (
+from sinkbench.training.data import (
     END_ID,
     encode,
     hold_out,
@@ -18,7 +17,8 @@ from sinkbench.training_data import (
     token_bytes,
     train_tokenizer,
 )
-from sinkbench.training_overlap import overlap_share, overlap_shares
+from sinkbench.training.overlap import overlap_share, overlap_shares
+from sinkbench.training.train import rate, train, training_progress
 
 VOCABULARY, CONTEXT, BOOKS = 320, 16, 9
 SHAPE = {

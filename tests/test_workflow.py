@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 import torch
-from sinkbench import catalogue
-from sinkbench.measurements import has_failed
-from sinkbench.store import read_table
+from sinkbench.artifacts.parquet import read_table
+from sinkbench.report import catalogue
+from sinkbench.results.schema import has_failed
 
 pytestmark = pytest.mark.xdist_group("workflow")  # they edit the checkout that they share
 AGGREGATED = {"aggregate", "landing"}
@@ -70,7 +70,7 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
     checkout.write_config(config)
     assert measured(checkout.planned()) == {
         "baseline_speed recompute-4+124.fresh",
-        "baseline_speed dense.stock",
+        "baseline_speed dense.hf",
         "streaming_speed streaming-4+124.eager",
         "engine_speed streaming-4+124.graph",
         "speculation_speed streaming-4+124.eager-k2",
@@ -112,7 +112,7 @@ def test_another_seed_continues_the_prompt_anew_and_measures_nothing_else(checko
     config = checkout.config()
     config["continuations"]["seed"] = 7
     checkout.write_config(config)
-    runs = ("dense.stock", "streaming-4+124.eager", "streaming-4+124.graph")
+    runs = ("dense.hf", "streaming-4+124.eager", "streaming-4+124.graph")
     assert checkout.planned() == {*(f"continue_prompt {run}" for run in runs), "continuations"}
 
 
@@ -122,7 +122,7 @@ def test_the_pages_of_the_report_are_there(finished):
     findings, texts, provenance = (report / f"{name}.html" for name in names)
     assert str(torch.__version__) in provenance.read_text()
     assert "Which combination to use" in findings.read_text()
-    assert "dense.stock" in texts.read_text()
+    assert "dense.hf" in texts.read_text()
     if not torch.cuda.is_available():
         assert "unavailable: a CUDA graph needs a CUDA device" in texts.read_text()
 
@@ -143,7 +143,7 @@ def test_a_corpus_edit_redoes_what_reads_it(checkout):
             "policies/window.py",
             {"baseline_quality window-0+128 stdlib", "baseline_quality window-0+32 stdlib"},
         ),
-        ("engines/stock.py", {"baseline_speed dense.stock"}),
+        ("engines/hf.py", {"baseline_speed dense.hf"}),
         ("verification.py", {"speculation_speed streaming-4+124.eager-k2"}),
         ("corpora/files.py", set()),
     ],
@@ -155,7 +155,7 @@ def test_a_library_edit_redoes_what_imports_it(checkout, module, rules):
 
 
 def test_an_edit_of_the_evaluator_redoes_all_that_score(checkout):
-    path = checkout.folder / "scripts/sinkbench/parallel.py"
+    path = checkout.folder / "scripts/sinkbench/attention/chunked.py"
     path.write_text(path.read_text() + "\nEDITED = True\n")
     planned = measured(checkout.planned())
     assert len(planned) == METHODS + RUNS + PROFILES

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from sinkbench import parts
+from sinkbench.results import step_parts
 
 D, F, V, LAYERS = 64, 256, 1000, 2
 # Shapes of activations and transposed weight of the products.
@@ -16,35 +16,39 @@ NORM = "aten::native_layer_norm"
 FLASH = "flash_fwd_splitkv_kernel"
 # operator, shapes of its inputs, kernel, part
 LAYER = [
-    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
-    ("aten::addmm", [[3 * D], *QKV], "gemv2T", parts.PROJECTIONS),
-    ("aten::mul", [[1, 4, 1, 4]], "elementwise", parts.ATTENTION),
-    ("aten::copy_", [[4, 33, 16]], "Memcpy DtoD", parts.ATTENTION),
-    (SDPA, [[1, 4, 33, 16]], FLASH, parts.ATTENTION),
-    ("aten::addmm", [[D], *OUTPUT], "gemv2T", parts.PROJECTIONS),
-    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
-    ("aten::addmm", [[F], *UP], "nvjet_splitK", parts.MLP),
-    ("aten::gelu", [[1, F]], "GeluCUDAKernelImpl", parts.MLP),
-    ("aten::addmm", [[D], *DOWN], "gemv2T", parts.MLP),
-    ("aten::add", [[1, D], [1, D]], "elementwise", parts.NORMS),
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", step_parts.NORMS),
+    ("aten::addmm", [[3 * D], *QKV], "gemv2T", step_parts.PROJECTIONS),
+    ("aten::mul", [[1, 4, 1, 4]], "elementwise", step_parts.ATTENTION),
+    ("aten::copy_", [[4, 33, 16]], "Memcpy DtoD", step_parts.ATTENTION),
+    (SDPA, [[1, 4, 33, 16]], FLASH, step_parts.ATTENTION),
+    ("aten::addmm", [[D], *OUTPUT], "gemv2T", step_parts.PROJECTIONS),
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", step_parts.NORMS),
+    ("aten::addmm", [[F], *UP], "nvjet_splitK", step_parts.MLP),
+    ("aten::gelu", [[1, F]], "GeluCUDAKernelImpl", step_parts.MLP),
+    ("aten::addmm", [[D], *DOWN], "gemv2T", step_parts.MLP),
+    ("aten::add", [[1, D], [1, D]], "elementwise", step_parts.NORMS),
 ]
 STEP = [
-    ("aten::embedding", [[V, D], [1]], "gather", parts.OTHER),
+    ("aten::embedding", [[V, D], [1]], "gather", step_parts.OTHER),
     *LAYER * LAYERS,
-    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", parts.NORMS),
-    ("aten::mm", LM, "gemm_lm", parts.HEAD),
+    (NORM, [[1, D], [D], [D]], "layer_norm_kernel", step_parts.NORMS),
+    ("aten::mm", LM, "gemm_lm", step_parts.HEAD),
 ]
 COMPILED = [
-    ("triton_poi_fused_embedding_0", [[V, D], [1]], parts.OTHER),
-    ("triton_per_fused_native_layer_norm_1", [[1, D]], parts.NORMS),
-    ("triton_red_fused_addmm_2", [[1, D], [3 * D, D]], parts.PROJECTIONS),
-    ("triton_red_fused_addmm_gelu_3", [[1, D], [F, D]], parts.MLP),  # reordered: it does not need attention
-    ("triton_poi_fused_add_cat_mul_neg_4", [[1, 4, 1, 16]], parts.ATTENTION),
-    ("triton_red_fused__scaled_dot_product_flash_attention_5", [[4, 33, 16]], parts.ATTENTION),
-    ("triton_red_fused_addmm_6", [[1, D], [D, D]], parts.PROJECTIONS),
-    ("triton_red_fused_addmm_7", [[1, F], [D, F]], parts.MLP),
-    ("triton_per_fused_add_native_layer_norm_8", [[1, D]], parts.NORMS),
-    ("triton_red_fused_mm_9", [[1, D], [V, D]], parts.HEAD),
+    ("triton_poi_fused_embedding_0", [[V, D], [1]], step_parts.OTHER),
+    ("triton_per_fused_native_layer_norm_1", [[1, D]], step_parts.NORMS),
+    ("triton_red_fused_addmm_2", [[1, D], [3 * D, D]], step_parts.PROJECTIONS),
+    (
+        "triton_red_fused_addmm_gelu_3",
+        [[1, D], [F, D]],
+        step_parts.MLP,
+    ),  # reordered: it does not need attention
+    ("triton_poi_fused_add_cat_mul_neg_4", [[1, 4, 1, 16]], step_parts.ATTENTION),
+    ("triton_red_fused__scaled_dot_product_flash_attention_5", [[4, 33, 16]], step_parts.ATTENTION),
+    ("triton_red_fused_addmm_6", [[1, D], [D, D]], step_parts.PROJECTIONS),
+    ("triton_red_fused_addmm_7", [[1, F], [D, F]], step_parts.MLP),
+    ("triton_per_fused_add_native_layer_norm_8", [[1, D]], step_parts.NORMS),
+    ("triton_red_fused_mm_9", [[1, D], [V, D]], step_parts.HEAD),
 ]
 
 

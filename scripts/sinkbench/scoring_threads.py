@@ -2,7 +2,7 @@
 
 import torch
 
-from sinkbench.threads import use_all_cores
+from sinkbench.runtime.threads import use_all_cores
 
 
 def use_cores_to_score(device: str, threads: int) -> None:

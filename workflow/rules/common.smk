@@ -7,15 +7,15 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from sinkbench import catalogue
-from sinkbench.configuration import read_study
+from sinkbench.report import catalogue
+from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
-from sinkbench.estimate import estimate
-from sinkbench.fingerprint import fingerprint
-from sinkbench.job import WORKFLOW
-from sinkbench.preflight import check
-from sinkbench.presence import enter, left_by_a_killed_run
-from sinkbench.records import sweep
+from sinkbench.study.cost import estimate
+from sinkbench.artifacts.fingerprint import fingerprint
+from sinkbench.runtime.job import WORKFLOW
+from sinkbench.study.preflight import check
+from sinkbench.runtime.run_lock import enter, left_by_a_killed_run
+from sinkbench.artifacts.files import sweep
 
 # In the order in which they are merged: Snakemake lists those of the command line first.
 OVERLAYS = workflow.overwrite_configfiles

@@ -14,6 +14,6 @@ rule train_demo_model:
         gpu=gpus_held,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
-        code=code("train_demo_model.py", "sinkbench/corpora/stdlib.py"),
+        code=code("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),
     script:
         "../../scripts/train_demo_model.py"

@@ -1,4 +1,4 @@
-# Results that are not up to date, by what they say of themselves (scripts/sinkbench/freshness.py), are made again,
+# Results that are not up to date, by what they say of themselves (scripts/sinkbench/study/staleness.py), are made again,
 # whatever Snakemake's own records and dates say; a report refuses them.
 
 import functools
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from snakemake import __version__ as SNAKEMAKE
 
-from sinkbench.freshness import EDITED, TRIED_AGAIN, stale
-from sinkbench.hub import is_fetched
+from sinkbench.study.staleness import EDITED, TRIED_AGAIN, stale
+from sinkbench.artifacts.hub import is_fetched
 
 
 def expired():

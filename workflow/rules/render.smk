@@ -1,4 +1,4 @@
-# Tables and figures, one job each, and the report's pages. scripts/sinkbench/catalogue.py says what they are.
+# Tables and figures, one job each, and the report's pages. scripts/sinkbench/report/catalogue.py says what they are.
 
 
 wildcard_constraints:

@@ -1,8 +1,6 @@
-"""Decode engines: one file, one word. `sinkbench/engines/<word>.py` defines `CACHES` and a class `Engine`.
+"""Decode engines: an implementation is a module with a class `Engine`, a setting of one a row of `table`.
 
-CACHES names the cache forms that the engine decodes (growing, ring, fresh, pruned, refreshed, observed; a
-policy names the one it needs), MAX_BATCH how many streams it decodes in step (1 if it is not defined).
-`Engine(model, policy, scorer)` raises errors.Unavailable where it cannot run, and offers:
+`Engine(model, policy, evaluator, **options)` raises errors.Unavailable where it cannot run, and offers:
 
     reset()                  forget everything and free the cache
     prefill(prompts, room)   reset, read ids [batch, T], make room for `room` more tokens;
@@ -16,39 +14,14 @@ Logits of a step may be overwritten by the next one. An engine whose cache never
 memory, and what it compiled or captured for it, over `reset`; the next prefill overwrites all of it.
 """
 
-import ast
 from importlib import import_module
-from pathlib import Path
-from pkgutil import iter_modules
-
-from sinkbench.errors import UserError
 
 
-def available() -> list[str]:
-    """The engines that exist: one word per file of this folder."""
-    return sorted(module.name for module in iter_modules(__path__))
+def implementation(row: dict):
+    """The module of a row (table.engine_row)."""
+    return import_module(f"{__name__}.{row['implementation']}")
 
 
-def cache_forms(word: str) -> tuple[str, ...]:
-    """The engine's CACHES, read without importing it (and torch with it)."""
-    return _constants(word)["CACHES"]
-
-
-def max_batch(word: str) -> int:
-    """Streams that the engine can decode in step."""
-    return _constants(word).get("MAX_BATCH", 1)
-
-
-def build(word: str, model, policy, scorer):
-    """The engine `word`, ready to decode `policy` with `model`."""
-    return import_module(f"{__name__}.{word}").Engine(model, policy, scorer)
-
-
-def _constants(word: str) -> dict:
-    """The capitalised constants of an engine's file."""
-    if word not in available():
-        raise UserError(f"engine: {word!r} is not one of {', '.join(available())}")
-    tree = ast.parse((Path(__path__[0]) / f"{word}.py").read_text())
-    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
-    named = [(node.targets[0].id, node.value) for node in assigned]
-    return {name: ast.literal_eval(value) for name, value in named if name in ("CACHES", "MAX_BATCH")}
+def build(row: dict, model, policy, evaluator):
+    """The engine of a row (table.engine_row), ready to decode `policy` with `model`."""
+    return implementation(row).Engine(model, policy, evaluator, **row["options"])

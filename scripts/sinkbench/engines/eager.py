@@ -4,28 +4,24 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend
 
-from sinkbench.attention import decode_hidden
-from sinkbench.nll import logits
-from sinkbench.pruned import PrunedBuffers
-from sinkbench.ring import RingBuffers, RingStream, leading_slots, ring_visibility
-from sinkbench.ring_refresh import RingRefresh, observed_queries, take_over
-from sinkbench.sdpa import only
-
-CACHES = ("ring", "growing", "pruned", "refreshed", "observed")
+from sinkbench.attention.lazy_ring import PrunedBuffers
+from sinkbench.attention.ring import RingBuffers, RingStream, leading_slots, ring_visibility
+from sinkbench.attention.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.model.hf_attention import decode_hidden
+from sinkbench.model.nll import logits
+from sinkbench.runtime.sdpa import force_sdpa_backend
 
 
 class Engine:
     """One token at a time, after an exact parallel prefill. A growing cache is a ring that never fills.
 
-    The siblings eager_* name the one kernel that torch's attention may use for their steps.
+    Args:
+        kernel: name of the one kernel that torch's attention may use for the steps (SDPBackend); None: any.
     """
 
-    kernel: SDPBackend | None = None
-
-    def __init__(self, model, policy, scorer):
-        self.model, self.policy, self.scorer = model, policy, scorer
+    def __init__(self, model, policy, scorer, kernel: str | None = None):
+        self.model, self.policy, self.scorer, self.kernel = model, policy, scorer, kernel
         self.attention = leading_slots
         self.refresh: RingRefresh | None = None
 
@@ -48,7 +44,7 @@ class Engine:
 
     def around_step(self) -> AbstractContextManager:
         """What a step runs in."""
-        return only(self.kernel, self.model) if self.kernel else nullcontext()
+        return force_sdpa_backend(self.kernel, self.model) if self.kernel else nullcontext()
 
     def reset(self) -> None:
         self.ring = self.refresh = None

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
-from sinkbench.compilation import compiled
-from sinkbench.compile_cost import CompileCost
 from sinkbench.engines import eager
-
-CACHES = ("ring", "growing")
+from sinkbench.runtime.compile_cost import CompileCost
+from sinkbench.runtime.torch_compile import compiled
 
 
 class Engine(eager.Engine):

@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor
 
-from sinkbench.attention import stock_hidden
-from sinkbench.nll import logits
-
-CACHES = ("fresh",)
+from sinkbench.model.hf_attention import stock_hidden
+from sinkbench.model.nll import logits
 
 
 class Engine:

@@ -1,34 +1,62 @@
-"""Cache policies: one file, one word. `sinkbench/policies/<word>.py` defines a frozen dataclass `Policy`.
+"""Cache policies: a file each. `policies/<name>.py` defines a frozen dataclass `Policy`.
 
 Its fields are the keys that the config allows under `with:`; it raises UserError for values that make no
 sense together. It stays free of torch, since the workflow reads it while planning, and offers:
 
     label                       what tells two runs of the policy apart, such as "4+2044" ("" if nothing does)
-    cache                       the cache form an engine must have to decode it (engines.CACHES)
+    cache                       the cache layout that an engine must decode (engines.table)
     period                      steps after which its work repeats; a timing covers whole periods
-    visibility(length)          who sees whom (visibility.Visibility) in a stream of that many tokens
+    visibility(length)          who sees whom (Visibility) in a stream of that many tokens
     positions(length)           indices t whose next token is scored in a document of that many tokens
-    nll_at(scorer, document, positions)   the exact NLLs there, float32, nats (scorer.Scorer)
+    nll_at(scorer, document, positions)   the exact NLLs there, float32, nats (evaluator.Scorer)
     timed_at(speed)             (kind, points): what its time depends on and where to measure it
 """
 
-from dataclasses import MISSING, fields
-from importlib import import_module
-from pkgutil import iter_modules
+from dataclasses import MISSING, dataclass, fields
 
+from sinkbench import registry
 from sinkbench.errors import UserError
 
 
-def available() -> list[str]:
-    """The policies that exist: one word per file of this folder."""
-    return sorted(module.name for module in iter_modules(__path__))
+@dataclass(frozen=True)
+class Visibility:
+    """Query t sees keys {0 .. S-1} and {max(S, t-W) .. t}: budget + 1 keys once full, itself included.
+
+    The distance to a recent key j is t - j; the distance to sink s is min(t, budget) - s, which stops
+    growing: that is all that StreamingLLM's "positions inside the cache" mean, since RoPE only sees
+    distances. Dense attention is sinks = 0 and recent at least the text's length.
+
+    With every = R > 1 the cache is pruned to its budget before queries 0, R, 2R, ... only, and grows by a key
+    a token in between: query t sees `growth(t)` more recent keys, and its distance to sink s is as large as
+    the cache, min(t, budget + growth(t)) - s.
+    """
+
+    sinks: int
+    recent: int
+    every: int = 1
+
+    @property
+    def budget(self) -> int:
+        """Cached keys of a full cache, in tokens: sinks + recent."""
+        return self.sinks + self.recent
+
+    @property
+    def longest(self) -> int:
+        """The most recent keys that a query sees, itself not included."""
+        return self.recent + self.every - 1
+
+    def growth(self, position):
+        """Keys beyond the budget that a full cache holds at `position`, an integer or a tensor of them."""
+        return position % self.every
+
+    def keys_at(self, position: int) -> int:
+        """Keys that the query at `position` sees, itself included."""
+        return min(position, self.budget + self.growth(position)) + 1
 
 
 def build(word: str, settings: dict):
     """The policy `word` with its settings; UserError names what is allowed."""
-    if word not in available():
-        raise UserError(f"policy: {word!r} is not one of {', '.join(available())}")
-    policy = import_module(f"{__name__}.{word}").Policy
+    policy = registry.load("policies", word).Policy
     taken = {field.name: field for field in fields(policy) if field.init}
     for name in sorted(set(settings) - set(taken)):
         raise UserError(f"with.{name}: unknown; {word} takes {', '.join(taken)}")

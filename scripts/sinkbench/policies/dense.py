@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sinkbench.errors import UserError
-from sinkbench.visibility import Visibility
+from sinkbench.policies import Visibility
 
 
 @dataclass(frozen=True)

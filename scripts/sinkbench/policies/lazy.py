@@ -7,8 +7,7 @@ whole cache; a ring evicts for nothing. R = 1 is streaming.
 
 from dataclasses import dataclass
 
-from sinkbench.policies import require_at_least, streaming
-from sinkbench.visibility import Visibility
+from sinkbench.policies import Visibility, require_at_least, streaming
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import random
 from dataclasses import dataclass
 
 from sinkbench.errors import UserError
-from sinkbench.policies import require_budget
-from sinkbench.visibility import Visibility
+from sinkbench.policies import Visibility, require_budget
 
 
 @dataclass(frozen=True)

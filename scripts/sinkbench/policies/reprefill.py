@@ -8,7 +8,7 @@ is recompute(S, W), and R past the text's end is streaming. Cost: a pass over S 
 
 from dataclasses import dataclass
 
-from sinkbench.refreshed_policy import Reads, RefreshedPolicy
+from sinkbench.policies._refreshed import Reads, RefreshedPolicy
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sinkbench.errors import UserError
 from sinkbench.policies import require_at_least
-from sinkbench.refreshed_policy import Reads, RefreshedPolicy
+from sinkbench.policies._refreshed import Reads, RefreshedPolicy
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from sinkbench.policies import require_budget
-from sinkbench.visibility import Visibility
+from sinkbench.policies import Visibility, require_budget
 
 
 @dataclass(frozen=True)

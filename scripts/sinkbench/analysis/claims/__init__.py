@@ -1,0 +1,102 @@
+"""Claims: a file each. `analysis/claims/<word>.py` defines:
+
+    CLAIM, THRESHOLD      the claim, and in words what must be measured for it to hold
+    findings(measurements)   one Finding per corpus or device: a sentence with its numbers, and its verdict
+
+`findings` raises select.NotMeasured if the study lacks a number that the claim needs. For the page of
+findings a claim may also define
+
+    TECHNIQUE             the technique of the brief under whose heading it stands
+    EXPERIMENT            in a sentence, what was compared and how
+    cause(measurements)   sentences with measured numbers that explain the result; NotMeasured as above
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+
+import pandas as pd
+
+from sinkbench import registry
+from sinkbench.analysis.estimate import Estimate
+from sinkbench.analysis.select import NotMeasured
+
+HOLDS = "reproduced"
+FAILS = "refuted"
+UNDECIDED = "undecided (interval spans the threshold)"
+NOT_MEASURED = "not measured in this study"
+UNTESTABLE = "cannot be tested here"
+UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
+OTHER_TECHNIQUES = "Other techniques"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measurement that a claim rests on."""
+
+    measured: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A row of the verdict table; the page of findings shows all of it."""
+
+    claim: str
+    threshold: str
+    measured: str
+    verdict: str
+    technique: str = OTHER_TECHNIQUES
+    experiment: str = ""
+    cause: str = ""
+
+
+def judge(word: str, measurements: pd.DataFrame) -> Verdict:
+    """The verdict on a claim; it must hold in every finding."""
+    module = registry.load("analysis/claims", word)
+    try:
+        findings = list(module.findings(measurements))
+    except NotMeasured as reason:
+        untestable = str(reason).startswith(UNAVAILABLE)
+        return _verdict(module, str(reason), UNTESTABLE if untestable else NOT_MEASURED)
+    if not findings:
+        return _verdict(module, "", NOT_MEASURED)
+    measured = "; ".join(finding.measured for finding in findings)
+    verdict = worst(finding.verdict for finding in findings)
+    return _verdict(module, measured, verdict, _cause(module, measurements))
+
+
+def _verdict(module: ModuleType, measured: str, verdict: str, cause: str = "") -> Verdict:
+    words = vars(module)
+    technique, experiment = words.get("TECHNIQUE", OTHER_TECHNIQUES), words.get("EXPERIMENT", "")
+    return Verdict(module.CLAIM, module.THRESHOLD, measured, verdict, technique, experiment, cause)
+
+
+def _cause(module: ModuleType, measurements: pd.DataFrame) -> str:
+    """What the claim's file makes of the measurements; nothing if it names no cause, or none was measured."""
+    found = []
+    with suppress(NotMeasured):
+        found.extend(module.cause(measurements) if "cause" in vars(module) else ())
+    return "; ".join(found)
+
+
+def at_most(measured: Estimate, limit: float) -> str:
+    """Whether a quantity is at most `limit`, by its whole interval."""
+    low, high = measured.bounds
+    if high <= limit:
+        return HOLDS
+    return FAILS if low > limit else UNDECIDED
+
+
+def at_least(measured: Estimate, limit: float) -> str:
+    """Whether a quantity is at least `limit`, by its whole interval."""
+    low, high = measured.bounds
+    if low >= limit:
+        return HOLDS
+    return FAILS if high < limit else UNDECIDED
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """The worst of them."""
+    return max(verdicts, key=[HOLDS, UNDECIDED, FAILS].index)

@@ -1,0 +1,32 @@
+"""The brief's profile: decoding is bound by the MLP, residual and LayerNorm, and framework overhead."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.analysis.claims import Finding, at_least
+from sinkbench.analysis.step_shares import distinct, of_the_brief, sentence, share
+from sinkbench.results.step_parts import BRIEF, IDLE
+
+TECHNIQUE = "Profile"
+CLAIM = "The bottleneck is the MLP, residual and LayerNorm, and framework overhead"
+EXPERIMENT = "The launches of decode steps were traced and each was attributed to a part of the model."
+THRESHOLD = (
+    "at the full budget MLP, norms with residual, and idle time together at least 50 % of a step of the "
+    "eager engine (launched kernel by kernel); the fastest engine is shown beside it"
+)
+LIMIT_PERCENT = 50.0
+
+
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """One: the brief's kind of engine decides."""
+    deciding, fastest = of_the_brief(measurements)
+    measured = "; ".join(sentence(profile, BRIEF) for profile in distinct(deciding, fastest))
+    yield Finding(measured, at_least(share(deciding, BRIEF), LIMIT_PERCENT))
+
+
+def cause(measurements: pd.DataFrame) -> Iterator[str]:
+    """How many launches a step is made of, and how long the device waits for them."""
+    for profile in distinct(*of_the_brief(measurements)):
+        idle = profile.percent(IDLE)
+        yield f"a step of {profile.name} is {profile.launches:,} launches, and idle for {idle:.0f} %"

@@ -1,0 +1,114 @@
+"""Which combination to use: the fastest run of the study whose perplexity stays within a target."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate, estimate, percent_change, ratio, without_empty_columns
+from sinkbench.analysis.quantization_gains import plain_method
+from sinkbench.analysis.select import (
+    NotMeasured,
+    at_common_point,
+    full_budget,
+    matching,
+    method_of,
+    pick,
+    usable,
+)
+from sinkbench.analysis.tradeoff import perplexity_factors
+
+TARGETS_PERCENT = (1.0, 4.0, 10.0)
+SHOWN = 5  # runs of a study that measured times only
+MEBI = 2**-20
+
+
+def by_target(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """One row for each target of perplexity on a corpus: the fastest run within it, or that there is none.
+
+    Raises:
+        NotMeasured: no times, or no perplexities that are compared with each other.
+    """
+    changes, runs = perplexity_changes(measurements, corpus), _runs(measurements)
+    scored = [row for row in runs if row["method"] in changes]
+    rows = []
+    for limit in TARGETS_PERCENT:
+        within = [row for row in scored if changes[row["method"]].value <= limit]
+        rows.append({"Perplexity": f"within {limit:g} %", **_first(measurements, within, changes, limit)})
+    rows.append({"Perplexity": "any", **_first(measurements, runs, changes)})
+    return without_empty_columns(pd.DataFrame(rows).fillna(""))
+
+
+def by_time(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The fastest runs of a study without perplexities, one per method, from the fastest on."""
+    best = {row["method"]: row for row in reversed(_runs(measurements))}
+    order = sorted(best.values(), key=lambda row: row["value"])[:SHOWN]
+    return pd.DataFrame([_cells(measurements, row) for row in order])
+
+
+def baseline(measurements: pd.DataFrame, corpus: str) -> str:
+    """The method that targets are measured from: recomputation at the full budget, if it is compared at all.
+
+    Otherwise streaming at the full budget.
+    """
+    _, factors = perplexity_factors(measurements, corpus)
+    budget = full_budget(measurements)
+    streaming = method_of(measurements, "streaming", budget=budget)
+    sinks = matching(measurements, method=streaming)["sinks"].iloc[0]
+    compared = measurements[measurements["method"].isin(factors)]
+    try:
+        return method_of(compared, "recompute", budget=budget, sinks=sinks)
+    except NotMeasured:
+        return method_of(compared, "streaming", budget=budget)
+
+
+def perplexity_changes(measurements: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
+    """Percent change of every method's perplexity against `baseline`, by method."""
+    _, factors = perplexity_factors(measurements, corpus)
+    start = factors[baseline(measurements, corpus)]
+    return {name: percent_change(ratio(factor, start)) for name, factor in factors.items()}
+
+
+def left_out(measurements: pd.DataFrame) -> list[str]:
+    """Methods that were scored but not timed, and so cannot be recommended."""
+    valid = usable(measurements)
+    timed = set(matching(valid, metric="tpot_ms")["method"])
+    return [name for name in matching(valid, metric="perplexity")["method"].unique() if name not in timed]
+
+
+def _runs(measurements: pd.DataFrame) -> list[dict]:
+    """TPOT of every run with a bounded cache, at one point, from the fastest on."""
+    times = at_common_point(pick(measurements, "tpot_ms"))
+    times = times[times["budget"].notna()].sort_values("value", kind="stable")
+    if times.empty:
+        raise NotMeasured("")
+    return times.to_dict("records")
+
+
+def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: float | None = None) -> dict:
+    """The cells of the fastest run; a remark alone if there is none."""
+    if not runs:
+        return {"Remark": "no timed run of this study"}
+    row = runs[0]
+    change = changes.get(row["method"])
+    remark = "" if change else "its perplexity is not compared"
+    if limit is not None and max(change.bounds) > limit:
+        remark = "its interval reaches beyond the target"
+    return {"Change [%]": change or "", **_cells(measurements, row), "Remark": remark}
+
+
+def _cells(measurements: pd.DataFrame, row: dict) -> dict:
+    return {
+        "Policy": plain_method(row),
+        "Budget [tokens]": Estimate(int(row["budget"]), spec=",d"),
+        "Weights": row["dtype"] if row["quantization"] == "none" else row["quantization"],
+        "Engine": row["engine"],
+        "TPOT [ms]": estimate(row, note=f"at {row['kind']} {row['position']:,}"),
+        "Peak memory [MiB]": next(_memory(measurements, row), ""),
+    }
+
+
+def _memory(measurements: pd.DataFrame, row: dict) -> Iterator[Estimate]:
+    """Peak memory where the time was taken."""
+    where = {name: row[name] for name in ("method", "engine", "batch", "kind", "position")}
+    for found in matching(usable(measurements), metric="peak_memory_bytes", **where).to_dict("records"):
+        yield estimate(found, ",.0f", MEBI)

@@ -1,0 +1,98 @@
+"""Digests of what results are made from: weights, tokenizers, texts, tokens.
+
+A file is hashed once and again only when its inode says that it changed; the change time is the kernel's, so
+that a copy with an old date does not pass for the file that it replaces.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from sinkbench.artifacts.files import read_json
+from sinkbench.artifacts.hub import MODEL_FILES, file_sha256, local_folder, record_path
+
+MEMO = Path("results/.sha256")  # one line of JSON for each file hashed; whoever loses it hashes again
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a file, remembered."""
+    facts = Path(path).stat()
+    key = [str(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
+    known = _remembered()
+    if tuple(key) not in known:
+        known[tuple(key)] = file_sha256(Path(path))
+        with suppress(OSError):
+            MEMO.parent.mkdir(exist_ok=True)
+            with open(MEMO, "a") as memo:
+                memo.write(json.dumps([*key, known[tuple(key)]]) + "\n")
+    return known[tuple(key)]
+
+
+def digest(paths: Iterable[str | Path]) -> str | None:
+    """One digest of files, by name and content, in their order; None if one is missing or there is none."""
+    paths = list(map(Path, paths))
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    return _joined([path.name, file_digest(path)] for path in paths)
+
+
+def weight_files(settings: dict) -> list[Path]:
+    """The files of a model in a local folder, or the record of those that were fetched."""
+    if settings["source"] == "folder":
+        return sorted(path for pattern in MODEL_FILES for path in Path(settings["path"]).glob(pattern))
+    return [record_path(settings)] if settings["source"] == "hub" else []
+
+
+def model_digest(settings: dict) -> str | None:
+    """Of config and weights, of the files or as `fetch` recorded them; None if they are not here."""
+    if settings["source"] == "hub":
+        return _fetched_digest(settings)
+    files = weight_files(settings)
+    return digest(files) if any(path.suffix == ".safetensors" for path in files) else None
+
+
+def tokenizer_digest(settings: dict) -> str | None:
+    """Of tokenizer.json; None if it is not here."""
+    return digest([local_folder(settings) / "tokenizer.json"])
+
+
+def tokens_digest(path: str | Path) -> str | None:
+    """Of the token ids of all documents, whatever wrote the file; None if it cannot be read."""
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["document", "sha256"])
+    except (OSError, pyarrow.ArrowException):
+        return None
+    return _joined(map(list, zip(*table.to_pydict().values(), strict=True)))
+
+
+def inputs_of(settings: dict, tokens_path: str | Path) -> dict:
+    """What a measuring job is made from: digests of model, draft (if it has one) and tokens."""
+    models = {name: model_digest(settings[name]) for name in ("model", "draft") if settings.get(name)}
+    return models | {"tokens": tokens_digest(tokens_path)}
+
+
+def _fetched_digest(settings: dict) -> str | None:
+    if not record_path(settings).is_file():
+        return None
+    files = read_json(record_path(settings))["files"]
+    weights = sorted(name for name in files if any(Path(name).match(end) for end in MODEL_FILES))
+    return _joined([name, files[name]["sha256"]] for name in weights)
+
+
+def _joined(parts: Iterable[list[str]]) -> str:
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:16]
+
+
+def _remembered() -> dict[tuple, str]:
+    found = {}
+    with suppress(OSError):
+        for line in MEMO.read_text().splitlines():
+            with suppress(ValueError):  # a line that was cut
+                *key, value = json.loads(line)
+                found[tuple(key)] = value
+    return found

@@ -1,0 +1,53 @@
+"""Small text records: whole or not at all, and the stamp that says what a result was made from."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sinkbench.errors import UserError
+
+FAILED = "failed: "  # begins the status of a run that ended in an error; the next study tries it again
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` only if the block succeeds."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Indented JSON."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: str | Path, content: str) -> None:
+    """A text file."""
+    with replacing(path) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict:
+    """Parsed JSON; UserError if the file is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable record ({error}); delete it and run again") from error
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files that killed processes of this machine left anywhere below `folder`."""
+    for partial in Path(folder).rglob(".*.partial"):
+        if not Path("/proc", partial.name.split(".")[-2]).exists():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""Where the files of a hub repository lie on this machine. Reads folders and records only: no network.
+
+`download` fills the folders; everything else works without it once they are there.
+"""
+
+import hashlib
+from pathlib import Path
+
+from sinkbench.artifacts.files import read_json
+from sinkbench.errors import UserError
+
+ROOT = Path("resources/hub")
+MODEL_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
+TOKENIZER_FILES = ["tokenizer.json"]
+OPTIONAL_FILES = ["*.safetensors.index.json"]  # only a checkpoint in several files has one
+
+
+def hub_folder(repo: str, revision: str) -> Path:
+    """The folder of one pinned revision."""
+    return ROOT / f"{repo.replace('/', '--')}@{revision[:12]}"
+
+
+def local_folder(settings: dict) -> Path:
+    """The folder that holds a model, tokenizer or dataset: the one given, or the one `fetch` fills."""
+    if settings["source"] == "folder":
+        return Path(settings["path"])
+    return hub_folder(settings["repo"], settings["revision"])
+
+
+def record_path(settings: dict) -> Path:
+    """The record that `fetch` writes last: the folder beside it is complete."""
+    folder = hub_folder(settings["repo"], settings["revision"])
+    return folder.with_name(f"{folder.name}.json")
+
+
+def is_fetched(repository: dict) -> bool:
+    """Whether `fetch` has brought what is wanted of a repository (study.Study.repositories)."""
+    path = record_path(repository)
+    return path.is_file() and repository.items() <= read_json(path).items()
+
+
+def check_fetched(settings: dict) -> None:
+    """Raise UserError if a fetched folder no longer holds the files of its record, whole."""
+    path = record_path(settings)
+    for name, recorded in read_json(path)["files"].items():
+        file = hub_folder(settings["repo"], settings["revision"]) / name
+        if not file.is_file() or file.stat().st_size != recorded["bytes"]:
+            raise UserError(f"{file}: missing or cut, {path.name} has it; delete {path} and fetch again")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

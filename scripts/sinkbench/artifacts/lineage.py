@@ -1,0 +1,99 @@
+"""What a result says that it was made from: in the notes of a table, in a record beside other files.
+
+A record also holds digests, so that an edit of what was made, or of what it was made from, is seen.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from sinkbench.artifacts.digests import digest, file_digest, tokenizer_digest
+from sinkbench.artifacts.files import read_json, write_json
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.errors import UserError
+
+
+def record_made(outputs: list[str], settings: dict, inputs: dict, results: Iterable[str] = ()) -> None:
+    """Write beside files what they were made from, and their own digests.
+
+    Args:
+        results: tables that went into them.
+    """
+    made = {Path(path).name: file_digest(path) for path in outputs}
+    read = {str(path): [stamp(table_notes(path)), file_digest(path)] for path in results}
+    write_json(_record(outputs[0]), {"stamp": stamp(settings), "inputs": inputs, "made": made, "read": read})
+
+
+def made_notes(path: str | Path) -> dict | None:
+    """The record beside a file; None without one.
+
+    Its `edited` names the files that are not what was made.
+    """
+    try:
+        record = read_json(_record(path))
+        edited = [
+            name for name, made in record["made"].items() if _digest(Path(path).with_name(name)) != made
+        ]
+    except (UserError, KeyError):
+        return None
+    return record | {"edited": edited}
+
+
+def tables_read(path: str | Path) -> dict[str, list[str]]:
+    """Of the tables that went into a file, by path: digests of their notes and of the whole, at that time."""
+    try:
+        return read_json(_record(path)).get("read", {})
+    except UserError:
+        return {}
+
+
+def result_notes(path: str | Path, read: dict[str, list[str]]) -> dict | None:
+    """The notes of a table, as table_notes; their `edited` names it if it was edited since it was read.
+
+    What is measured again either has other notes, times among them, or is the same again to the last bit.
+
+    Args:
+        read: tables_read of what was made from it.
+    """
+    notes = table_notes(path)
+    of, made = read.get(str(path), (None, None))
+    edited = notes and of == stamp(notes) and made != file_digest(path)
+    return notes and notes | {"edited": [Path(path).name] if edited else []}
+
+
+def table_notes(path: str | Path) -> dict | None:
+    """The notes of a table (parquet.write_table), without its numbers; None if it is damaged or not ours."""
+    try:
+        return json.loads(pyarrow.parquet.read_schema(path).metadata[b"sinkbench"])
+    except (KeyError, TypeError, OSError, pyarrow.ArrowException, ValueError):
+        return None
+
+
+def from_measurements(path: str | Path) -> dict:
+    """Inputs of what is rendered from the measurements."""
+    return {"measurements": digest([path])}
+
+
+def from_results(paths: list, schema: str | Path) -> dict:
+    """Inputs of the measurements."""
+    return {"results": digest([*paths, schema])}
+
+
+def from_continuations(paths: list, facts: dict) -> dict:
+    """Inputs of the page of continuations.
+
+    Args:
+        facts: catalogue.continuation_facts().
+    """
+    return {"continuations": digest(paths), "tokenizer": tokenizer_digest(facts["tokenizer"])}
+
+
+def _digest(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None
+
+
+def _record(path: str | Path) -> Path:
+    return Path(path).with_name(f".{Path(path).stem}.made.json")

@@ -1,0 +1,33 @@
+"""Result tables: parquet, written whole or not at all, with notes in the file's own metadata."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from sinkbench.artifacts.files import replacing
+from sinkbench.errors import UserError
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
+    """A parquet table with `notes` (JSON) in its metadata."""
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), b"sinkbench": json.dumps(notes).encode()}
+    with replacing(path) as partial:
+        pyarrow.parquet.write_table(
+            table.replace_schema_metadata(metadata), partial, write_page_checksum=True
+        )
+
+
+def read_table(path: str | Path) -> tuple[pd.DataFrame, dict]:
+    """A table and its notes; UserError if the file is missing, damaged or not ours."""
+    try:
+        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+        return table.to_pandas(), json.loads(table.schema.metadata[b"sinkbench"])
+    except (KeyError, TypeError):
+        reason = "without the notes of this workflow"
+    except (OSError, pyarrow.ArrowException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+    raise UserError(f"{path}: not a readable result ({reason}); delete it and run again")

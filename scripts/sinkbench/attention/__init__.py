@@ -1,0 +1,1 @@
+"""Streaming attention: over whole chunks (exact evaluation, prefill) and over a ring (decoding)."""

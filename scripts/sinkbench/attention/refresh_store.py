@@ -1,0 +1,125 @@
+"""Refreshing a streaming cache: every R tokens a policy says anew which W keys stand beside the sinks.
+
+A refresh falls before the token at r, for every multiple r of R past the budget (until then nothing has
+been dropped). It rewrites what the ring of W recent slots holds; between two refreshes the ring goes on as
+in streaming, so that token r + i takes the place of the i-th key that the refresh gave. Two things follow:
+
+- a segment of R tokens is an ordinary chunk of `chunked.ChunkStream` whose carried keys were rewritten:
+  segments are sequential, the tokens inside one are parallel, and the result is that of decoding;
+- any engine that decodes a ring decodes this: a refresh writes into its buffers, in place, between two of
+  its steps (`ring_refresh`). With `every` past the text's end nothing is rewritten, and it is streaming.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d
+
+from sinkbench.attention.chunked import ChunkStream
+from sinkbench.attention.history import Trails
+from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.model.forward import forward_hidden
+from sinkbench.policies import Visibility
+from sinkbench.runtime.dtypes import at_least_float32
+
+
+class Past:
+    """What refreshes may look back on: the last `lookback` tokens before the next one to be read.
+
+    Args:
+        model: a GPT-NeoX for causal language modelling.
+        policy: see _refreshed.RefreshedPolicy; of what it makes resident the first leaves first.
+
+    Attributes:
+        heads: of one layer.
+        ids: the text's sinks, then its last `lookback` tokens.
+        position: stream index of the next token to be read.
+        keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
+            queries) widened as in `parallel`.
+        queries: by layer, of the last `policy.observed` tokens.
+        sinks: by layer, the widened keys of the sinks.
+    """
+
+    def __init__(self, model, policy):
+        self.model, self.policy, self.position = model, policy, 0
+        self.heads = model.config.num_attention_heads
+        self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
+        self.keys, self.values = Trails(policy.lookback), Trails(policy.lookback)
+        self.queries, self.sinks = Trails(policy.observed or 0), {}
+
+    def ahead(self, stream: ChunkStream, most: int) -> int:
+        """Tokens, at most `most`, until a refresh; one that is due is made first."""
+        if self.policy.is_due(self.position):
+            self.refresh(stream)
+        return min(most, self.policy.next_refresh(self.position + 1) - self.position)
+
+    def read(self, ids: Tensor) -> None:
+        """Note that ids [tokens] were read."""
+        sinks = self.policy.sinks
+        self.ids = torch.cat((self.ids, ids))
+        self.ids = torch.cat((self.ids[:sinks], self.ids[sinks:][-self.policy.lookback :]))
+        self.position += len(ids)
+
+    def absorb(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
+        if self.policy.observed is None:
+            return
+        past_sinks = slice(max(0, self.policy.sinks - start), None)
+        self.keys.append(layer, keys[:, past_sinks])
+        self.values.append(layer, values[:, past_sinks])
+        self.queries.append(layer, queries)
+
+    def refresh(self, stream: ChunkStream) -> None:
+        """Rewrite the recent keys and values that `stream` carries."""
+        sinks = self.policy.sinks
+        # Copies, since views would keep all that a layer has carried until now.
+        self.sinks = {layer: keys[:, :sinks].clone() for layer, (keys, _) in stream.carried.items()}
+        for layer, new in self.policy.resident(self).items():
+            held = stream.carried[layer]
+            stream.carried[layer] = tuple(
+                torch.cat((old[:, :sinks], part), 1) for old, part in zip(held, new, strict=True)
+            )
+
+    def fold(self) -> None:
+        """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
+        for trails in (self.keys, self.values, self.queries):
+            trails.fold()
+
+    def attention(self, layer: int, pool: int = 1) -> Tensor:
+        """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
+
+        The mean over the queries of a softmax over sinks and kept tokens up to the query's own, then a mean
+        over `pool` (odd) neighbours (Li et al. 2024, SnapKV, section 4.1).
+        """
+        queries, keys, sinks = self.queries[layer], self.keys[layer], self.sinks[layer]
+        scale = self.values[layer].shape[-1] ** -0.5
+        scores = torch.cat((queries @ sinks.mT, queries @ keys.mT), -1) * scale
+        later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
+        later = later.triu(scores.shape[2] - scores.shape[1] + 1)
+        weights = scores.masked_fill(later, float("-inf")).softmax(-1, dtype=at_least_float32(scores.dtype))
+        mean = weights[:, :, sinks.shape[1] :].mean(1)
+        return avg_pool1d(mean, pool, stride=1, padding=pool // 2, count_include_pad=False)
+
+    def recent_and(self, layer: int, near: int, chosen: Tensor) -> Tensor:
+        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in order."""
+        tokens = self.keys[layer].shape[1]
+        recent = torch.arange(tokens - near, tokens, device=chosen.device)
+        return torch.cat((recent.expand(len(chosen), -1), chosen.sort(-1).values), -1)
+
+    def gather(self, layer: int, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the layer's kept tokens `index` [heads, tokens]."""
+        held = self.keys[layer], self.values[layer]
+        return tuple(part.gather(1, index[..., None].expand(-1, -1, part.shape[-1])) for part in held)
+
+    def forward_again(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """By layer, keys and values of the last W tokens from a causal pass over `ids` and nothing else."""
+        sinks, count = self.policy.sinks, len(self.ids)
+        dense = Visibility(sinks, self.policy.lookback)
+        stream = ChunkStream(self.model, dense, MaskedKernel(), skipped=self.position - count)
+        stream.begin(count)
+        forward_hidden(self.model, self.ids, stream, stream.kernel.prepare)
+        recent = self.policy.budget - sinks
+        return {layer: tuple(part[:, -recent:] for part in held) for layer, held in stream.carried.items()}
+
+    def nbytes(self) -> int:
+        """Bytes of the store: keys, values and queries kept for refreshes, with the room behind them."""
+        return sum(trails.nbytes() for trails in (self.keys, self.values, self.queries))

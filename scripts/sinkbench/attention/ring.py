@@ -1,0 +1,180 @@
+"""Streaming attention one token at a time: a ring of sinks + recent + 1 slots.
+
+A recent key is rotated once, at its true index t, and written to slot S + (t - S) mod (W + 1). Only the S
+sink keys turn: at every step they are rotated by t - min(t, budget) beyond their own index, so that their
+distance to the query stays min(t, budget) - s. Softmax does not care about the order of slots, and slots
+fill in order, so no mask is ever needed: any stock attention kernel serves.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.cache_utils import Cache, DynamicLayer
+
+from sinkbench.attention.chunked import ChunkStream
+from sinkbench.model.rope import Rotary, rotate, rotate_head
+from sinkbench.policies import Visibility
+
+GROWTH = 1024  # tokens
+
+
+def ring_visibility(policy, length: int) -> Visibility:
+    """Who sees whom in the ring of a stream of `length` tokens.
+
+    A growing cache is a ring that never fills. Its slots are rounded up to whole GROWTHs, since kernels are
+    planned, compiled and captured anew for every size.
+    """
+    visibility = policy.visibility(length)
+    if policy.cache != "growing":
+        return visibility
+    slots = -(-(visibility.budget + 1) // GROWTH) * GROWTH
+    return replace(visibility, recent=slots - 1 - visibility.sinks)
+
+
+class RingBuffers:
+    """The rings of all layers and of `batch` streams that stand at the same position.
+
+    Args:
+        observed: the last queries that are kept for a refresh (see `refresh`); an engine that decodes
+            refreshed caches writes that of token t, not rotated, to slot t mod observed.
+        block: tokens that a step may read at once, and the last of which may be taken back (see
+            `block_ring`): every one has slots of its own for the sinks, which it meets at its own distance.
+
+    Attributes:
+        keys, values: [layers, batch, heads, slots, head_dim], slots = budget + 1 for blocks of one; keys as
+            the last step rotated them.
+        sink_keys: [layers, batch, heads, sinks, head_dim], not rotated.
+        queries: [layers, batch, heads, observed, head_dim].
+        position: stream index of the last token read, -1 when there is none.
+    """
+
+    def __init__(self, model, visibility: Visibility, batch: int = 1, observed: int = 0, block: int = 1):
+        config = model.config
+        self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
+        self.block = block
+        heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+        slots = block * visibility.sinks + visibility.longest + block
+        shape = (config.num_hidden_layers, batch, heads, slots, head_dim)
+        self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        self.values = torch.zeros_like(self.keys)
+        self.sink_keys = self.keys[..., : visibility.sinks, :].clone()
+        self.queries = self.keys[..., :observed, :].clone()
+
+    def nbytes(self) -> int:
+        """Bytes of keys, values, unrotated sink keys and kept queries."""
+        return sum(part.nbytes for part in (self.keys, self.values, self.sink_keys, self.queries))
+
+    def slot(self, position):
+        """The slot of the token at `position` past the sinks, an integer or a tensor of them."""
+        sinks = self.visibility.sinks
+        return self.block * sinks + (position - sinks) % (self.visibility.recent + self.block)
+
+    def advance(self) -> int:
+        """Step to the next token; its slot."""
+        self.position += 1
+        return self.position if self.position < self.visibility.sinks else self.slot(self.position)
+
+    def load(self, chunks: ChunkStream, row: int = 0) -> None:
+        """Stream `row` takes over where a parallel pass stopped; nothing of what it held before stays."""
+        self.position = chunks.position - 1
+        sinks = self.visibility.sinks
+        first = sinks + chunks.position + 1 - self.visibility.keys_at(chunks.position)
+        stored = torch.arange(first, max(first, chunks.position))
+        slots = self.slot(stored).to(self.keys.device)
+        turns = self.rotary.at(-torch.arange(sinks, device=self.keys.device))
+        for layer, carried in chunks.carried.items():
+            self._load_recent(layer, row, carried, slots)
+            self._load_sinks(layer, row, carried, turns)
+
+    def own_sinks(self) -> Tensor:
+        """The sinks' keys rotated at their own index [layers, batch, heads, sinks, head_dim]."""
+        sinks = torch.arange(self.visibility.sinks, device=self.keys.device)
+        return rotate_head(self.sink_keys, self.rotary.at(sinks))
+
+    def rewrite(self, keys: Tensor, values: Tensor) -> None:
+        """Replace what a full ring of one stream holds [layers * heads, W, dim], first to leave first.
+
+        Args:
+            keys: widened as in `parallel`, if there are sinks.
+        """
+        recent = torch.arange(self.visibility.recent, device=self.keys.device)
+        slots = self.slot(self.position + 1 - self.visibility.recent + recent)
+        for ring, part in ((self.keys, self._narrow(keys, 0)), (self.values, values)):
+            ring[:, 0].index_copy_(2, slots, part.unflatten(0, ring.shape[:1] + ring.shape[2:3]))
+
+    def _load_recent(self, layer: int, row: int, carried: tuple[Tensor, Tensor], slots: Tensor) -> None:
+        """The last tokens into their slots, zeros elsewhere: what a mask hides must still be finite."""
+        source = slice(carried[0].shape[1] - len(slots), None)
+        recent = self._narrow(carried[0][:, source], 0), carried[1][:, source]
+        for ring, part in zip((self.keys[layer, row], self.values[layer, row]), recent, strict=True):
+            ring.zero_().index_copy_(1, slots, part)
+
+    def _load_sinks(self, layer: int, row: int, carried: tuple[Tensor, Tensor], turns) -> None:
+        """The sinks' keys, rotated back from their own index, and values."""
+        keys, values = (part[:, : self.visibility.sinks] for part in carried)
+        self.sink_keys[layer, row] = rotate_head(self._narrow(keys, 1), turns)
+        slots = slice(self.block * self.visibility.sinks)
+        self.keys[layer, row, :, slots] = self.sink_keys[layer, row].repeat(1, self.block, 1)
+        self.values[layer, row, :, slots] = values.repeat(1, self.block, 1)
+
+    def _narrow(self, keys: Tensor, part: int) -> Tensor:
+        """Drop the half of a widened key's rotary part that `part` does not name."""
+        if not self.visibility.sinks:
+            return keys
+        dim = self.rotary.dim
+        return torch.cat((keys[..., part * dim : (part + 1) * dim], keys[..., 2 * dim :]), dim=-1)
+
+
+def leading_slots(query: Tensor, keys: Tensor, values: Tensor, visible: int, scale: float) -> Tensor:
+    """Attended values [1, heads, 1, head_dim] of the first `visible` of all slots; no kernel needs a mask."""
+    keys, values = keys[:, :, :visible], values[:, :, :visible]
+    return scaled_dot_product_attention(query, keys, values, scale=scale)
+
+
+class RingStream(Cache):
+    """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host.
+
+    Args:
+        attention: attends one rotated query to the leading slots that are in use (see `leading_slots`).
+    """
+
+    def __init__(self, model, buffers: RingBuffers, attention=leading_slots):
+        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
+        self.buffers, self.visibility, self.attention = buffers, buffers.visibility, attention
+
+    def begin(self) -> None:
+        """Step to the next token: its slot, its rotation and the sinks' rotation."""
+        self._slot = self.buffers.advance()
+        sinks, t = self.visibility.sinks, self.buffers.position
+        self._visible = self.visibility.keys_at(t)
+        turn = t + 1 - self._visible
+        positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.buffers.keys.device)
+        self._table = self.buffers.rotary.at(positions)
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
+        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all slots."""
+        self._layer = layer_idx
+        keys, values = self.buffers.keys[layer_idx], self.buffers.values[layer_idx]
+        keys[:, :, self._slot] = key_states[:, :, 0]
+        values[:, :, self._slot] = value_states[:, :, 0]
+        if self._slot < self.visibility.sinks:
+            self.buffers.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
+        return keys, values
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Attention output [1, heads, 1, head_dim] of one unrotated query.
+
+        Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
+        """
+        if observed := self.buffers.queries.shape[3]:
+            self.buffers.queries[self._layer, :, :, self.buffers.position % observed] = query[:, :, 0]
+        dim, new = self.buffers.rotary.dim, slice(self._slot, self._slot + 1)
+        slots = self.buffers.keys[self._layer]
+        parts = (query, slots[:, :, new], self.buffers.sink_keys[self._layer])
+        turned = rotate(torch.cat([part[..., :dim] for part in parts], dim=2), *self._table)
+        slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
+        slots[:, :, new, :dim] = turned[:, :, 1:2]
+        query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
+        return self.attention(query, keys, values, self._visible, scaling)

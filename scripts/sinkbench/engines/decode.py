@@ -1,0 +1,51 @@
+"""Decoding with an engine: the NLLs of a given text, or a continuation of the model's own."""
+
+import torch
+from torch import Tensor
+
+from sinkbench.model.nll import token_nll_of_logits
+
+
+def decode_nll(engine, texts: Tensor, start: int) -> Tensor:
+    """NLLs [batch, T - start] of tokens start .. T-1 of texts [batch, T], the first from the prefill."""
+    fed = texts[:, start:-1].unbind(1)
+    first = engine.prefill(texts[:, :start], len(fed))
+    losses = [token_nll_of_logits(first, texts[:, start])]
+    for token, target in zip(fed, texts[:, start + 1 :].unbind(1), strict=True):
+        losses.append(token_nll_of_logits(engine.step(token), target))
+    return torch.stack(losses, 1)
+
+
+def generate(engine, prompts: Tensor, count: int, choose) -> Tensor:
+    """Ids [batch, count] that continue prompts [batch, T]; the host never waits for the device.
+
+    Args:
+        choose: gives ids [batch] for logits [batch, vocabulary]; see `greedy` and `Sampler`.
+    """
+    chosen = [choose(engine.prefill(prompts, count))]
+    for _ in range(count - 1):
+        chosen.append(choose(engine.step(chosen[-1])))
+    return torch.stack(chosen, 1)
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The likeliest ids [batch]."""
+    return logits.argmax(dim=-1)
+
+
+class Sampler:
+    """Draws from the softmax of logits / temperature.
+
+    Args:
+        temperature: above 0; 1 samples from the model itself.
+        seed: of the draws; the same seed on the same device gives the same ids.
+    """
+
+    def __init__(self, temperature: float, seed: int, device: torch.device):
+        self.temperature = temperature
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        # argmax(logits / T + Gumbel noise) is such a draw (Gumbel 1954) and never waits for the device.
+        noise = torch.empty_like(logits).exponential_(generator=self.generator).log()
+        return (logits / self.temperature - noise).argmax(dim=-1)

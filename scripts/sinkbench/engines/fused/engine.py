@@ -1,0 +1,74 @@
+"""Hand-written Triton kernels, two launches a layer, in one CUDA graph (see fused.kernels)."""
+
+import torch
+from torch import Tensor
+
+from sinkbench.attention.ring import ring_visibility
+from sinkbench.attention.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.weights import check_supported
+from sinkbench.errors import Unavailable
+from sinkbench.model.nll import logits
+from sinkbench.runtime.cuda_graph import capture
+
+# Parts of a step by kernel, for the profile (see parts): several share the memory within one launch.
+PARTS = {
+    "embed_kernel": "other",
+    "in_kernel": "projections+attention+mlp",
+    "out_kernel": "mlp+projections",
+    "head_kernel": "head",
+}
+
+
+class Engine:
+    """Up to 16 streams in step; the step is captured when it is first taken.
+
+    Raises Unavailable off CUDA, and for models that the kernels do not compute.
+    """
+
+    def __init__(self, model, policy, scorer):
+        check_supported(model)
+        if model.device.type != "cuda":
+            raise Unavailable("the fused engine needs a CUDA device; the other engines decode on a CPU")
+        self.model, self.policy, self.scorer = model, policy, scorer
+        self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
+        self.reset()
+
+    @torch.inference_mode()
+    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+        batch, tokens = prompts.shape
+        self.reset()
+        visibility = ring_visibility(self.policy, tokens + room)
+        self.ring = FusedRing(self.model, visibility, batch, observed_queries(self.policy))
+        hidden = []
+        for row, prompt in enumerate(prompts):
+            last, self.refresh = take_over(self.scorer, self.policy, prompt, self.ring, row)
+            hidden.append(last)
+        return logits(self.model, torch.cat(hidden))
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor) -> Tensor:
+        if self.refresh is not None:
+            self.refresh.before(tokens)
+        if self.replay is None:
+            self._build(tokens)
+        self.fused.tokens.copy_(tokens)
+        scores = self.replay()
+        self.ring.position += 1
+        return scores
+
+    def reset(self) -> None:
+        self.ring = self.fused = self.replay = None
+        self.refresh: RingRefresh | None = None
+
+    def cache_bytes(self) -> int:
+        store = 0 if self.refresh is None else self.refresh.nbytes()
+        return self.ring.nbytes() + store
+
+    def _build(self, tokens: Tensor) -> None:
+        from sinkbench.engines.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring
+
+        self.fused = fused = FusedStep(self.model, self.ring, self.pdl)
+        fused.begin()
+        fused.tokens.copy_(tokens)
+        self.replay = capture(fused, rewind=lambda: fused.position.sub_(1))

@@ -1,0 +1,179 @@
+"""One decode step in fused kernels: the buffers, and the launches in their order."""
+
+import torch
+from torch import Tensor
+from triton import cdiv, next_power_of_2
+
+from sinkbench.engines.fused import layer_kernels, tiles
+from sinkbench.engines.fused.l2_prefetch import asked
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
+from sinkbench.engines.fused.weights import FusedLinear, fused_linear
+
+
+class FusedStep:
+    """Decodes `batch` streams in step over one ring of keys and values.
+
+    Args:
+        model: a GPT-NeoX that `weights.check_supported` accepts; its weights are read where they are.
+        ring: keys and values, loaded or to be loaded.
+        pdl: launch kernels before their predecessors end (compute capability 9.0 and later).
+
+    `tokens` [batch] is read and `logits` [batch, vocabulary] float32 is written by every call.
+    """
+
+    def __init__(self, model, ring: FusedRing, pdl: bool):
+        config = model.config
+        self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
+        self.observed = ring.queries.shape[3]
+        self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
+        self.embedding = model.gpt_neox.embed_in.weight.detach()
+        self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
+        self.gammas = [_gammas(layer) for layer in model.gpt_neox.layers]
+        self.gammas.append(2 * (model.gpt_neox.final_layer_norm.weight.detach(),))
+        interpreted = model.device.type == "cpu"  # there is no cache to ask
+        self.asked_bytes = 0 if interpreted else tiles.ASKED_BYTES[self.layers[0][1].bits]
+        self.head = fused_linear(model.lm_head, model.gpt_neox.final_layer_norm)
+        self._shape_attention(config)
+        self._make_buffers(config, model.device, model.dtype)
+
+    def begin(self) -> None:
+        """Go on from where the ring stands."""
+        self.position.fill_(self.ring.position + 1)
+
+    def __call__(self) -> Tensor:
+        """Run the step on `tokens`; returns `logits`."""
+        self._embed(self.layers[0][0])
+        behind = [layer[0] for layer in self.layers[1:]] + [self.head]
+        for index, (qkv, up, dense, down, bias) in enumerate(self.layers):
+            self._in(index, qkv, up)
+            self._out(index, dense, down, bias, behind[index])
+        self._head()
+        if self.observed:
+            self._keep_queries()
+        return self.logits
+
+    def _shape_attention(self, config) -> None:
+        ring, heads = self.ring, config.num_attention_heads
+        self.head_dim, self.slots = config.hidden_size // heads, ring.keys.shape[3]
+        sinks = ring.visibility.sinks
+        bits = self.layers[0][1].bits
+        self.splits = splits_of(self.slots - sinks, bits, self.batch)
+        self.share = cdiv(self.slots - sinks, self.splits)
+        self.attention = {
+            "HEADS": heads,
+            "HEAD": self.head_dim,
+            "ROTARY": ring.rotary.dim,
+            "BH": next_power_of_2(self.head_dim),
+            "SINKS": sinks,
+            "BS": next_power_of_2(max(sinks, 1)),
+            "SPLITS": self.splits,
+            "BKEY": tiles.BLOCK_KEYS[bits],
+        }
+
+    def _make_buffers(self, config, device: torch.device, dtype: torch.dtype) -> None:
+        def room(*shape, of=torch.float32):
+            return torch.zeros(shape, dtype=of, device=device)
+
+        width, padded = config.hidden_size, self.attention["BH"]
+        heads = self.batch * self.attention["HEADS"]
+        self.tokens, self.position = room(self.batch, of=torch.long), room(1, of=torch.long)
+        self.state, self.tables = room(2, of=torch.long), room(4, padded)
+        self.residual = room(self.batch, width)
+        self.inputs = room(self.batch, width, of=dtype), room(self.batch, width, of=dtype)
+        self.sums = room(len(self.layers) + 1, 2, self.batch, of=torch.long)  # of x and x^2 before each norm
+        self.moments = [tuple(sums) for sums in self.sums]
+        kept = len(self.layers) if self.observed else 1  # layers whose queries are there when a step ends
+        self.qkv, self.attended = room(kept, self.batch, 3 * width), room(self.batch, width, of=dtype)
+        self.activated = room(self.batch, config.intermediate_size, of=dtype)
+        self.logits = room(self.batch, config.vocab_size)
+        totals = room(heads, self.splits, self.head_dim)
+        arrivals = room(heads, of=torch.int32)
+        self.partial = room(heads, self.splits), room(heads, self.splits), totals, arrivals
+        self.ready = room(self.attention["HEADS"], of=torch.int32)
+
+    def _embed(self, behind: FusedLinear) -> None:
+        visibility, rotary = self.ring.visibility, self.ring.rotary
+        width = self.residual.shape[1]
+        layer_kernels.embed_kernel[(self.batch + 1 + tiles.ASKING,)](
+            self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments[0],
+            self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
+            behind.weight,
+            D=width, BD=next_power_of_2(width), SUMS=self.sums.numel(),
+            ROTARY=rotary.dim, BH=self.attention["BH"],
+            **asked(behind, tiles.ASKING, self.asked_bytes), **self.options,
+        )  # fmt: skip
+
+    def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
+        qkv_tile, up_tile = self._tile("in", qkv), self._tile("in", up)
+        up_programs = cdiv(up.rows, up_tile.all_rows)
+        attending = self.batch * self.attention["HEADS"] * self.splits
+        layer_kernels.in_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
+            self.inputs, self.moments[index], self.eps, _operands(qkv),
+            self.qkv[index % len(self.qkv)], self.ready,
+            self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
+            self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
+            int(tiles.LEAD[up.bits] * up_programs),
+            K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
+            **self.attention, **self._options(up_tile),
+        )  # fmt: skip
+
+    def _out(self, index: int, dense, down: FusedLinear, bias: Tensor, behind: FusedLinear) -> None:
+        tile = self._tile("out", down)
+        programs = cdiv(down.rows, tile.rows)
+        layer_kernels.out_kernel[(programs,)](
+            self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
+            self.residual, self.inputs, self.gammas[index + 1], self.moments[index + 1], self.ready,
+            behind.weight,
+            D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
+            DOWN_BITS=down.bits, HEADS=self.attention["HEADS"],
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
+            **asked(behind, programs, self.asked_bytes), **self._options(tile),
+        )  # fmt: skip
+
+    def _head(self) -> None:
+        tile = self._tile("head", self.head)
+        layer_kernels.head_kernel[(cdiv(self.head.rows, tile.all_rows),)](
+            self.inputs[0], _operands(self.head), self.moments[-1], self.logits, self.eps, self.position,
+            K=self.head.inputs, **_shape(self.head, tile), **self._options(tile),
+        )  # fmt: skip
+
+    def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
+        return tile_of(kernel, linear.bits, self.batch)
+
+    def _keep_queries(self) -> None:
+        """Where refreshes look for them; the step has moved `position` on to the next token."""
+        heads = self.qkv.unflatten(2, (self.attention["HEADS"], 3, self.head_dim))
+        queries, slot = heads[:, :, :, :1].to(self.ring.queries.dtype), (self.position - 1) % self.observed
+        self.ring.queries.index_copy_(3, slot, queries)
+
+    def _options(self, tile: Tile) -> dict:
+        return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}
+
+
+def _layer_linears(layer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
+    """qkv, up, dense, down, and the sum of the last two's biases."""
+    qkv = fused_linear(layer.attention.query_key_value, layer.input_layernorm)
+    up = fused_linear(layer.mlp.dense_h_to_4h, layer.post_attention_layernorm)
+    dense, down = fused_linear(layer.attention.dense), fused_linear(layer.mlp.dense_4h_to_h)
+    return qkv, up, dense, down, dense.shift + down.shift
+
+
+def _operands(linear: FusedLinear) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return linear.weight, linear.scales, linear.sums, linear.shift
+
+
+def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
+    values = {
+        "ROWS": linear.rows,
+        "BITS": linear.bits,
+        "BN": tile.rows,
+        "BK": tile.inputs,
+        "STRIPS": tile.strips,
+        "STAGES": tile.stages,
+    }
+    return {prefix + name: value for name, value in values.items()}
+
+
+def _gammas(layer) -> tuple[Tensor, Tensor]:
+    return layer.input_layernorm.weight.detach(), layer.post_attention_layernorm.weight.detach()

@@ -1,0 +1,119 @@
+"""Several queries at once over a ring whose last tokens can be taken back: what verifies drafted tokens.
+
+A ring of W + B recent slots holds, for a block of up to B tokens, what its first query and its last one see:
+the key of token j lies in slot (j - S) mod (W + B) behind the sinks'. Taking tokens back is moving the
+position: up to B - 1 tokens beyond it overwrote nothing that a later query sees, their own slots are written
+again by the tokens that replace them, and a mask for each query hides them until then. Each query meets the
+sinks at its own distance min(t, budget) - s, and so has S slots of its own in which they are rotated for it.
+
+Shapes are static and every place is computed from a position on the device, as in `static_ring`: the same
+block can be read by transformers' modules, compiled, or captured in a CUDA graph.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.cache_utils import Cache, DynamicLayer
+
+from sinkbench.attention.ring import RingBuffers
+from sinkbench.model.forward import combine, project
+from sinkbench.model.hf_attention import decode_hidden
+from sinkbench.model.nll import logits
+from sinkbench.model.rope import rotate_head
+from sinkbench.policies import Visibility
+
+
+class BlockRing:
+    """One stream's ring for blocks of up to `block` tokens.
+
+    Attributes:
+        position: stream index of the last token read and not taken back, int64 [1], on the device.
+        layers: each layer's part of `buffers`: keys and values [heads, slots, head_dim], sink keys
+            [heads, sinks, head_dim].
+    """
+
+    def __init__(self, model, visibility: Visibility, block: int):
+        self.model, self.visibility, self.block = model, visibility, block
+        self.buffers = RingBuffers(model, visibility, block=block)
+        self.position = torch.full((1,), -1, device=model.device)
+        rings = (self.buffers.keys, self.buffers.values, self.buffers.sink_keys)
+        self.layers = list(zip(*(ring[:, 0].unbind() for ring in rings), strict=True))
+
+
+class Place(NamedTuple):
+    """Where the tokens of a block stand: what is computed once for all layers."""
+
+    slots: Tensor  # int64 [rows + rows * sinks]: the tokens' own slots, then those of each one's sinks
+    cos: Tensor  # [2 rows + rows * sinks, rotary_dim]: of the queries, of their keys and of their sinks
+    sin: Tensor
+    mask: Tensor  # [rows, slots], 0 or -inf, to be added to the scores
+
+
+def advance_block(ring: BlockRing, rows: int) -> Place:
+    """Step over the next `rows` tokens, all of them past the sinks."""
+    sinks, recent, block = ring.visibility.sinks, ring.visibility.recent, ring.block
+    row, first = (torch.arange(count, device=ring.position.device) for count in (rows, sinks))
+    t = ring.position + 1 + row
+    ring.position.add_(rows)
+    turns = t - t.clamp(max=ring.visibility.budget)
+    cos, sin = ring.buffers.rotary.at(torch.cat((t, t, (turns[:, None] + first).flatten())))
+    slots = torch.cat((ring.buffers.slot(t), torch.arange(rows * sinks, device=t.device)))
+    owner = torch.arange(block * sinks, device=t.device) // max(1, sinks)
+    newest, slot = t[-1], torch.arange(recent + block, device=t.device)
+    held = newest - (newest - sinks - slot) % (recent + block)  # the token whose key a slot should hold
+    seen = (held >= sinks) & (held <= t[:, None]) & (t[:, None] - held <= recent)
+    hidden = ~torch.cat((owner == row[:, None], seen), dim=1)
+    mask = torch.zeros(hidden.shape, dtype=ring.model.dtype, device=t.device)
+    return Place(slots, cos, sin, mask.masked_fill_(hidden, -torch.inf))
+
+
+def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place: Place) -> Tensor:
+    """Write a block's keys and values and attend: [heads, rows, head_dim], as are query, key and value.
+
+    Args:
+        query, key: not rotated.
+        rings: one layer's part of BlockRing.layers.
+    """
+    keys, values, sink_keys = rings
+    rows = query.shape[1]
+    parts = (query, key, sink_keys.repeat(1, rows, 1))
+    turned = rotate_head(torch.cat(parts, dim=1), (place.cos, place.sin))
+    keys.index_copy_(1, place.slots, turned[:, rows:])
+    values.index_copy_(1, place.slots[:rows], value)
+    return scaled_dot_product_attention(
+        turned[None, :, :rows], keys[None], values[None], attn_mask=place.mask
+    )[0]
+
+
+def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
+    """Read ids [rows]; float32 logits [rows, vocabulary]. The static form, for graphs and compilers."""
+    place = advance_block(ring, len(tokens))
+    hidden = ring.model.gpt_neox.embed_in(tokens)
+    for layer, rings in zip(ring.model.gpt_neox.layers, ring.layers, strict=True):
+        hidden = combine(layer, hidden, attend_block(*project(layer, hidden), rings, place))
+    return logits(ring.model, ring.model.gpt_neox.final_layer_norm(hidden))
+
+
+def read_block_eagerly(ring: BlockRing, tokens: Tensor) -> Tensor:
+    """The same through transformers' own modules and cache interface."""
+    place = advance_block(ring, len(tokens))
+    return logits(ring.model, decode_hidden(ring.model, tokens[None], BlockCache(ring, place))[0])
+
+
+class BlockCache(Cache):
+    """A block's view of the ring as a cache of transformers."""
+
+    def __init__(self, ring: BlockRing, place: Place):
+        super().__init__(layers=[DynamicLayer() for _ in ring.layers])
+        self.ring, self.place = ring, place
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
+        """Pass on the block's keys and values [1, heads, rows, head_dim]; `attend` writes them."""
+        self._layer = layer_idx
+        return key_states, value_states
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Attention output [1, heads, rows, head_dim]."""
+        return attend_block(query[0], key[0], value[0], self.ring.layers[self._layer], self.place)[None]

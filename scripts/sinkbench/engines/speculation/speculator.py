@@ -1,0 +1,135 @@
+"""Speculative decoding (Leviathan et al. 2023; Chen et al. 2023) over caches of the streaming kind.
+
+A round: the draft model proposes k tokens one by one, the target reads them all as one block of k + 1
+queries, a rule (see `verification`) keeps some and adds one, and both caches take back what was not kept.
+Each model has its own cache under the same policy. Nothing of a round is decided on the host, so that a whole
+round, drafts and all, can be one CUDA graph; the host learns only afterwards how many tokens it gave.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
+from sinkbench.errors import UserError
+from sinkbench.model.nll import token_nll_of_logits
+from sinkbench.runtime.cuda_graph import capture
+
+LEAST_PROMPT = 2  # tokens; see Speculator.prefill
+
+
+class Round(NamedTuple):
+    """What a round gave. A captured one overwrites it in the next."""
+
+    tokens: Tensor  # ids [k + 1], of which the first `accepted` + 1 count
+    accepted: Tensor  # int64 [1], drafts that stayed
+
+
+class Speculator:
+    """Decodes one stream with a target and a draft model.
+
+    Args:
+        target, draft: with room in their blocks for k + 1 tokens.
+        drafted: k, tokens drafted in a round.
+        rule: of `verification`.
+        captured: whether a round is one CUDA graph; both decoders must have the static form.
+
+    Attributes:
+        pair: the last two ids of the text; the target has read all but the last. The draft model reads both
+            at the beginning of a round, since after a round that keeps every draft it has not read the last.
+    """
+
+    def __init__(self, target: BlockDecoder, draft: BlockDecoder, drafted: int, rule, captured: bool = False):
+        self.target, self.draft, self.drafted, self.rule, self.captured = (
+            target,
+            draft,
+            drafted,
+            rule,
+            captured,
+        )
+        self.pair = torch.zeros(2, dtype=torch.int64, device=target.model.device)
+        self._step = None
+
+    @torch.inference_mode()
+    def prefill(self, prompt: Tensor, rounds: int) -> Tensor:
+        """Read ids [T], T > sinks and at least LEAST_PROMPT, before `rounds` rounds; the next id [1]."""
+        room = (rounds + 1) * (self.drafted + 1)
+        self.draft.prefill(prompt[:-1], room)
+        self.rule.renew()
+        first = self.rule.draft(self.target.prefill(prompt, room), 0)
+        self.pair.copy_(torch.cat((prompt[-1:], first)))
+        if "growing" in (self.target.policy.cache, self.draft.policy.cache):
+            self._step = None
+        return first
+
+    @torch.inference_mode()
+    def round(self) -> Round:
+        """Decode 1 to k + 1 tokens."""
+        self.rule.renew()
+        if self._step is None:
+            self._step = self._captured() if self.captured else self._round
+        return self._step()
+
+    def reset(self) -> None:
+        """Free caches that grow."""
+        self._step = None if self.target.policy.cache == "growing" else self._step
+        for decoder in (self.target, self.draft):
+            decoder.reset()
+
+    def cache_bytes(self) -> int:
+        """Bytes of keys and values of both models."""
+        return self.target.cache_bytes() + self.draft.cache_bytes()
+
+    def _round(self) -> Round:
+        drafts, guesses = self._propose()
+        scores = self.target.read(torch.cat((self.pair[1:], drafts)))
+        accepted, following = self.rule.verify(drafts, guesses, scores)
+        text = torch.cat((self.pair[1:], drafts, drafts[-1:])).scatter(0, accepted + 1, following)
+        for decoder in (self.target, self.draft):  # the draft model read a token before, and not the last
+            decoder.take_back(self.drafted - accepted)
+        self.pair.copy_(text.gather(0, torch.cat((accepted, accepted + 1))))
+        return Round(text[1:], accepted)
+
+    def _propose(self) -> tuple[Tensor, Tensor]:
+        """The drafts [k], and the logits [k, vocabulary] that they were chosen from."""
+        guesses = [self.draft.read(self.pair)[1:]]
+        drafts = [self.rule.draft(guesses[0], 0)]
+        for index in range(1, self.drafted):
+            guesses.append(self.draft.read(drafts[-1]))
+            drafts.append(self.rule.draft(guesses[-1], index))
+        return torch.cat(drafts), torch.cat(guesses)
+
+    def _captured(self):
+        state = (self.pair, self.target.ring.position, self.draft.ring.position)
+        before = [part.clone() for part in state]
+
+        def rewind() -> None:
+            for part, value in zip(state, before, strict=True):
+                part.copy_(value)
+
+        return capture(self._round, rewind)
+
+
+def check_vocabularies(target, draft) -> None:
+    """Raise UserError unless both models speak of the same tokens."""
+    sizes = [model.config.vocab_size for model in (target, draft)]
+    if sizes[0] != sizes[1]:
+        raise UserError(f"draft: its vocabulary has {sizes[1]} tokens, that of the model {sizes[0]}")
+
+
+def speculate(speculator: Speculator, prompt: Tensor, count: int) -> tuple[Tensor, list[int]]:
+    """Ids [count] that continue prompt [T], and how many drafts every round kept."""
+    tokens, kept = speculator.prefill(prompt, count).tolist(), []
+    while len(tokens) < count:
+        given = speculator.round()
+        kept.append(int(given.accepted))
+        tokens += given.tokens[: kept[-1] + 1].tolist()
+    return torch.tensor(tokens[:count], device=prompt.device), kept
+
+
+def block_nll(decoder: BlockDecoder, text: Tensor, start: int) -> Tensor:
+    """NLLs [T - start] of tokens start .. T-1 of a text [T], in blocks, as a target reads drafts."""
+    scores = [decoder.prefill(text[:start], len(text) - start + decoder.block)]
+    scores += [decoder.read(block) for block in text[start:-1].split(decoder.block)]
+    return token_nll_of_logits(torch.cat(scores), text[start:])

@@ -1,0 +1,81 @@
+"""The decode engines that a config can name: one row each, plain data.
+
+Planning alone reads this table. A row travels in the settings of the jobs that need it. So a new row, or an
+edit of another one, makes no result stale.
+"""
+
+from dataclasses import dataclass, field
+
+from sinkbench.errors import check_name
+
+RING = ("ring", "growing")
+REFRESHED = (*RING, "refreshed", "observed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An implementation with its options.
+
+    Args:
+        implementation: module of engines whose class Engine decodes.
+        caches: cache layouts that it decodes (see policies).
+        options: arguments of Engine; kernels of torch's attention by their names in SDPBackend.
+        max_batch: streams that it decodes in step.
+        speculates: whether it verifies drafts (engines.speculation).
+        compiles: whether its first steps wait for torch.compile.
+    """
+
+    implementation: str
+    caches: tuple[str, ...]
+    options: dict = field(default_factory=dict)
+    max_batch: int = 1
+    speculates: bool = False
+    compiles: bool = False
+
+
+def _compiled(caches: tuple[str, ...], mode: str, **options) -> Row:
+    return Row("static", caches, {"mode": mode, **options}, compiles=True)
+
+
+ENGINES = {
+    # transformers as it comes: its dynamic cache, its own rotation, an attention by name
+    "hf": Row("hf", ("growing",)),
+    "hf_eager": Row("hf", ("growing",), {"attention": "eager"}),
+    "hf_math": Row("hf", ("growing",), {"kernel": "MATH"}),
+    "hf_efficient": Row("hf", ("growing",), {"kernel": "EFFICIENT_ATTENTION"}),
+    "hf_flash": Row("hf", ("growing",), {"kernel": "FLASH_ATTENTION"}),
+    # no cache: a fresh pass over the window for every token
+    "fresh": Row("fresh", ("fresh",)),
+    # the formulation of the StreamingLLM paper, re-implemented
+    "paper": Row("paper", ("ring",)),
+    "paper_flash": Row("paper", ("ring",), {"kernel": "FLASH_ATTENTION"}),
+    # the ring inside transformers, one Python call a kernel
+    "eager": Row("eager", (*REFRESHED, "pruned"), speculates=True),
+    "eager_math": Row("eager", RING, {"kernel": "MATH"}),
+    "eager_efficient": Row("eager", RING, {"kernel": "EFFICIENT_ATTENTION"}),
+    "eager_flash": Row("eager", RING, {"kernel": "FLASH_ATTENTION"}),
+    "eager_cudnn": Row("eager", RING, {"kernel": "CUDNN_ATTENTION"}),
+    "eager_flex": Row("eager_flex", RING, compiles=True),
+    # the step in static shapes: as it is, in a CUDA graph, through torch.compile by mode
+    "static": Row("static", RING),
+    "graph": Row("static", REFRESHED, {"captured": True}, speculates=True),
+    "compiled": _compiled(REFRESHED, "default"),
+    "compiled_graph": _compiled(REFRESHED, "default", captured=True),
+    "compiled_tuned": _compiled(RING, "coordinate-descent"),
+    "compiled_tuned_graph": _compiled(RING, "coordinate-descent", captured=True),
+    "compiled_autotune": _compiled(RING, "max-autotune-no-cudagraphs"),
+    "compiled_reduce_overhead": _compiled(RING, "reduce-overhead"),
+    # a cache that grows by concatenation: no step has the shapes of the one before
+    "growing": Row("growing", ("growing",)),
+    "compiled_growing": Row("growing", ("growing",), {"dynamic": False}, compiles=True),
+    "compiled_dynamic": Row("growing", ("growing",), {"dynamic": True}, compiles=True),
+    # hand-written Triton kernels in one CUDA graph
+    "fused": Row("fused.engine", REFRESHED, max_batch=16),
+}
+
+
+def engine_row(name: str) -> dict:
+    """What a job's settings say of an engine: name, implementation, options. UserError names the engines."""
+    check_name(name, ENGINES, "engine")
+    row = ENGINES[name]
+    return {"name": name, "implementation": row.implementation, "options": row.options}

@@ -1,0 +1,1 @@
+"""The measuring jobs: quality, speed, speculation, continuation, profile."""

@@ -1,0 +1,45 @@
+"""A neutral clock: every engine is timed by the same loop, which knows nothing of engines.
+
+TTFT is the time from a prompt to its first token. TPOT = (latency - TTFT) / (n - 1), as vLLM and MLPerf
+define it (per step of the whole batch); here over the tokens after warm-up, so that it speaks of the steady
+state. Each step also feeds the greedy token back, without the host waiting for the device.
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from sinkbench.engines.decode import greedy
+from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One repetition. steps_ms are device times on CUDA (events) and wall times on a CPU."""
+
+    ttft_ms: float
+    tpot_ms: float  # wall clock
+    steps_ms: list[float]
+    tokens: list[int]  # that each step gave to every stream
+
+
+def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
+    """Prefill `prompts` [batch, T], take `warmup` untimed steps, then time `steps` of them."""
+    synchronise(prompts.device)
+    begun = time.perf_counter()
+    tokens = greedy(engine.prefill(prompts, warmup + steps))
+    synchronise(prompts.device)
+    ttft_ms = 1e3 * (time.perf_counter() - begun)
+    for _ in range(warmup):
+        tokens = greedy(engine.step(tokens))
+    synchronise(prompts.device)
+    begun = time.perf_counter()
+    marks = [mark(prompts.device)]
+    for _ in range(steps):
+        tokens = greedy(engine.step(tokens))
+        marks.append(mark(prompts.device))
+    synchronise(prompts.device)
+    tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
+    return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)], [1] * steps)

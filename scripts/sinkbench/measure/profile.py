@@ -1,0 +1,158 @@
+"""One profile job: where the time of a decode step goes, part by part, and how long the device waits.
+
+A run's engine is brought to its steady state and timed as it is; then it is built again and the same steps
+are traced by torch's profiler, from the first step on, so that an engine's warm-up shows the kernels that it
+captures (the prefill is left out: some engines' is thousands of steps). From the trace come the kernels of a
+step (on a CPU: its operators) and their times. Where kernels overlap, they share the time, so that the parts
+add up to the time in which the device is busy.
+
+The profiler slows the host down, which would pass for waiting. The idle time is therefore that of an
+unprofiled step less the busy time, at least 0 (profile_rows). On a CPU it is what the host spends outside of
+operators, and underestimated, since some of the profiler's cost lies inside of them; the C++ that
+torch.compile makes is no operator there and goes with `other`.
+
+Only `engine.step` is profiled: the clock's choice of the next token is no part of it. kernel_parts says how
+a kernel finds its part.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from sinkbench import engines
+from sinkbench.errors import Unavailable
+from sinkbench.measure.attribution import attribute
+from sinkbench.measure.bench import Bench
+from sinkbench.measure.outcome import attempt
+from sinkbench.measure.trace import Launch, read_launches
+from sinkbench.measure.weight_shapes import WeightShapes
+from sinkbench.results.step_parts import members
+from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.progress import Progress
+
+STEP = "sinkbench.step"
+PROFILED_STEPS = 8
+COLUMNS = ["step", "part", "kernel", "launches", "ms"]
+
+
+def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write the time of every kernel by step and part (COLUMNS) and, as notes, the unprofiled step times.
+
+    Args:
+        settings: see study.Study.profile_settings. See attempt for failures.
+    """
+    attempt(
+        settings, tokens_path, output_path, COLUMNS, lambda: Profiling(Bench(settings, tokens_path)).measure()
+    )
+
+
+class Profiling:
+    """At the smallest point that the run is timed at, where its cache is in steady state."""
+
+    def __init__(self, bench: Bench):
+        self.bench, self.speed, self.point = bench, bench.speed, min(bench.points)
+        self.timed_steps = self.speed["repetitions"] * self.bench.steps
+
+    def measure(self) -> tuple[pd.DataFrame, dict]:
+        """The table and the notes. The profiler comes last: it may slow down what runs after it."""
+        with Progress(self.bench.settings["label"], "passes", 2) as progress:
+            step_ms = self._step_times()
+            progress(1)
+            launches = self._traced()
+            progress(1)
+        own = engine_parts(self.bench.settings["engine"])
+        notes = {"kind": self.bench.kind, "point": self.point, "step_ms": step_ms}
+        return kernel_table(launches, WeightShapes(self.bench.model), own), notes
+
+    def _step_times(self) -> list[float]:
+        """Mean time of a step in every repetition, not profiled, in ms: device time (events) on CUDA.
+
+        The stream goes on through all repetitions: what plans anew for each length must do so here.
+        """
+        tokens = self._prefill(0)
+        self._warm_up(tokens)
+        marks = [mark(tokens.device)]
+        for _ in range(self.speed["repetitions"]):
+            for _ in range(self.bench.steps):
+                self.bench.engine.step(tokens)
+            marks.append(mark(tokens.device))
+        synchronise(tokens.device)
+        return [elapsed_ms(*pair) / self.bench.steps for pair in pairwise(marks)]
+
+    def _traced(self) -> list[Launch]:
+        """Launches of a new engine: warm-up, and marked steps in the middle of the timed ones."""
+        cuda = self.bench.model.device.type == "cuda"
+        self.bench.rebuild()
+        tokens = self._prefill(max(0, self.timed_steps - PROFILED_STEPS) // 2)
+        activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+        with profile(activities=activities, record_shapes=True) as profiler:
+            self._warm_up(tokens)
+            for _ in range(PROFILED_STEPS):
+                with record_function(STEP):
+                    self.bench.engine.step(tokens)
+            synchronise(tokens.device)
+        launches = read_launches(_events(profiler), STEP, cuda)
+        if all(launch.step is None for launch in launches):
+            raise Unavailable("torch's profiler saw no kernel; it needs access to CUPTI")
+        return launches
+
+    def _prefill(self, later: int) -> Tensor:
+        """Prefill `later` tokens beyond the point; the ids [batch] to go on with.
+
+        A growing cache has the same room wherever it begins, so that static shapes stay the same.
+        """
+        prompts = self.bench.texts(self.point + later)
+        room = self.speed["warmup"] + max(self.timed_steps, PROFILED_STEPS) - later
+        self.bench.engine.reset()
+        self.bench.engine.prefill(prompts, room)
+        return prompts[:, -1].contiguous()
+
+    def _warm_up(self, tokens: Tensor) -> None:
+        """The first of these steps builds what the engine compiles or captures."""
+        for _ in range(self.speed["warmup"]):
+            self.bench.engine.step(tokens)
+        synchronise(tokens.device)
+
+
+def engine_parts(row: dict) -> dict[str, str]:
+    """The implementation's own PARTS {kernel: part}; most engines define none.
+
+    Raises:
+        ValueError: PARTS names a part that does not exist.
+    """
+    named = vars(engines.implementation(row)).get("PARTS", {})
+    for part in named.values():
+        members(part)
+    return named
+
+
+def kernel_table(launches: list[Launch], weights: WeightShapes, own: dict[str, str]) -> pd.DataFrame:
+    """Number and time of launches by step, part and kernel; see COLUMNS.
+
+    Args:
+        launches: of marked steps, and of what ran before them.
+        own: see attribution.attribute.
+    """
+    before = [launch for launch in launches if launch.step is None and launch.operators]
+    found = attribute(before, weights, own)
+    ungraphed = [(launch.name, part) for launch, part in zip(before, found, strict=True)]
+    rows = []
+    for step in range(PROFILED_STEPS):
+        made = [launch for launch in launches if launch.step == step]
+        found = attribute(made, weights, own, ungraphed)
+        rows += [(step, part, work.name, 1, work.us / 1e3) for work, part in zip(made, found, strict=True)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.groupby(COLUMNS[:3], sort=False, as_index=False).sum()
+
+
+def _events(profiler: profile) -> list[dict]:
+    """The events of the trace; its file is the only form in which torch gives all of them."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        return json.loads(path.read_text())["traceEvents"]

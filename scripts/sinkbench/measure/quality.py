@@ -1,0 +1,81 @@
+"""One quality job: the exact per-token NLLs of one method over one corpus."""
+
+import pandas as pd
+import torch
+
+from sinkbench import policies, quantization
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.errors import UserError
+from sinkbench.measure.outcome import attempt
+from sinkbench.model.loading import load_model
+from sinkbench.runtime.progress import Progress
+from sinkbench.text.tokens import load_documents
+
+COLUMNS = ["document", "position", "nll"]
+
+
+def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write document, position (index t) and nll (of token t + 1, nats, float32) for every scored t.
+
+    A NaN or an infinity anywhere makes the whole run invalid: the table is then empty and its status says
+    where, so that no number of such a run reaches a result. See attempt for other failures.
+
+    Args:
+        settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
+    """
+    attempt(settings, tokens_path, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
+
+
+def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
+    """The table, and its status."""
+    policy = policies.build(settings["policy"], settings["with"])
+    documents = load_documents(tokens_path, settings["tokens"])
+    positions = _positions(policy, documents, settings["label"])
+    model = load_model(settings["model"], settings["device"])
+    model = quantization.apply(settings["quantization"], model)
+    total = sum(map(len, positions.values()))
+    with Progress(settings["label"], total=total) as progress:
+        scorer = Scorer(model, settings["chunk_tokens"], progress)
+        frames = [_score(scorer, policy, name, documents[name], positions[name]) for name in positions]
+    frame = pd.concat(frames, ignore_index=True)
+    status = _status(frame)
+    if status != "ok":
+        print(f"INVALID {settings['label']}: {status}", flush=True)
+        frame = frame.iloc[:0]
+    return frame, {"status": status}
+
+
+def _positions(policy, documents: dict, label: str) -> dict:
+    """Scored positions of each document that has any; UserError if none has."""
+    positions = {name: policy.positions(len(ids)) for name, ids in documents.items()}
+    positions = {name: indices for name, indices in positions.items() if len(indices)}
+    if not positions:
+        longest = max(map(len, documents.values()))
+        raise UserError(f"{label}: no document is long enough for {policy}; the longest has {longest} tokens")
+    return positions
+
+
+def _score(scorer: Scorer, policy, name: str, ids, positions) -> pd.DataFrame:
+    document = torch.from_numpy(ids).to(scorer.model.device)
+    check_vocabulary(scorer.model, document, name)
+    nll = policy.nll_at(scorer, document, positions).cpu().numpy()
+    return pd.DataFrame({"document": name, "position": list(positions), "nll": nll})
+
+
+def check_vocabulary(model, document: torch.Tensor, name: str) -> None:
+    """Raise UserError if the tokenizer speaks of tokens that the model does not have."""
+    largest, size = int(document.max()), model.config.vocab_size
+    if largest >= size:
+        raise UserError(
+            f"document {name!r} has token id {largest}, but the model's vocabulary ends at {size - 1}: "
+            "model and tokenizer do not belong together"
+        )
+
+
+def _status(frame: pd.DataFrame) -> str:
+    finite = frame.nll.abs() < float("inf")
+    if finite.all():
+        return "ok"
+    first = frame[~finite].iloc[0]
+    count, where = int((~finite).sum()), f"{first.document} at position {first.position}"
+    return f"invalid: {count} NLLs are NaN or infinite, the first in {where}"

@@ -1,0 +1,82 @@
+"""One speed job of a run with a draft model: time, and tokens of every round, along the stream."""
+
+import time
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from sinkbench.attention.evaluator import Scorer
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
+from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies
+from sinkbench.engines.speculation.verification import Greedy, Sampled
+from sinkbench.errors import Unavailable
+from sinkbench.measure.bench import Bench
+from sinkbench.measure.clock import Timing
+from sinkbench.measure.outcome import attempt
+from sinkbench.measure.speed import COLUMNS, Timer
+from sinkbench.model.loading import load_model
+from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+
+
+def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write what speed.measure_speed writes, a step being a round of 1 to `drafted` + 1 tokens.
+
+    Args:
+        settings: those of a speed job (bench.Bench), whose engine says how blocks are read, and draft (a
+            model), drafted, temperature (0: greedy) and seed.
+    """
+
+    def measure():
+        bench = Bench(settings, tokens_path)
+        bench.engine = build(bench)
+        return Timer(bench, time_rounds, target_nll).measure()
+
+    attempt(settings, tokens_path, output_path, COLUMNS, measure)
+
+
+def build(bench: Bench) -> Speculator:
+    """The speculator of a bench."""
+    settings, model = bench.settings, bench.model
+    captured = settings["engine"]["name"] == "graph"
+    if captured and model.device.type != "cuda":
+        raise Unavailable("a CUDA graph needs a CUDA device")
+    draft = load_model(settings["draft"], settings["device"])
+    check_vocabularies(model, draft)
+    drafted, temperature = settings["drafted"], settings["temperature"]
+    rule = Greedy()
+    if temperature:
+        rule = Sampled(drafted, model.config.vocab_size, temperature, settings["seed"], model.device)
+    scorers = bench.scorer, Scorer(draft, settings["chunk_tokens"])
+    decoders = [
+        BlockDecoder(scorer.model, bench.policy, scorer, drafted + 1, settings["engine"]["name"])
+        for scorer in scorers
+    ]
+    return Speculator(*decoders, drafted, rule, captured)
+
+
+def time_rounds(engine: Speculator, prompts: Tensor, warmup: int, steps: int) -> Timing:
+    """clock.time_decode for rounds; the host does not wait for the device while they are timed."""
+    device, kept = prompts.device, []
+    synchronise(device)
+    begun = time.perf_counter()
+    engine.prefill(prompts[0], warmup + steps)
+    synchronise(device)
+    ttft_ms = 1e3 * (time.perf_counter() - begun)
+    for _ in range(warmup):
+        engine.round()
+    synchronise(device)
+    begun = time.perf_counter()
+    marks = [mark(device)]
+    for _ in range(steps):
+        kept.append(engine.round().accepted.clone())
+        marks.append(mark(device))
+    synchronise(device)
+    elapsed = 1e3 * (time.perf_counter() - begun)
+    tokens = (torch.cat(kept) + 1).tolist()
+    return Timing(ttft_ms, elapsed / sum(tokens), [elapsed_ms(*pair) for pair in pairwise(marks)], tokens)
+
+
+def target_nll(engine: Speculator, texts: Tensor, start: int) -> Tensor:
+    """decode.decode_nll of the target, read in blocks as it reads drafts."""
+    return block_nll(engine.target, texts[0], start)[None]

@@ -1,0 +1,34 @@
+"""TorchAO's quantizations of linear layers, less the options of torch.compile that come with them."""
+
+from torch.nn import Linear, Module
+
+from sinkbench.errors import Unavailable
+
+
+def quantize(model: Module, names: tuple[str, ...], config: str, **options) -> Module:
+    """`model`, with the weights of every layer whose last name is one of `names` replaced in place.
+
+    The LM head is none of them: logits are formed in float32 here, from weights that are plain tensors.
+    TorchAO may not set the process's options of torch.compile, as it does by itself: how a step is compiled
+    is the engine's word, and tuning the prefill as well would take minutes for each of its shapes.
+
+    Args:
+        config, options: name and arguments of a configuration of torchao.quantization.
+
+    Raises:
+        Unavailable: torchao is missing, or has no kernel for this device or format.
+    """
+    try:
+        from torchao import quantization
+    except ImportError as error:
+        raise Unavailable(f"torchao: {error}") from error
+    try:
+        chosen = getattr(quantization, config)(set_inductor_config=False, **options)
+        quantization.quantize_(model, chosen, filter_fn=_named(names))
+    except (ImportError, AssertionError, NotImplementedError) as error:
+        raise Unavailable(f"torchao {config}: {error}") from error
+    return model
+
+
+def _named(names: tuple[str, ...]):
+    return lambda module, path: isinstance(module, Linear) and path.split(".")[-1] in names

@@ -1,9 +1,0 @@
-"""Weight-only int8 of TorchAO, in all linear layers of the blocks."""
-
-from sinkbench.quantized_linear import ATTENTION, MLP
-from sinkbench.torchao_layers import quantize_layers
-
-
-def quantize(model):
-    """The same model, changed in place. Raises Unavailable where TorchAO cannot do it."""
-    return quantize_layers(model, "Int8WeightOnlyConfig", ATTENTION + MLP)

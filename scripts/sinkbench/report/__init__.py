@@ -1,0 +1,1 @@
+"""From the measurements to tables, figures and pages."""

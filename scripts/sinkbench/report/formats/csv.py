@@ -1,0 +1,29 @@
+"""Comma-separated values for programs: full precision, intervals and notes in columns of their own."""
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate
+from sinkbench.report.formats import is_numeric
+
+PARTS = {"": "value", " low": "low", " high": "high", " note": "note"}
+
+
+def render(table: pd.DataFrame, title: str, caption: str) -> str:
+    """One line per row; title and caption have no place in it."""
+    columns = {}
+    for heading in table:
+        parts = _split(table[heading]) if is_numeric(table[heading]) else {"": list(table[heading])}
+        columns |= {f"{heading}{suffix}": cells for suffix, cells in parts.items()}
+    return pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+
+
+def _split(column: pd.Series) -> dict[str, list]:
+    """Value, ends and note of each cell by the heading's suffix; only what some cell has."""
+    split = {suffix: [_part(cell, name) for cell in column] for suffix, name in PARTS.items()}
+    return {suffix: cells for suffix, cells in split.items() if any(cell not in (None, "") for cell in cells)}
+
+
+def _part(cell: Estimate | str, name: str):
+    if isinstance(cell, Estimate):
+        return getattr(cell, name)
+    return cell if name == "value" else None

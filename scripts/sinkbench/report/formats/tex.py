@@ -1,0 +1,75 @@
+"""LaTeX: a table environment with booktabs rules, to be read in by \\input."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate
+from sinkbench.report.formats import is_numeric
+
+ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\N{MINUS SIGN}": "$-$",
+        "<": "$<$",
+        ">": "$>$",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+# Shrinks a table that is wider than the text, and leaves a narrower one as it is.
+SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+WIDE_TEXT = r"p{0.3\linewidth}"
+LONG_CELL = 50  # characters above which a column of text is broken into lines
+
+
+def render(table: pd.DataFrame, title: str, caption: str) -> str:
+    """A floating table. Intervals and notes go below their numbers, so that decimals are aligned."""
+    layout = "".join(_column_type(table[heading]) for heading in table)
+    heading = _line([_escape(heading) for heading in table])
+    body = [line for row in table.to_numpy().tolist() for line in _row(row)]
+    lines = [
+        "% Needs \\usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        rf"\caption{{{_escape(title)}. {_escape(caption)}}}",
+        r"\centering\footnotesize",
+        SHRINK,
+        rf"\begin{{tabular}}{{@{{}}{layout}@{{}}}}",
+        *(r"\toprule", heading, r"\midrule", *body, r"\bottomrule"),
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _column_type(column: pd.Series) -> str:
+    if is_numeric(column):
+        return "r"
+    return WIDE_TEXT if max(map(len, column)) > LONG_CELL else "l"
+
+
+def _row(cells: list[Estimate | str]) -> Iterator[str]:
+    """A line of numbers and words; lines of intervals and of notes if there are any."""
+    yield _line([_first(cell) for cell in cells])
+    for name in ("interval", "note"):
+        below = [getattr(cell, name, "") for cell in cells]
+        if any(below):
+            yield _line([rf"\scriptsize {_escape(text)}" if text else "" for text in below])
+    yield r"\addlinespace"
+
+
+def _first(cell: Estimate | str) -> str:
+    """A word, or a number whose mark takes no room."""
+    if not isinstance(cell, Estimate):
+        return _escape(cell)
+    mark = rf"\rlap{{{cell.mark}}}" if cell.mark else ""
+    return _escape(cell.number.removesuffix(cell.mark)) + mark
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return text.translate(ESCAPES)

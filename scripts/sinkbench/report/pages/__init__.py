@@ -1,0 +1,1 @@
+"""The report's pages: each offers page(...), the whole file as text."""

@@ -1,0 +1,122 @@
+"""The findings page: which combination to use, and every claim of the brief beside its numbers."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from html import escape
+from itertools import groupby
+
+import pandas as pd
+
+from sinkbench.analysis.claims import Verdict, judge
+from sinkbench.analysis.estimate import DAGGER_NOTE
+from sinkbench.analysis.recommend import baseline, by_target, by_time, left_out
+from sinkbench.analysis.select import NotMeasured, corpora, is_disturbed
+from sinkbench.report.formats._sortable import SCRIPT
+from sinkbench.report.formats.html import table_element
+from sinkbench.report.pages._html import document, paragraph
+
+TITLE = "Findings"
+STYLE = """
+.scroll { margin: .75rem 0; }
+h3 { margin: 0 0 .35rem; font-size: 1rem; }
+p.verdict { margin: 0 0 .35rem; color: #1a1a1a; font-weight: 600; }
+dd ul { margin: 0; padding-left: 1.1rem; }
+@media print { section.claims { break-before: page; } }
+"""
+MADE = ("Measured", "Cause")  # from the measurements, joined by semicolons
+NO_CAUSE = "This study has no measurement that explains it."
+
+
+def page(measurements: pd.DataFrame, facts: dict) -> str:
+    """The page. Every number on it comes from the measurements, every name from the config.
+
+    Args:
+        facts: catalogue.findings_facts().
+    """
+    body = [
+        "<main>",
+        paragraph(_about(measurements, facts)),
+        "<section>",
+        "<h2>Which combination to use on this device</h2>",
+        *_summary(measurements),
+        "</section>",
+        '<section class="claims">',
+        *_claims(measurements, facts["claims"]),
+        "</section>",
+        "</main>",
+    ]
+    return document(f"{TITLE}: {facts['study']}", "\n".join(body), STYLE, SCRIPT)
+
+
+def _about(measurements: pd.DataFrame, facts: dict) -> str:
+    devices = ", ".join(measurements["device"].unique())
+    note = f" {DAGGER_NOTE}" if any(map(is_disturbed, measurements.to_dict("records"))) else ""
+    return (
+        f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: {devices}. Brackets "
+        f"are {facts['confidence']} % intervals, over blocks of {facts['block_tokens']:,} tokens "
+        f"or over {facts['repetitions']} repetitions of {facts['steps']} steps. "
+        f"A verdict is one on this study's model, text and device.{note}"
+    )
+
+
+def _summary(measurements: pd.DataFrame) -> Iterator[str]:
+    """The one-page summary: a table for each corpus, or one by time alone."""
+    names = corpora(measurements)
+    try:
+        yield from _by_target(measurements, names) if names else _by_time(measurements)
+    except NotMeasured:
+        yield paragraph("This study did not measure what a choice needs: times, or perplexities beside them.")
+
+
+def _by_target(measurements: pd.DataFrame, names: list[str]) -> Iterator[str]:
+    for corpus in names:
+        against = baseline(measurements, corpus)
+        yield paragraph(
+            f"On {corpus}, for each target of perplexity against {against}: the fastest combination of this "
+            "study whose change lies within it. A stream goes on and on, so dense attention, whose cache "
+            "grows with it, is no choice."
+        )
+        yield table_element(by_target(measurements, corpus), f"Fastest for each target on {corpus}")
+    if untimed := left_out(measurements):
+        yield paragraph(f"Scored but not timed, and so no choice here: {', '.join(untimed)}.")
+
+
+def _by_time(measurements: pd.DataFrame) -> Iterator[str]:
+    yield paragraph(
+        "This study measured no perplexity, so it cannot say what a combination costs in quality: ordered by "
+        "time only, each method on its fastest engine."
+    )
+    yield table_element(by_time(measurements), "Fastest runs")
+
+
+def _claims(measurements: pd.DataFrame, words: list[str]) -> Iterator[str]:
+    verdicts = [judge(word, measurements) for word in words]
+    order = list(dict.fromkeys(verdict.technique for verdict in verdicts))
+    verdicts.sort(key=lambda verdict: order.index(verdict.technique))
+    for technique, group in groupby(verdicts, key=lambda verdict: verdict.technique):
+        yield f"<h2>{escape(technique)}</h2>"
+        yield from map(_article, group)
+
+
+def _article(verdict: Verdict) -> str:
+    """One claim: what was tested, what came out, and why."""
+    explained = replace(verdict, cause=verdict.cause or (NO_CAUSE if verdict.measured else ""))
+    entries = {
+        "Experiment": explained.experiment,
+        "Reproduced if": explained.threshold,
+        "Measured": explained.measured,
+        "Cause": explained.cause,
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{_entry(name, text)}</dd>" for name, text in entries.items() if text)
+    return (
+        f"<article><h3>{escape(verdict.claim)}</h3>"
+        f'<p class="verdict">{escape(verdict.verdict.capitalize())}</p><dl>{rows}</dl></article>'
+    )
+
+
+def _entry(name: str, text: str) -> str:
+    """A text, as a list where several things were measured."""
+    parts = text.split("; ") if name in MADE else [text]
+    if len(parts) == 1:
+        return escape(text)
+    return f"<ul>{''.join(f'<li>{escape(part)}</li>' for part in parts)}</ul>"

@@ -1,0 +1,90 @@
+"""The report's first page: the question, its figure, what was found, where to look (reStructuredText)."""
+
+from base64 import encodebytes
+from collections import Counter
+from collections.abc import Iterator
+from html import escape
+from textwrap import indent
+
+import pandas as pd
+
+from sinkbench.analysis.claims import judge
+from sinkbench.analysis.estimate import DAGGER_NOTE
+from sinkbench.analysis.select import is_disturbed, statuses
+from sinkbench.report.pages.summary import sentences
+
+QUESTION = (
+    "Which cache policy, number format and decode engine buys the best perplexity for its time per token?"
+)
+
+
+def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:
+    """The page. Every number on it comes from the measurements, every name from the config.
+
+    Args:
+        facts: catalogue.landing_facts().
+        figure: the headline figure as SVG; None in a study without figures.
+    """
+    sections = (
+        _heading(QUESTION, "="),
+        _question(measurements, facts),
+        *([] if figure is None else [_figure(figure, facts["headline_figure"])]),
+        _heading("What was found", "-"),
+        *(f"- **{step}.** {_escape(sentence)}" for step, sentence in sentences(measurements)),
+        *([DAGGER_NOTE] if any(map(is_disturbed, measurements.to_dict("records"))) else []),
+        _claims(measurements, facts["claims"]),
+        *_without_number(measurements),
+        _heading("Where to look next", "-"),
+        *_links(facts),
+    )
+    # Snakemake renders the page through Jinja2: nothing on it is a template.
+    return "{% raw %}\n" + "\n\n".join(sections) + "\n{% endraw %}\n"
+
+
+def _question(measurements: pd.DataFrame, facts: dict) -> str:
+    devices = ", ".join(measurements["device"].unique())
+    texts = f" Text: {'; '.join(facts['corpora'])}." if facts["corpora"] else ""
+    return _escape(
+        f"One token at a time, over texts far longer than the model was trained on. Study: {facts['study']}. "
+        f"Model: {facts['model']}.{texts} Measured on: {devices}."
+    )
+
+
+def _figure(svg: bytes, title: str) -> str:
+    """The figure as an image, so that its styles stay its own; in lines, since docutils refuses long ones."""
+    source = f"data:image/svg+xml;base64,\n{encodebytes(svg).decode()}"
+    return ".. raw:: html\n\n" + indent(f'<figure><img alt="{escape(title)}" src="{source}"></figure>', "   ")
+
+
+def _claims(measurements: pd.DataFrame, words: list[str]) -> str:
+    """How many claims came out how."""
+    verdicts = [judge(word, measurements) for word in words]
+    counts = Counter(verdict.verdict for verdict in verdicts).most_common()
+    listed = "; ".join(f"{count} {verdict}" for verdict, count in counts)
+    return _escape(f"{len(verdicts)} claims under test: {listed}.")
+
+
+def _without_number(measurements: pd.DataFrame) -> Iterator[str]:
+    failed = statuses(measurements)
+    if failed:
+        yield _heading("What gave no number", "-")
+    for name, status in failed.items():
+        yield f"- {_escape(name)}: {_escape(status.rstrip('.'))}."
+
+
+def _links(facts: dict) -> Iterator[str]:
+    """What the report shows, by category; the targets are those that Snakemake makes of the files' names."""
+    for category, shown in facts["links"].items():
+        links = ", ".join(f"`{_escape(title)} <{name}_>`__" for title, name in shown.items())
+        yield f"- **{category}**: {links}"
+
+
+def _heading(text: str, mark: str) -> str:
+    return f"{text}\n{mark * len(text)}"
+
+
+def _escape(text: str) -> str:
+    """Text without meaning to reStructuredText."""
+    for character in "\\`*|_<":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -1,0 +1,107 @@
+"""What a study found: a sentence for each step of its argument, with numbers of the measurements alone."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pandas as pd
+
+from sinkbench.analysis.claims import NOT_MEASURED, UNTESTABLE, judge
+from sinkbench.analysis.estimate import estimate
+from sinkbench.analysis.recommend import baseline, by_target, by_time
+from sinkbench.analysis.select import (
+    NotMeasured,
+    corpora,
+    fastest,
+    full_budget,
+    matching,
+    method_of,
+    run_name,
+    single_stream,
+    usable,
+)
+
+
+def sentences(measurements: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """(step of the argument, sentence) of each step that the study measured something of."""
+    for step, say in STEPS.items():
+        with suppress(NotMeasured):  # a study may leave any of them out
+            if found := list(say(measurements)):
+                yield step, f"{'; '.join(found)}."
+
+
+def _baselines(measurements: pd.DataFrame) -> Iterator[str]:
+    yield from _measured(measurements, "explosion", "Perplexity beyond the trained length: ")
+    yield from _measured(measurements, "sinks", "perplexity without sinks: ")
+
+
+def _streaming(measurements: pd.DataFrame) -> Iterator[str]:
+    """What StreamingLLM at the full budget reaches, and whether its time grows, as far as it was measured."""
+    name, own = _full_budget(measurements)
+    for row in matching(own, metric="perplexity").to_dict("records"):
+        part = f"{name} has perplexity {estimate(row)} on {row['corpus']}"
+        for change in matching(own, metric="perplexity_change", corpus=row["corpus"]).to_dict("records"):
+            part += f", {estimate(change, '+z.2f', unit='%')} against {change['against']}"
+        yield part
+    yield from _measured(measurements, "flatness", "time per token along the stream: ")
+
+
+def _engine(measurements: pd.DataFrame) -> Iterator[str]:
+    """What the fastest run at the full budget takes, and its speed-ups."""
+    _, own = _full_budget(measurements)
+    if (times := matching(own, metric="tpot_ms")).empty:
+        return
+    row = fastest(times)
+    part = f"{run_name(row)} takes {estimate(row, unit='ms')} per token at {row['kind']} {row['position']:,}"
+    speedups = matching(own, metric="speedup", engine=row["engine"], position=row["position"])
+    for speedup in speedups.to_dict("records"):
+        part += f", {estimate(speedup, unit='times')} the speed of {speedup['against']}"
+    yield part
+
+
+def _refresh(measurements: pd.DataFrame) -> Iterator[str]:
+    yield from _measured(
+        measurements, "refresh", "The best refreshed cache of a small budget: perplexity of "
+    )
+
+
+def _choice(measurements: pd.DataFrame) -> Iterator[str]:
+    """The fastest combination within the tightest target that a run meets; without perplexities, of all."""
+    names = corpora(measurements)
+    for corpus in names:
+        *targets, _ = by_target(measurements, corpus).to_dict("records")
+        for row in [row for row in targets if row["Policy"]][:1]:
+            against = f"the perplexity of {baseline(measurements, corpus)} on {corpus}"
+            yield f"Fastest {row['Perplexity']} of {against}: {_chosen(row)}"
+    if not names:
+        yield f"Fastest at any perplexity: {_chosen(by_time(measurements).iloc[0].to_dict())}"
+
+
+def _chosen(row: dict) -> str:
+    time = row["TPOT [ms]"]
+    return (
+        f"{row['Policy']} with {row['Weights']} weights on {row['Engine']}, {time.number} ms {time.interval} "
+        f"per token {time.note}"
+    )
+
+
+def _full_budget(measurements: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """(StreamingLLM's method at the full budget, its rows of single streams over all documents)."""
+    name = method_of(measurements, "streaming", budget=full_budget(measurements))
+    own = single_stream(usable(measurements[measurements["method"] == name]))
+    return name, own[own["document"].isna()]
+
+
+def _measured(measurements: pd.DataFrame, claim: str, lead: str) -> Iterator[str]:
+    """What was measured for a claim, if anything was."""
+    verdict = judge(claim, measurements)
+    if verdict.verdict not in (NOT_MEASURED, UNTESTABLE):
+        yield lead + verdict.measured
+
+
+STEPS = {
+    "Baselines": _baselines,
+    "Streaming": _streaming,
+    "Engine": _engine,
+    "Refresh": _refresh,
+    "Choice": _choice,
+}

@@ -1,0 +1,82 @@
+"""One row per timed run, all at one point: from stock transformers to what the memory allows."""
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
+from sinkbench.analysis.select import RUN, at_common_point, doubts, matching, usable, without_drafts
+
+TITLE = "The ladder of engines: every run beside its floor"
+CATEGORY = "engine"
+WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION = (
+    "Every timed run without drafts (they have a table of their own) at the point where most runs of its "
+    "policy were timed, of several the largest. GPU: median step by events on the device (on a CPU wall "
+    "time). TPOT: wall time per output token, median of {repetitions} repetitions of {steps} steps; a batch "
+    "decodes that many streams in step, and tokens/s counts them all. Floor: the bytes that a step must "
+    "read (weights once, keys and values of every stream) over the bandwidth measured beside the timing; "
+    "MBU is floor over TPOT, and once more against the bandwidth of the device's datasheet; a static "
+    "growing cache reads up to 1,023 slots more than are counted. Speed-up: tokens/s over those of the "
+    "named run of transformers as it comes. NLL gap: mean and largest difference to the exact evaluator "
+    "where the engine was scored. Brackets: {confidence} % intervals over repetitions. "
+    "{dagger} The status says what."
+)
+STOCK = ".hf"  # how names of runs on transformers as it comes end
+# heading, metric, format, scale
+AT_POINT = (
+    ("GPU [ms]", "step_p50_ms", ".3f", 1),
+    ("TPOT [ms]", "tpot_ms", ".3f", 1),
+    ("Tokens/s", "tokens_per_s", ",.0f", 1),
+    ("Floor [ms]", "floor_ms", ".3f", 1),
+    ("MBU [%]", "mbu", ".1f", 100),
+    ("MBU, datasheet [%]", "mbu_datasheet", ".1f", 100),
+    ("Speed-up [x]", "speedup", ".2f", 1),
+)
+OF_RUN = (
+    ("NLL gap [nats]", "nll_gap", ".1e", 1),
+    ("Largest NLL gap [nats]", "nll_gap_max", ".1e", 1),
+)
+
+
+def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+    """See CAPTION. A run without a time has its status instead; the order is the study's."""
+    measurements = without_drafts(measurements)
+    timed, valid = measurements[measurements["engine"].notna()], usable(measurements)
+    times = at_common_point(matching(valid, metric="tpot_ms"))
+    rows = [_row(measurements, valid, times, run) for run in timed.drop_duplicates(RUN).to_dict("records")]
+    return without_empty_columns(pd.DataFrame(rows))
+
+
+def _row(measurements: pd.DataFrame, valid: pd.DataFrame, times: pd.DataFrame, run: dict) -> dict:
+    key = {name: run[name] for name in RUN}
+    position = next(iter(matching(times, **key)["position"]), None)
+    own = matching(valid, **key)
+    at_point = matching(own, position=position)
+    return {
+        "Method": run["method"],
+        "Engine": run["engine"],
+        "Batch": Estimate(run["batch"], spec="d"),
+        "Weights": run["dtype"] if run["quantization"] == "none" else run["quantization"],
+        **{heading: _cell(at_point, *how) for heading, *how in AT_POINT},
+        **{heading: _cell(own, *how) for heading, *how in OF_RUN},
+        "Status": _status(measurements, key, position),
+    }
+
+
+def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
+    """What is to be said against the run, and against its method's perplexity."""
+    quality = matching(measurements[measurements["engine"].isna()], method=key["method"])
+    return "; ".join([*doubts(quality, None), *doubts(matching(measurements, **key), position)])
+
+
+def _cell(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
+    """The number of the metric's first row, with the point of a time and the baseline of a speed-up."""
+    rows = matching(rows, metric=metric)
+    if metric == "speedup":
+        rows = rows[rows["against"].astype(str).str.endswith(STOCK)]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    note = f"against {row['against']}" if metric == "speedup" else ""
+    if metric == "tpot_ms":
+        note = f"at {row['kind']} {row['position']:,}"
+    return estimate(row, spec, scale, note)

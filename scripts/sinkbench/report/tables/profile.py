@@ -1,0 +1,50 @@
+"""Where the time of a decode step goes: one row per run, one column per part."""
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate
+from sinkbench.analysis.profiles import Profile, profiles
+from sinkbench.analysis.select import NotMeasured
+from sinkbench.results.step_parts import label, ordered
+
+TITLE = "Time of each part of a decode step"
+CATEGORY = "engine"
+WORDS = ("device", "repetitions", "steps")
+CAPTION = (
+    "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "
+    "the step. Point: stream position, context (dense) or budget (recomputed). A part is the median of the "
+    "profiled steps: times of kernels on CUDA, of operators on a CPU; kernels that overlap share the time. "
+    "Projections are those to query, key and value and from the heads. Idle is what the parts leave of an "
+    "unprofiled step (median of {repetitions} repetitions of {steps} steps): the device waits between "
+    "kernels, or on a CPU the host is outside of operators (there a lower bound, since the profiler slows "
+    "operators down). Launches: kernels, copies and fills of a step, or operators on a CPU."
+)
+
+
+def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+    """See CAPTION. Without profiles the table is empty."""
+    try:
+        found = profiles(measurements)
+    except NotMeasured:
+        found = []
+    shown = ordered(part for profile in found for part in profile.parts.index)
+    return pd.DataFrame([_row(profile, shown) for profile in found])
+
+
+def _row(profile: Profile, shown: list[str]) -> dict:
+    times = profile.parts["value"]
+    return {
+        "Run": profile.name,
+        "Point": profile.point,
+        "Launches": Estimate(profile.launches, spec=",d"),
+        "Step [ms]": Estimate(profile.step_ms, spec=".3f"),
+        **{_heading(part): _cell(profile, part) if part in times else "" for part in shown},
+    }
+
+
+def _cell(profile: Profile, part: str) -> Estimate:
+    return Estimate(profile.parts["value"][part], spec=".3f", note=f"({profile.percent(part):.0f} %)")
+
+
+def _heading(part: str) -> str:
+    return f"{label(part)} [ms]"

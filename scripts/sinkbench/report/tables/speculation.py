@@ -1,0 +1,62 @@
+"""One row per run with a draft model and point: what a round costs, what it gives, and what it must give."""
+
+import pandas as pd
+
+from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
+from sinkbench.analysis.select import RUN, doubts, matching, run_name, usable
+
+TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
+CATEGORY = "ablations"
+WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION = (
+    "Speculative decoding changes no output, so a run has the perplexity of its method. Round: wall time of "
+    "k drafts and their verification. Break-even: tokens that a round must give to be as fast as the same "
+    "method and engine without drafts; it can give k + 1. Tokens: what it gave. Drafts that stay: of those "
+    "that were judged, none being judged after the first of a round that does not stay. Each repetition "
+    "continues another text; medians (times) and means over {repetitions} repetitions of {steps} rounds, in "
+    "brackets {confidence} % intervals over repetitions. Drafts of random weights say nothing of "
+    "acceptance: only rounds are shown. {dagger}"
+)
+# heading, metric, format, scale
+CELLS = (
+    ("Round [ms]", "round_ms", ".2f", 1),
+    ("Break-even [tokens a round]", "break_even_tokens", ".2f", 1),
+    ("Tokens a round", "tokens_per_step", ".2f", 1),
+    ("Drafts that stay [%]", "acceptance_rate", ".0f", 100),
+    ("TPOT [ms]", "tpot_ms", ".2f", 1),
+    ("Speed-up [x]", "speedup", ".2f", 1),
+    ("Largest NLL gap [nats]", "nll_gap_max", ".1e", 1),
+)
+
+
+def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+    """See CAPTION. A run without a number has its status instead."""
+    drafted = measurements[measurements["drafted"].notna()]
+    points = drafted.drop_duplicates([*RUN, "position"]).to_dict("records")
+    timed = drafted[drafted["position"].notna()].groupby(RUN).groups
+    shown = [row for row in points if not pd.isna(row["position"]) or _key(row) not in timed]
+    return without_empty_columns(pd.DataFrame([_row(drafted, usable(measurements), row) for row in shown]))
+
+
+def _key(row: dict) -> tuple:
+    return tuple(row[name] for name in RUN)
+
+
+def _row(drafted: pd.DataFrame, valid: pd.DataFrame, row: dict) -> dict:
+    key = {name: row[name] for name in RUN}
+    own = matching(valid, **key)
+    here = own[own["position"].isna() | (own["position"] == row["position"]).fillna(False).astype(bool)]
+    return {
+        "Run": run_name(row),
+        "Position": "" if pd.isna(row["position"]) else Estimate(int(row["position"]), spec=",d"),
+        **{heading: _cell(here, *how) for heading, *how in CELLS},
+        "Status": "; ".join(doubts(matching(drafted, **key), row["position"])),
+    }
+
+
+def _cell(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
+    """The number of the metric's first row; of comparisons the first named baseline's."""
+    rows = matching(rows, metric=metric)
+    if rows.empty:
+        return ""
+    return estimate(rows.iloc[0], spec, scale)

@@ -1,0 +1,1 @@
+"""From result files to one tidy table of measurements, with intervals."""

@@ -1,0 +1,90 @@
+"""From the files of all jobs to one table of measurements, refusing files made from another config."""
+
+import json
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.artifacts.files import replacing, write_json
+from sinkbench.artifacts.lineage import from_results, record_made
+from sinkbench.artifacts.parquet import read_table, write_table
+from sinkbench.errors import UserError
+from sinkbench.results.profile_rows import record_profile
+from sinkbench.results.quality_rows import record_quality
+from sinkbench.results.schema import Recorder, load_schema
+from sinkbench.results.speed_rows import record_speed
+from sinkbench.results.statistics import Bootstrap
+
+RECORDS = {"quality": record_quality, "speed": record_speed, "profile": record_profile}
+
+
+def aggregate(
+    plan: dict,
+    quality: list[str],
+    speed: list[str],
+    profile: list[str],
+    schema: str,
+    table_path: str,
+    csv_path: str,
+    environment_path: str,
+) -> None:
+    """Write the measurements as parquet and as CSV, and what they were measured with as JSON.
+
+    Args:
+        plan: study.Study.plan().
+        quality, speed, profile: result files in the order of plan["stamps"].
+
+    Raises:
+        UserError: a file is damaged or was made with another config or other code.
+    """
+    recorder = Recorder(load_schema(schema))
+    bootstrap = Bootstrap(plan["statistics"])
+    paths = {"quality": quality, "speed": speed, "profile": profile}
+    results = {kind: dict(_read(paths[kind], plan["stamps"][kind])) for kind in paths}
+    for kind, record in RECORDS.items():
+        record(recorder, bootstrap, plan, results[kind])
+    frame = recorder.frame()
+    write_table(table_path, frame, {"study": plan["study"]})
+    with replacing(csv_path) as partial:
+        frame.to_csv(partial, index=False)
+    write_json(environment_path, _provenance(plan, results))
+    read = [*quality, *speed, *profile]
+    record_made([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
+
+
+def _provenance(plan: dict, results: dict[str, dict]) -> dict:
+    """What every row was made from: sources and seeds as the config has them, versions and device, digests.
+
+    `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed RUN"
+    or "profile RUN".
+    """
+    return {
+        "study": plan["study"],
+        "sources": plan["sources"],
+        "statistics": plan["statistics"],
+        "environments": _grouped(results, "environment"),
+        "inputs": _grouped(results, "inputs"),
+    }
+
+
+def _grouped(results: dict[str, dict], note: str) -> list[dict]:
+    """Every value that the results' note of this name has, and the jobs that have it, in their order."""
+    found: dict[str, dict] = {}
+    for kind, made in results.items():
+        for job, (_, notes) in made.items():
+            value = notes.get(note, {})
+            key = json.dumps(value, sort_keys=True)
+            found.setdefault(key, {**value, "jobs": []})["jobs"].append(f"{kind} {job}")
+    return list(found.values())
+
+
+def _read(paths: list[str], stamps: dict[str, str]) -> Iterator[tuple[str, tuple[pd.DataFrame, dict]]]:
+    """(job, (table, notes)) of every file, each checked against its stamp."""
+    for path, (job, expected) in zip(paths, stamps.items(), strict=True):
+        frame, notes = read_table(path)
+        if notes["stamp"] != expected:
+            raise UserError(
+                f"{path}: made with another config or other code ({notes['stamp']}, expected {expected}); "
+                f"make it again: snakemake --cores 1 --forcerun {path}"
+            )
+        yield job, (frame, notes)

@@ -1,0 +1,49 @@
+"""Record a decode step as one CUDA graph, whose replay costs one launch."""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+
+from sinkbench.runtime.unavailable import unavailable_on
+
+WARM_UPS = 3  # runs before a capture, as torch's documentation advises: libraries allocate their workspaces
+
+
+def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callable:
+    """A function that replays `step()` and returns its output, the same tensors every time.
+
+    Args:
+        step: takes no argument and reads and writes only tensors that stay where they are. Run again
+            after `rewind` it must do the same again: it is warmed up on the live state.
+        rewind: sets back what a run of `step` advanced.
+
+    Raises Unavailable if the device refuses. On return the state is that before the call.
+    """
+    with unavailable_on(RuntimeError, what="no CUDA graph"):
+        _warm_up(step, rewind)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=_side_stream()):
+            output = step()
+
+    def replay():
+        graph.replay()
+        return output
+
+    return replay
+
+
+def _warm_up(step: Callable, rewind: Callable[[], None]) -> None:
+    side = _side_stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UPS):
+            step()
+            rewind()
+    torch.cuda.current_stream().wait_stream(side)
+
+
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """One for the whole process: libraries keep a workspace for every stream that they have seen."""
+    return torch.cuda.Stream()

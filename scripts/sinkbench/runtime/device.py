@@ -1,0 +1,27 @@
+"""Waiting for a device and marking moments on it, for CUDA and CPUs alike."""
+
+import time
+
+import torch
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has finished all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def mark(device: torch.device) -> float | torch.cuda.Event:
+    """This moment: an event in the device's stream on CUDA, the wall clock's seconds on a CPU."""
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def elapsed_ms(first, second) -> float:
+    """Milliseconds between two marks; on CUDA the device must have reached the second."""
+    if isinstance(first, float):
+        return 1e3 * (second - first)
+    return first.elapsed_time(second)

@@ -1,0 +1,97 @@
+"""What a result was measured with: versions, device, host, driver, commit."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from sinkbench.runtime.shell import output
+
+PACKAGES = ("torch", "transformers", "triton", "numpy", "pandas")
+# Name in the record: name that nvidia-smi gives it.
+GPU_FACTS = {
+    "driver": "driver_version",
+    "max_sm_clock_mhz": "clocks.max.sm",
+    "memory_clock_mhz": "clocks.mem",
+    "power_limit_w": "enforced.power.limit",
+}
+
+
+def environment(device: str) -> dict:
+    """A flat record of software and hardware."""
+    record = {"python": platform.python_version(), "platform": platform.platform(), **_commit()}
+    record |= {name: _version(name) for name in PACKAGES}
+    return record | (_cuda() if device == "cuda" else _cpu())
+
+
+def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
+    """What nvidia-smi says of this process's GPU: a list of the fields' values, in plain numbers, per line.
+
+    Args:
+        query: "gpu" (one line) or "compute-apps" (one line per process).
+
+    Returns:
+        None where there is no nvidia-smi, or it does not know one of the fields.
+    """
+    gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"  # its numbering ignores CUDA_VISIBLE_DEVICES
+    asked = (f"--query-{query}={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={gpu}")
+    answer = output("nvidia-smi", *asked)
+    lines = None if answer is None else [line.split(", ") for line in answer.splitlines()]
+    return lines if lines is not None and all(len(line) == len(fields) for line in lines) else None
+
+
+def number(text: str | None) -> float | None:
+    """A value of nvidia-smi; None for one that the device does not have, such as "[N/A]"."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: torch for a CPU brings no triton."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict:
+    """The checkout's commit and whether it has local changes; both null outside a checkout."""
+    head = output("git", "rev-parse", "HEAD")
+    changes = output("git", "status", "--porcelain", "--untracked-files=no")
+    return {"commit": head, "dirty": None if changes is None else bool(changes)}
+
+
+def _cuda() -> dict:
+    properties = torch.cuda.get_device_properties(0)
+    (values,) = nvidia_smi("gpu", *GPU_FACTS.values()) or [[None] * len(GPU_FACTS)]
+    facts = dict(zip(GPU_FACTS, values, strict=True))
+    return {
+        "device": properties.name,
+        "device_memory_bytes": properties.total_memory,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "cuda": torch.version.cuda,
+        "host": _processor(),
+        "host_cores": len(os.sched_getaffinity(0)),
+        **{name: value if name == "driver" else number(value) for name, value in facts.items()},
+    }
+
+
+def _cpu() -> dict:
+    return {"device": f"CPU ({_processor()})", "threads": torch.get_num_threads()}
+
+
+def _processor() -> str:
+    """The CPU's model."""
+    models = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return file.readlines()
+    except OSError:
+        return []

@@ -1,0 +1,66 @@
+"""torch.compile for a whole process, and never half-heartedly."""
+
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+
+import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch._inductor import config as inductor
+
+from sinkbench.runtime.unavailable import unavailable_on
+
+RECOMPILES = 64  # per function: each length of a growing cache is one (torch's default, 8, is soon reached)
+PATIENCE = 8  # torch's own default
+REDUCE_OVERHEAD = "reduce-overhead"
+# Arguments of torch.compile by mode; max-autotune tunes by coordinate descent as well.
+MODES = {
+    "default": {},
+    "coordinate-descent": {"options": {"coordinate_descent_tuning": True}},
+    "max-autotune-no-cudagraphs": {"mode": "max-autotune-no-cudagraphs"},
+    REDUCE_OVERHEAD: {"options": {"triton.cudagraphs": True}},  # what torch's mode of this name sets
+}
+REFUSALS = (TorchDynamoException, FailOnRecompileLimitHit)
+
+
+@cache
+def compiled(function: Callable, mode: str = "default") -> Callable:
+    """`function` through torch.compile, whole, at fixed shapes; raises Unavailable where that fails.
+
+    One compiled copy of a mode for the whole process, whoever asks. Without `fullgraph` a function that has
+    been compiled too often would silently run uncompiled.
+
+    Args:
+        mode: a word of MODES.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILES)
+    if mode == REDUCE_OVERHEAD:
+        # An error where torch would do without a graph and only log it, while it compiles and in every run.
+        inductor.triton.cudagraph_or_error = True
+    fast = torch.compile(function, fullgraph=True, dynamic=False, **MODES[mode])
+    refusals = (*REFUSALS, RuntimeError) if mode == REDUCE_OVERHEAD else REFUSALS
+
+    def run(*arguments, **options):
+        with unavailable_on(*refusals, what="torch.compile"):
+            return fast(*arguments, **options)
+
+    return run
+
+
+@cache
+def compiled_while_patient(function: Callable, dynamic: bool) -> Callable:
+    """`function` as torch.compile runs it if nobody sees to its shapes; raises Unavailable where that fails.
+
+    It is compiled for each new shape (`dynamic`: for all of them at once) up to PATIENCE times. From then on
+    torch runs what meets a new shape as it is, and only logs it: whoever uses this must mean to measure it.
+    """
+    # Torch counts, and gives up, by code object: what other callers compile must not wear out its patience.
+    own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+    fast = torch.compile(own, dynamic=dynamic)
+
+    def run(*arguments):
+        patience = torch._dynamo.config.patch(recompile_limit=PATIENCE)
+        with unavailable_on(*REFUSALS, what="torch.compile"), patience:
+            return fast(*arguments)
+
+    return run

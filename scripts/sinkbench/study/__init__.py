@@ -1,0 +1,1 @@
+"""A config turned into a plan: runs, settings of jobs, what is stale, what is missing."""

@@ -1,0 +1,46 @@
+"""Whether what a study wants to measure can be measured with its model, runs and texts."""
+
+from sinkbench.errors import UserError, check_name
+from sinkbench.study.run_table import Run
+
+
+def check_measurable(config: dict, runs: dict[str, Run], corpora: dict[str, dict]) -> None:
+    """Raise UserError for the first thing that makes no sense; names its key.
+
+    Args:
+        runs, corpora: of the config, by name.
+    """
+    check_name(config["speed"]["corpus"], corpora, "speed.corpus")
+    wanted = config["measure"]
+    for what in ("quality", "continuation"):
+        if what in wanted and config["model"]["source"] == "random":
+            raise UserError(f"measure: {what} means nothing with model.source random")
+    for what in ("speed", "profile"):
+        if what in wanted:
+            if not runs:
+                raise UserError(f"measure: {what} needs runs with an engine, and none has one")
+            _check_steady_state(config, runs)
+    if "continuation" in wanted:
+        _check_continuations(config.get("continuations"), runs, corpora)
+
+
+def _check_continuations(wanted: dict | None, runs: dict[str, Run], corpora: dict[str, dict]) -> None:
+    """A corpus and single runs that exist."""
+    if wanted is None:
+        raise UserError("measure: continuation needs the key continuations")
+    check_name(wanted["corpus"], corpora, "continuations.corpus")
+    for name in wanted["runs"]:
+        check_name(name, runs, "continuations.runs")
+        if runs[name].batch > 1:
+            raise UserError(f"continuations.runs: {name} decodes several streams; one is continued")
+
+
+def _check_steady_state(config: dict, runs: dict[str, Run]) -> None:
+    """A ring must be full wherever it is timed."""
+    for run in runs.values():
+        earliest = min(run.positions or config["speed"]["positions"])
+        policy = run.method.build()
+        if policy.cache not in ("growing", "fresh") and policy.budget > earliest:
+            raise UserError(
+                f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
+            )

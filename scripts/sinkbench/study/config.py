@@ -1,0 +1,174 @@
+"""From a merged config to a study. A mistake is one line: file, key, value and what is allowed."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from sinkbench.errors import UserError
+from sinkbench.report import catalogue
+from sinkbench.study.study import Study
+
+TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "text",
+}
+VALUE_CHARACTERS = 60  # of an offending value that a line shows
+# 32.0 is no whole number here, since it could not count steps.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+
+
+def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study:
+    """The study of a config; UserError for the most telling mistake.
+
+    Args:
+        config: as merged from `files`, later ones over earlier ones.
+    """
+    validate(config, schema_path, files)
+    try:
+        catalogue.check(config)
+        return Study(config)
+    except UserError as error:  # its message begins with the key
+        raise UserError(f"{_origin(_path(str(error).split(':')[0]), config, files)}: {error}") from None
+
+
+def validate(config: dict, schema_path: str | Path, files: list[str]) -> None:
+    """Raise UserError unless `config` is what the schema says."""
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    errors = list(_Validator(schema).iter_errors(config))
+    if errors:
+        error = _most_telling(errors)
+        raise UserError(f"{_origin(_blamed(error), config, files)}: {_describe(error)}")
+
+
+def _most_telling(errors: Iterable[ValidationError]) -> ValidationError:
+    """An unknown key first, since it is often a misspelt one that is missing as well."""
+    ranks = {"additionalProperties": 0, "required": 2, "oneOf": 3}
+    return min(map(_meant, errors), key=lambda error: ranks.get(error.validator, 1))
+
+
+def _meant(error: ValidationError) -> ValidationError:
+    """Of a failed oneOf, the mistake in the branch whose constants and type fit, if there is one."""
+    branches = defaultdict(list)
+    for inner in error.context:
+        branches[inner.relative_schema_path[0]].append(inner)
+    for excluding in (("type", "enum"), ("type",)):
+        for inners in branches.values():
+            if not any(_is_of_another(inner, excluding) for inner in inners):
+                return _most_telling(inners)
+    return error
+
+
+def _is_of_another(inner: ValidationError, excluding: tuple[str, ...]) -> bool:
+    """Whether a mistake says that another branch is meant."""
+    return inner.validator == "const" or (inner.validator in excluding and not inner.relative_path)
+
+
+def _describe(error: ValidationError) -> str:
+    """key: value problem (description)"""
+    key, found = _key(error.absolute_path) or "top level", _problem(error)
+    if error.validator in ("additionalProperties", "required"):
+        return f"{key}: {found}"
+    about = error.schema.get("description")
+    return f"{key}: {_shown(error.instance)} {found}" + (f" ({about.rstrip('.')})" if about else "")
+
+
+def _problem(error: ValidationError) -> str:
+    """What is wrong, and what is allowed."""
+    wanted = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            allowed = ", ".join(error.schema["properties"])
+            return f"unknown key {', '.join(_unknown(error))}; allowed: {allowed}"
+        case "required":
+            missing = ", ".join(key for key in wanted if key not in error.instance)
+            return f"missing {missing}{_condition(error)}"
+        case "type":
+            return f"is not {_types([wanted] if isinstance(wanted, str) else wanted)}"
+        case "enum":
+            return f"is not one of {', '.join(map(str, wanted))}"
+        case "oneOf":
+            return f"is not {_types([branch['type'] for branch in wanted])}"
+        case "minItems":
+            return "is empty"
+        case "uniqueItems":
+            return "lists a value twice"
+        case "minimum" | "maximum":
+            return f"is {'less' if error.validator == 'minimum' else 'more'} than {wanted}"
+        case "exclusiveMinimum" | "exclusiveMaximum":
+            return f"is not {'more' if error.validator == 'exclusiveMinimum' else 'less'} than {wanted}"
+        case _:
+            return f"does not match {wanted}"
+
+
+def _types(names: list[str]) -> str:
+    return " or ".join(TYPES[name] for name in names)
+
+
+def _unknown(error: ValidationError) -> list[str]:
+    return sorted(map(str, set(error.instance) - set(error.schema["properties"])))
+
+
+def _condition(error: ValidationError) -> str:
+    """Why a key is required, if only some values of another key require it."""
+    properties = error.schema.get("properties", {}).items()
+    constants = [f"{key}: {about['const']}" for key, about in properties if "const" in about]
+    return f" (needed with {', '.join(constants)})" if constants else ""
+
+
+def _shown(value) -> str:
+    text = repr(value)
+    return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
+
+
+def _key(path: Iterable) -> str:
+    """runs[3].with.budget"""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
+
+
+def _path(key: str) -> list:
+    """["runs", 3, "with", "budget"]"""
+    return [int(part) if part.isdigit() else part for part in re.findall(r"[\w-]+", key)]
+
+
+def _blamed(error: ValidationError) -> list:
+    """The path of the key that is wrong."""
+    return [*error.absolute_path, *(_unknown(error)[:1] if error.validator == "additionalProperties" else [])]
+
+
+def _origin(keys: list, config: dict, files: list[str]) -> str:
+    """The last config file that sets the key, or the nearest key around it; all of them if none does."""
+    contents = {os.path.relpath(file): yaml.safe_load(Path(file).read_text()) for file in files}
+    for depth in range(len(keys), 0, -1):
+        path = keys[:depth]
+        setters = {file: found for file, content in contents.items() if (found := _found(content, path))}
+        if setters:
+            file, found = setters.popitem()
+            overridden = not isinstance(found[0], dict) and found != _found(config, path)
+            return "--config" if overridden else file
+    return " + ".join(contents)
+
+
+def _found(content, keys: list) -> list:
+    """[the value that lies there], or [] if nothing does."""
+    for key in keys:
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return []
+    return [content]

@@ -1,0 +1,92 @@
+"""Where a study's models, tokenizer and texts come from, and the files that they are."""
+
+from pathlib import Path
+
+from sinkbench.artifacts.digests import weight_files
+from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
+from sinkbench.errors import UserError
+from sinkbench.text import corpora
+
+KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}  # by source
+
+
+class Origins:
+    """The sources that a config names.
+
+    Args:
+        config: validated (config.validate).
+        drafts: whether a run drafts; a study without such runs needs no draft model.
+
+    Attributes:
+        model, draft, tokenizer: source and what it needs, dtype for models; draft is None without drafts.
+        corpora: entries of the config by name.
+
+    Raises:
+        UserError: a source lacks a key; names it.
+    """
+
+    def __init__(self, config: dict, drafts: bool):
+        if drafts and "draft" not in config:
+            raise UserError("draft: missing (needed with speculate)")
+        dtype = {"dtype": config["model"]["dtype"]}
+        self.model = dtype | _source(config["model"])
+        self.draft = dtype | _source(config["draft"]) if drafts else None
+        self.tokenizer = _source(config["tokenizer"])
+        self.corpora = _corpora_by_name(config["corpora"])
+
+    def model_files(self) -> list[Path]:
+        """Files whose change makes every measurement stale."""
+        return weight_files(self.model)
+
+    def draft_files(self) -> list[Path]:
+        """Files whose change makes every measurement with drafts stale."""
+        return weight_files(self.draft) if self.draft else []
+
+    def text_files(self, corpus: str) -> list[Path]:
+        """Files whose change makes the tokens of a corpus stale."""
+        entry = self.corpora[corpus]
+        if self.tokenizer["source"] == "hub":
+            tokenizer = [record_path(self.tokenizer)]
+        else:
+            tokenizer = sorted(Path(self.tokenizer["path"]).glob("tokenizer.json"))
+        if entry.get("source") == "hub":
+            return [*tokenizer, record_path(entry)]
+        if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
+            return tokenizer
+        try:
+            return [*tokenizer, *corpora.find(entry)]
+        except UserError:  # the preflight says it; a plan may be made where the texts are not
+            return tokenizer
+
+    def repositories(self) -> dict[str, dict]:
+        """What to fetch: arguments of hub_download.fetch by the name of the folder that they fill."""
+        wanted = [(self.tokenizer, "model", TOKENIZER_FILES), (self.model, "model", MODEL_FILES)]
+        wanted += [(self.draft, "model", MODEL_FILES)] if self.draft else []
+        wanted += [(entry, "dataset", [entry.get("files")]) for entry in self.corpora.values()]
+        found: dict[str, dict] = {}
+        for entry, kind, patterns in wanted:
+            if entry.get("source") == "hub":
+                about = {"repo": entry["repo"], "revision": entry["revision"], "kind": kind, "patterns": []}
+                known = found.setdefault(hub_folder(entry["repo"], entry["revision"]).name, about)
+                known["patterns"] = sorted({*known["patterns"], *patterns})
+        return found
+
+
+def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
+    named = {}
+    for index, entry in enumerate(entries):
+        if entry["name"] in named:
+            raise UserError(f"corpora[{index}].name: {entry['name']!r} is listed twice")
+        if "source" in entry and entry["kind"] != "dataset":
+            raise UserError(f"corpora[{index}].source: only kind dataset has a source")
+        source = entry.get("source")
+        missing = [key for key in KEYS.get(source, ()) if key not in entry]
+        if missing:
+            raise UserError(f"corpora[{index}]: missing {', '.join(missing)} (needed with source: {source})")
+        named[entry["name"]] = entry
+    return named
+
+
+def _source(entry: dict) -> dict:
+    """A source without the keys that an overlaid config left behind from another source."""
+    return {key: entry[key] for key in ("source", *KEYS[entry["source"]])}

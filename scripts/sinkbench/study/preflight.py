@@ -1,0 +1,85 @@
+"""Checks before any job starts: what a study needs and this machine lacks, in one line, within seconds."""
+
+from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
+from sinkbench.artifacts.model_folder import check_model_folder
+from sinkbench.errors import UserError
+from sinkbench.runtime.shell import output
+from sinkbench.study.study import Study
+from sinkbench.text import corpora
+
+DEMO = "`make demo` runs the study in small on any machine"
+WHERE = "see docs/running.md, 'Which torch'"
+
+
+def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: bool = True) -> None:
+    """Raise UserError for the first thing that is missing; the cheapest checks come first.
+
+    Args:
+        fetches: the hub must have what is not here yet.
+        tokenizes: tokenizer and texts are needed.
+        measures: the model and its device are needed.
+    """
+    if tokenizes:
+        _check_tokenizer(study.tokenizer)
+        for corpus in study.corpora.values():
+            if corpus.get("source") != "hub":
+                corpora.find(corpus)
+    for repository in study.origins.repositories().values():
+        if is_fetched(repository):
+            check_fetched(repository)
+        elif fetches:
+            _check_hub(repository)
+    if measures:
+        for model in filter(None, (study.model, study.draft)):
+            _check_model(model)
+        if study.config["device"] == "cuda":
+            _check_cuda()
+
+
+def _check_tokenizer(settings: dict) -> None:
+    if settings["source"] == "folder" and not (local_folder(settings) / "tokenizer.json").is_file():
+        raise UserError(f"tokenizer.path: no tokenizer.json in {settings['path']}")
+
+
+def _check_hub(repository: dict) -> None:
+    from sinkbench.artifacts.hub_download import (
+        listed,  # imports the hub's client, which most runs do not need
+    )
+
+    listed(**repository)
+
+
+def _check_model(settings: dict) -> None:
+    """A GPT-NeoX in safetensors, if it is on this machine already."""
+    if settings["source"] == "folder" or (settings["source"] == "hub" and record_path(settings).is_file()):
+        check_model_folder(local_folder(settings))
+
+
+def _check_cuda() -> None:
+    import torch  # takes seconds, which a study on the CPU need not wait
+
+    if torch.cuda.is_available():
+        return
+    driver = _driver()
+    if driver is None:
+        raise UserError(f"device: cuda, but this machine has no NVIDIA GPU (nvidia-smi finds none); {DEMO}")
+    if torch.version.cuda is None:
+        raise UserError(f"device: cuda, but torch {torch.__version__} is a CPU build; {WHERE}")
+    raise UserError(
+        f"device: cuda, but torch {torch.__version__} (built for CUDA {torch.version.cuda}) cannot use "
+        f"driver {driver}: {_complaint(torch)}; for an older driver take a build for an older CUDA, {WHERE}"
+    )
+
+
+def _complaint(torch) -> str:
+    """Why torch sees no GPU, in its own words."""
+    try:
+        torch.cuda.init()
+    except RuntimeError as error:
+        return str(error).splitlines()[0].rstrip(".")
+    return "it finds no device"
+
+
+def _driver() -> str | None:
+    """Version of the NVIDIA driver, or None where there is none."""
+    return output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")

@@ -1,0 +1,122 @@
+"""Which results of a study were not made from its config, its code and the files that are here.
+
+Snakemake compares with its own records (.snakemake), which a copy of the results may lack, and with dates,
+which a copy scrambles. Every result therefore says of itself what it was made from: a stamp of its job's
+settings and code, and digests of the files that it was made from. A file that is not on this machine is not
+compared, so that results can be rendered where there is no model.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sinkbench.artifacts.digests import digest, inputs_of, tokenizer_digest, tokens_digest
+from sinkbench.artifacts.files import FAILED
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.lineage import (
+    from_continuations,
+    from_measurements,
+    from_results,
+    made_notes,
+    result_notes,
+    table_notes,
+    tables_read,
+)
+from sinkbench.errors import UserError
+from sinkbench.report import catalogue
+from sinkbench.study.study import SCHEMA, Study
+from sinkbench.text import corpora
+
+MISSING = "missing"
+EDITED = "was edited"
+TRIED_AGAIN = "it failed, and is tried again"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A result that is there, what it must be made from, and what it says that it was made from (or None)."""
+
+    path: Path
+    stamp: str
+    inputs: dict[str, str | None]
+    notes: dict | None
+
+    @property
+    def complaint(self) -> str | None:
+        """Why it is not up to date; None if it is."""
+        if self.notes is None:
+            return "it cannot be read or does not say what it was made from"
+        if edited := self.notes.get("edited"):
+            return f"{', '.join(edited)} {EDITED}"
+        if self.notes.get("stamp") != self.stamp:
+            return "made with another config or other code"
+        made_from = self.notes.get("inputs", {})
+        changed = [name for name, now in self.inputs.items() if now and now != made_from.get(name)]
+        if changed:
+            return f"made from other {', '.join(changed)}"
+        return TRIED_AGAIN if self.notes.get("status", "ok").startswith(FAILED) else None
+
+
+def stale(study: Study, results: str | Path) -> dict[str, str]:
+    """Paths of the results that are there and not up to date, each with the reason.
+
+    Raises:
+        UserError: a token file is damaged, which nothing should be made anew for.
+    """
+    complaints = {str(product.path): product.complaint for product in _products(study, Path(results))}
+    return {path: complaint for path, complaint in complaints.items() if complaint}
+
+
+def _products(study: Study, results: Path) -> Iterator[Product]:
+    old = set()
+    for corpus in study.corpora:
+        path = results / f"tokens/{corpus}.parquet"
+        tokens = list(_tokens(study, corpus, path))
+        yield from tokens
+        old |= set() if tokens and not tokens[0].complaint else {path}
+    table, measured = results / "measurements.parquet", []
+    read = tables_read(table) | tables_read(results / catalogue.CONTINUATIONS)
+    for folder, name, settings in study.measuring_jobs():
+        path = results / folder / f"{name}.parquet"
+        tokens = results / f"tokens/{settings['tokens']['corpus']['name']}.parquet"
+        measured += [] if folder == "continuations" else [path]
+        if path.exists():
+            inputs = inputs_of(settings, tokens) | ({"tokens": "made again"} if tokens in old else {})
+            yield Product(path, stamp(settings), inputs, result_notes(path, read))
+    if table.exists():
+        yield Product(table, stamp(study.plan()), from_results(measured, SCHEMA), made_notes(table))
+    yield from _rendered(study, results)
+
+
+def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
+    if not path.exists():
+        return
+    if (notes := table_notes(path)) is None or tokens_digest(path) is None:
+        raise UserError(
+            f"{path}: not a readable result; to make it again and keep what was measured on it: "
+            f"rm {path} && snakemake --cores 1 --until tokenize"
+        )
+    settings = study.tokens_settings(corpus)
+    inputs = {
+        "tokenizer": tokenizer_digest(settings["tokenizer"]),
+        "texts": corpora.digest(settings["corpus"]),
+    }
+    yield Product(path, stamp(settings), inputs, notes)
+
+
+def _rendered(study: Study, results: Path) -> Iterator[Product]:
+    measured = _required(from_measurements(results / "measurements.parquet"))
+    for path, settings in catalogue.rendered(study.config).items():
+        if (results / path).exists():
+            yield Product(results / path, stamp(settings), measured, made_notes(results / path))
+    page = results / catalogue.CONTINUATIONS
+    if study.continued_runs() and page.exists():
+        paths = [results / f"continuations/{run}.parquet" for run in study.continued_runs()]
+        settings = catalogue.continuation_facts(study.config)
+        inputs = from_continuations(paths, settings) | _required({"continuations": digest(paths)})
+        yield Product(page, stamp(settings), inputs, made_notes(page))
+
+
+def _required(inputs: dict) -> dict:
+    """Inputs without which nobody knows what a page shows."""
+    return {name: found or MISSING for name, found in inputs.items()}

@@ -1,0 +1,102 @@
+"""Token files: one parquet per corpus, one row per document, and a record of how they were made."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tokenizers import Tokenizer
+
+from sinkbench.artifacts.digests import tokenizer_digest
+from sinkbench.artifacts.files import write_json
+from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.hub import file_sha256, local_folder
+from sinkbench.artifacts.parquet import read_table, write_table
+from sinkbench.errors import UserError
+from sinkbench.runtime.progress import Progress
+from sinkbench.text import corpora
+from sinkbench.text.corpora import documents
+
+
+def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
+    """Write the token file and its record.
+
+    Args:
+        settings: {"corpus": an entry of the config's `corpora`, "tokenizer": ..., "code": fingerprint}.
+
+    The file has the columns document, token_ids (list of int32) and sha256 (of the ids, little-endian int32).
+    """
+    corpus = settings["corpus"]
+    tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
+    tokenizer = load_tokenizer(tokenizer_path)
+    start = _start_ids(tokenizer, corpus, tokenizer_path)
+    rows = []
+    with Progress(f"tokenize {corpus['name']}", unit="documents") as progress:
+        for name, text in documents(corpus):
+            ids = start + tokenizer.encode(text, add_special_tokens=False).ids
+            rows.append(_row(name, ids[: corpus.get("max_tokens")]))
+            progress(1)
+    frame = pd.DataFrame(rows)
+    inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
+    write_table(tokens_path, frame, {"stamp": stamp(settings), "inputs": inputs})
+    write_json(record_path, _record(settings, frame, tokenizer_path))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer.json; UserError if it is missing or damaged."""
+    try:
+        return Tokenizer.from_buffer(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable tokenizer ({error})") from None
+
+
+def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
+    """Token ids, int64 [tokens], of each document of a token file.
+
+    Raises:
+        UserError: the file was made with other settings than these (see tokenize), or was altered.
+    """
+    frame, notes = read_table(path)
+    if notes["stamp"] != stamp(settings):
+        raise UserError(f"{path}: made with another config or other code; delete it and run again")
+    for row in frame.itertuples():
+        if _digest(row.token_ids) != row.sha256:
+            raise UserError(
+                f"{path}: document {row.document!r} does not match its recorded hash; delete the file"
+            )
+    return {row.document: row.token_ids.astype(np.int64) for row in frame.itertuples()}
+
+
+def _start_ids(tokenizer: Tokenizer, corpus: dict, path) -> list[int]:
+    """The id of the token that documents start with, if the config names one."""
+    token = corpus.get("start_token")
+    if token is None:
+        return []
+    if tokenizer.token_to_id(token) is None:
+        raise UserError(f"corpora.{corpus['name']}.start_token: {token!r} is not in the vocabulary of {path}")
+    return [tokenizer.token_to_id(token)]
+
+
+def _row(name: str, ids: list[int]) -> dict:
+    array = np.asarray(ids, dtype=np.int32)
+    return {"document": name, "token_ids": array, "sha256": _digest(array)}
+
+
+def _digest(ids: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i4").tobytes()).hexdigest()
+
+
+def _record(settings: dict, frame: pd.DataFrame, tokenizer_path) -> dict:
+    counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
+    return {
+        "stamp": stamp(settings),
+        "corpus": settings["corpus"],
+        "tokenizer": settings["tokenizer"],
+        "tokenizer_sha256": file_sha256(tokenizer_path),
+        "documents": len(counts),
+        "tokens": sum(counts.values()),
+        "tokens_per_document": counts,
+        "sha256_per_document": dict(zip(frame.document, frame.sha256, strict=True)),
+    }

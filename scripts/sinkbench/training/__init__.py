@@ -1,0 +1,1 @@
+"""The demonstration model: its texts and its training."""
