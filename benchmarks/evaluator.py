@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from sinkbench import engines, policies
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import decode_nll
 from sinkbench.engines.table import engine_row
 from sinkbench.measure.clock import time_decode
@@ -39,12 +39,12 @@ def main() -> None:
     model = load_model(model_settings(options), options.device)
     text = stdlib_tokens(options.tokens + 1).to(options.device)
     policy = policies.build("streaming", {"budget": options.budget, "sinks": options.sinks})
-    scorer = Scorer(model, options.chunk)
-    exact, rate = evaluate(scorer, policy, text, options.repetitions)
+    evaluator = Evaluator(model, options.chunk)
+    exact, rate = evaluate(evaluator, policy, text, options.repetitions)
     peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if options.device == "cuda" else ""
     print(f"{'evaluator':12s} {rate:12,.1f} tokens/s  chunk {options.chunk}{peak}", flush=True)
     for name, count in (("eager", options.decode), ("paper", options.decode)):
-        engine = engines.build(engine_row(name), model, policy, scorer)
+        engine = engines.build(engine_row(name), model, policy, evaluator)
         start = options.budget
         decoded, decode_rate = decode(engine, text, start, count)
         gap = (decoded - exact[start : start + count]).abs()
@@ -84,13 +84,15 @@ def stdlib_tokens(count: int) -> torch.Tensor:
     return torch.from_numpy(np.resize(np.array(ids, dtype=np.int64), count))
 
 
-def evaluate(scorer: Scorer, policy, text: torch.Tensor, repetitions: int) -> tuple[torch.Tensor, float]:
+def evaluate(
+    evaluator: Evaluator, policy, text: torch.Tensor, repetitions: int
+) -> tuple[torch.Tensor, float]:
     """Exact NLLs and tokens/s (median), after one untimed pass that compiles what is to be compiled."""
     times = []
     for _ in range(repetitions + 1):
         synchronise(text.device)
         begun = time.perf_counter()
-        exact = scorer.stream(text, policy.visibility(0))
+        exact = evaluator.stream(text, policy.visibility(0))
         synchronise(text.device)
         times.append(time.perf_counter() - begun)
     return exact, len(exact) / float(np.median(times[1:]))

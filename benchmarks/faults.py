@@ -143,8 +143,8 @@ def differences(one: Path, other: Path) -> list[str]:
     for path in names[0]:
         if path.parts[0] in COMPARED and path.suffix == ".parquet":
             (frame, notes), (same, others) = read_table(one / path), read_table(other / path)
-            settled = all(notes[key] == others[key] for key in ("stamp", "inputs"))
-            if not (settled and frame.equals(same) and notes.get("status") == others.get("status")):
+            undated_input = all(notes[key] == others[key] for key in ("stamp", "inputs"))
+            if not (undated_input and frame.equals(same) and notes.get("status") == others.get("status")):
                 found.append(str(path))
     return found + _measured_differences(one, other)
 

@@ -9,7 +9,7 @@ import argparse
 import time
 
 from evaluator import DEMO, stdlib_tokens  # puts the library on the path
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
 from sinkbench.runtime.memory import peak_bytes, reset_peak
@@ -23,13 +23,13 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=512)
     options = parser.parse_args()
     model = load_model({"source": "folder", "path": str(DEMO), "dtype": "float32"}, options.device)
-    scorer = Scorer(model, options.chunk)
+    evaluator = Evaluator(model, options.chunk)
     text = stdlib_tokens(max(LENGTHS) + 1).to(options.device)
-    scorer.stream(text[:2000], Visibility(4, 508))  # what is allocated once is allocated now
+    evaluator.stream(text[:2000], Visibility(4, 508))  # what is allocated once is allocated now
     for length in LENGTHS:
         reset_peak(model.device)
         begun = time.perf_counter()
-        nll = scorer.stream(text[: length + 1], Visibility(4, 508))
+        nll = evaluator.stream(text[: length + 1], Visibility(4, 508))
         elapsed_s = time.perf_counter() - begun
         peak_mib = peak_bytes(model.device) / 2**20
         print(

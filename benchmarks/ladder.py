@@ -2,7 +2,7 @@
 
     python benchmarks/ladder.py                                                # a CUDA GPU, random weights
     python benchmarks/ladder.py --study demo --engines hf,eager,paper   # any machine
-    python benchmarks/ladder.py --positions 2048 --budgets 2048 --steps 32 --repetitions 3 --score-tokens 32
+    python benchmarks/ladder.py --positions 2048 --budgets 2048 --steps 32 --repetitions 3 --check-tokens 32
 
 Times runs of a study (workflow/studies), chosen by engine, budget, quantization and batch, with the study's
 own clock. Runs of one number format share a model and take their repetitions in turn, so that what drifts
@@ -39,7 +39,7 @@ from sinkbench.study.study import Study
 from sinkbench.text.tokens import tokenize
 
 WORKFLOW = ROOT / "workflow"
-SPEED = ("warmup", "steps", "repetitions", "score_tokens")  # keys of the config's speed
+SPEED = ("warmup", "steps", "repetitions", "check_tokens")  # keys of the config's speed
 
 
 def main() -> None:
@@ -154,7 +154,9 @@ def at_every_point(frame: pd.DataFrame) -> pd.DataFrame:
 def about_the_device(frame: pd.DataFrame) -> str:
     """What the floors are made of."""
     device = ", ".join(frame["device"].unique())
-    speeds = {way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "copy")}
+    speeds = {
+        way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "repeat_lookup")
+    }
     speeds["datasheet"] = datasheet_bandwidth(device)
     known = [f"{what} {speed / 1e12:.3f}" for what, speed in speeds.items() if pd.notna(speed)]
     return (

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from sinkbench import engines, policies
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
 from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
@@ -38,8 +38,8 @@ MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
 REPETITIONS = 30  # reads of a block, of which the median counts
 
 
-class Remembering(Scorer):
-    """A scorer that keeps the last prompt it read, since many rules continue the same one."""
+class Remembering(Evaluator):
+    """A evaluator that keeps the last prompt it read, since many rules continue the same one."""
 
     kept = None
 
@@ -58,16 +58,16 @@ def main() -> None:
         load_model({**settings, "path": str(path)}, options.device) for path in (options.model, options.draft)
     ]
     check_vocabularies(*models)
-    scorers = [Remembering(model, options.chunk) for model in models]
+    evaluators = [Remembering(model, options.chunk) for model in models]
     texts = read_texts(options)
     print(f"{len(texts)} documents on {options.device}, {torch.get_num_threads()} threads\n")
     chosen = {
         "streaming": policies.build("streaming", {"budget": options.budget, "sinks": options.sinks}),
         "dense": policies.build("dense", {"max_tokens": max(options.positions) + 1}),
     }
-    show_agreement(scorers, chosen, texts, options)
-    show_costs(scorers, chosen, texts, options)
-    rows = [row for name in chosen for row in continuations(scorers, chosen[name], name, texts, options)]
+    show_agreement(evaluators, chosen, texts, options)
+    show_costs(evaluators, chosen, texts, options)
+    rows = [row for name in chosen for row in continuations(evaluators, chosen[name], name, texts, options)]
     show_rounds(pd.DataFrame(rows), options)
 
 
@@ -105,12 +105,12 @@ def read_texts(options) -> dict[str, torch.Tensor]:
     return texts
 
 
-def show_agreement(scorers, chosen: dict, texts: dict, options) -> None:
+def show_agreement(evaluators, chosen: dict, texts: dict, options) -> None:
     """Mean chance that one draft stays, by bins of positions between those asked for."""
     edges, frames = [0, *options.positions], []
     for (name, policy), ids in product(chosen.items(), texts.values()):
         ids = ids[: max(options.positions)]
-        same, shared = agreement(*scorers, ids, policy.visibility(len(ids)))
+        same, shared = agreement(*evaluators, ids, policy.visibility(len(ids)))
         frame = pd.DataFrame({"policy": name, "greedy": same.cpu(), "sampled": shared.cpu()})
         frames.append(frame.assign(positions=pd.cut(frame.index, edges, right=False)))
     table = pd.concat(frames).groupby(["policy", "positions"], observed=True)[["greedy", "sampled"]].mean()
@@ -123,14 +123,16 @@ def show_agreement(scorers, chosen: dict, texts: dict, options) -> None:
     )
 
 
-def show_costs(scorers, chosen: dict, texts: dict, options) -> None:
+def show_costs(evaluators, chosen: dict, texts: dict, options) -> None:
     """Median milliseconds of reading blocks after the longest prompt and after the shortest."""
     ids, rows = next(iter(texts.values())), []
     for (name, policy), position in product(chosen.items(), (min(options.positions), max(options.positions))):
-        for what, scorer in zip(("target", "draft"), scorers, strict=True):
-            decoder = BlockDecoder(scorer.model, policy, scorer, max(options.drafted) + 1, options.form)
+        for what, evaluator in zip(("target", "draft"), evaluators, strict=True):
+            decoder = BlockDecoder(
+                evaluator.model, policy, evaluator, max(options.draft_tokens) + 1, options.form
+            )
             decoder.prefill(ids[:position], 256)
-            for size in (1, *(count + 1 for count in options.drafted)):
+            for size in (1, *(count + 1 for count in options.draft_tokens)):
                 rows.append(
                     (name, position, f"{what} {size}", block_ms(decoder, ids[position : position + size]))
                 )
@@ -157,34 +159,34 @@ def block_ms(decoder: BlockDecoder, block) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def continuations(scorers, policy, name: str, texts: dict, options):
+def continuations(evaluators, policy, name: str, texts: dict, options):
     """One row for every continuation with drafts, beside the one without."""
     for position, (document, ids) in product(options.positions, texts.items()):
         where = {"policy": name, "position": position, "document": document}
         for rule in ("greedy", "sampled"):
-            yield from (where | row for row in continued(scorers, policy, ids[:position], rule, options))
+            yield from (where | row for row in continued(evaluators, policy, ids[:position], rule, options))
         print(f"{name} {position} {document}", file=sys.stderr, flush=True)
 
 
-def continued(scorers, policy, prompt, rule: str, options):
-    plain = engines.build(engine_row("eager"), scorers[0].model, policy, scorers[0])
+def continued(evaluators, policy, prompt, rule: str, options):
+    plain = engines.build(engine_row("eager"), evaluators[0].model, policy, evaluators[0])
     choose = greedy if rule == "greedy" else Sampler(1.0, 0, prompt.device)
     expected, plain_ms = timed(lambda count: generate(plain, prompt[None], count, choose)[0], options.tokens)
-    for drafted in options.drafted:
-        speculator = build(scorers, policy, drafted, rule, options)
+    for draft_tokens in options.draft_tokens:
+        speculator = build(evaluators, policy, draft_tokens, rule, options)
         (got, kept), ms = timed(partial(speculate, speculator, prompt), options.tokens)
         same = float((got == expected).all()) if rule == "greedy" else float("nan")
-        judged = sum(min(count + 1, drafted) for count in kept)
+        judged = sum(min(count + 1, draft_tokens) for count in kept)
         counts = {"rounds": len(kept), "kept": sum(kept), "judged": judged, "same": same}
-        yield {"rule": rule, "drafted": drafted, **counts, "ms": ms, "plain_ms": plain_ms}
+        yield {"rule": rule, "draft_tokens": draft_tokens, **counts, "ms": ms, "plain_ms": plain_ms}
 
 
-def build(scorers, policy, drafted: int, rule: str, options) -> Speculator:
-    model = scorers[0].model
-    decoders = [BlockDecoder(each.model, policy, each, drafted + 1, options.form) for each in scorers]
-    sampled = Sampled(drafted, model.config.vocab_size, 1.0, 0, model.device)
+def build(evaluators, policy, draft_tokens: int, rule: str, options) -> Speculator:
+    model = evaluators[0].model
+    decoders = [BlockDecoder(each.model, policy, each, draft_tokens + 1, options.form) for each in evaluators]
+    sampled = Sampled(draft_tokens, model.config.vocab_size, 1.0, 0, model.device)
     captured = model.device.type == "cuda" and options.form == "graph"
-    return Speculator(*decoders, drafted, Greedy() if rule == "greedy" else sampled, captured)
+    return Speculator(*decoders, draft_tokens, Greedy() if rule == "greedy" else sampled, captured)
 
 
 def timed(act, count: int):
@@ -199,7 +201,7 @@ def show_rounds(rows: pd.DataFrame, options) -> None:
     """Acceptance (of drafts that were judged), tokens a round, and speed-up, pooled over documents."""
     if options.output:
         rows.to_csv(options.output, index=False)
-    sums = rows.groupby(["policy", "rule", "drafted", "position"], sort=False)[
+    sums = rows.groupby(["policy", "rule", "draft_tokens", "position"], sort=False)[
         ["kept", "judged", "rounds", "ms", "plain_ms", "same"]
     ].sum(min_count=1)
     table = pd.DataFrame({

@@ -36,7 +36,7 @@ from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
 from sinkbench.quantization.table import format_row
 from sinkbench.runtime.cuda_graph import capture
-from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
@@ -179,10 +179,10 @@ def step_ms(options: argparse.Namespace, state: State) -> float:
 
 
 def timed(replay, device: torch.device) -> float:
-    marks = [mark(device)]
+    marks = [record_event(device)]
     for _ in range(REPLAYS):
         replay()
-    marks.append(mark(device))
+    marks.append(record_event(device))
     synchronise(device)
     return elapsed_ms(*marks) / REPLAYS
 

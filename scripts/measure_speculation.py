@@ -1,11 +1,11 @@
 """Time and acceptance of one run with a draft model."""
 
-from sinkbench.runtime.gpu_lease import gpu
+from sinkbench.runtime.gpu_lease import lease_gpu
 from sinkbench.runtime.job import job
 from sinkbench.runtime.threads import use_all_cores
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]), gpu(snakemake.params.settings["device"]):
+    with job(snakemake.log[0]), lease_gpu(snakemake.params.settings["device"]):
         from sinkbench.measure.speculation import measure_speculation  # its imports may initialise CUDA
 
         use_all_cores()

@@ -2,7 +2,7 @@
 
 from sinkbench.artifacts.files import write_text
 from sinkbench.artifacts.hub import local_folder
-from sinkbench.artifacts.lineage import from_continuations, record_made
+from sinkbench.artifacts.lineage import from_continuations, write_lineage
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.pages.continuations import page
 from sinkbench.runtime.job import job
@@ -14,7 +14,7 @@ def render(paths: list[str], facts: dict, output: str) -> None:
     tokenizer = load_tokenizer(local_folder(facts["tokenizer"]) / "tokenizer.json")
     results = {run: read_table(path) for run, path in zip(facts["runs"], paths, strict=True)}
     write_text(output, page(results, tokenizer, facts))
-    record_made([output], facts, from_continuations(paths, facts), paths)
+    write_lineage([output], facts, from_continuations(paths, facts), paths)
 
 
 if __name__ == "__main__":

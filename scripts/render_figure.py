@@ -2,7 +2,7 @@
 
 import pandas as pd
 from sinkbench.analysis.select import NotMeasured, statuses
-from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report import figures
 from sinkbench.report.figures import _style
@@ -19,7 +19,7 @@ def missing(measurements: pd.DataFrame) -> list[str]:
 
 
 def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
-    """Draw the figure that `about` (catalogue.describe) names, and write it in the formats of the outputs."""
+    """Draw the figure that `about` (catalogue.job_spec) names, and write it in the formats of the outputs."""
     measurements, _ = read_table(measurements_path)
     try:
         figure = _style.draw(figures.load(about["word"]), measurements, about["words"])
@@ -27,9 +27,9 @@ def render(measurements_path: str, about: dict, outputs: list[str]) -> None:
         hint = f" ({reason})" if str(reason) else ""
         line = f"{about['title']}: not drawn, since this study has no numbers for it{hint}"
         print(f"NOTHING DRAWN {line}", flush=True)
-        figure = _style.notice([line, *missing(measurements)])
+        figure = _style.text_figure([line, *missing(measurements)])
     _style.save(figure, about["title"], *outputs)
-    record_made(outputs, about, from_measurements(measurements_path))
+    write_lineage(outputs, about, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":

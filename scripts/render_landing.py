@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sinkbench.artifacts.files import write_text
-from sinkbench.artifacts.lineage import from_measurements, record_made
+from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.pages.landing import page
 from sinkbench.runtime.job import job
@@ -14,7 +14,7 @@ def render(measurements_path: str, figures: list[str], facts: dict, output: str)
     measurements, _ = read_table(measurements_path)
     figure = Path(figures[0]).read_bytes() if figures else None
     write_text(output, page(measurements, facts, figure))
-    record_made([output], facts, from_measurements(measurements_path))
+    write_lineage([output], facts, from_measurements(measurements_path))
 
 
 if __name__ == "__main__":

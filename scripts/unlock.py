@@ -2,12 +2,12 @@
 
 import sys
 
-from sinkbench.runtime.run_lock import alone, left_locks
+from sinkbench.runtime.run_lock import try_exclusive, left_locks
 
 
 def unlock() -> str:
     """What was done, in one line; exits with a line if a run is alive."""
-    with alone() as is_free:
+    with try_exclusive() as is_free:
         if not is_free:
             sys.exit("error: a run is alive in this folder; nothing was unlocked")
         locks = left_locks()

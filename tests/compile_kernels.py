@@ -28,7 +28,7 @@ LAUNCH_OPTIONS = ("num_warps", "maxnreg", "launch_pdl")
 ALIGNED = [["tt.divisibility", 16]]
 
 
-class Recorder:
+class RowRecorder:
     """Stands in for a kernel: keeps what it would have been launched with."""
 
     def __init__(self, kernel, launches: list):
@@ -80,7 +80,7 @@ def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
             {name: value for name, value in vars(layer_kernels).items() if name.endswith("_kernel")},
         )
         for name, kernel in own.items():
-            setattr(layer_kernels, name, Recorder(kernel, launches))
+            setattr(layer_kernels, name, RowRecorder(kernel, launches))
         step()
         for name, kernel in own.items():
             setattr(layer_kernels, name, kernel)

@@ -57,9 +57,9 @@ def naive_nll(model, ids: torch.Tensor, policy) -> torch.Tensor:
     """NLLs of tokens 1 .. T-1 under a refreshed or lazily pruned cache."""
     recent = policy.budget - policy.sinks
     cache = NaiveCache(model, policy.sinks, float("inf") if policy.cache == "pruned" else recent)
-    losses, work = [], {"lazy": prune, "reprefill": prefill_again, "select": select, "copy": copy}
+    losses, work = [], {"lazy": prune, "reprefill": prefill_again, "select": select, "repeat_lookup": copy}
     for t in range(len(ids) - 1):
-        if t % policy.every == 0 and t > policy.budget:
+        if t % policy.refresh_every == 0 and t > policy.budget:
             work[type(policy).__module__.split(".")[-1]](cache, policy, ids, t)
         losses.append(-cache.read(ids[t]).log_softmax(-1)[ids[t + 1]])
     return torch.stack(losses)
@@ -113,11 +113,11 @@ def copy(cache: NaiveCache, policy, ids, t: int) -> None:
 
 def _attention(cache: NaiveCache, policy, index: int, head: int, store: list[int], t: int) -> torch.Tensor:
     total = torch.zeros(len(store), dtype=torch.float64)
-    for asker in range(t - policy.observed, t):
+    for asker in range(t - policy.query_window, t):
         before = [j for j in store if j <= asker]
         seen = [*range(policy.sinks), *before]
         total[: len(before)] += cache.weights(index, head, asker, seen)[policy.sinks :]
-    return total / policy.observed
+    return total / policy.query_window
 
 
 def _pooled(score: torch.Tensor, policy) -> torch.Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
@@ -16,7 +16,7 @@ SETTINGS = {
     "model": {"source": "folder", "path": FIXTURE, "dtype": "float32"},
     "device": "cpu",
     "policy": "streaming",
-    "with": {"budget": 32, "sinks": 4},
+    "options": {"budget": 32, "sinks": 4},
     "quantization": format_row("none"),
     "engine": engine_row("eager"),
     "batch": 1,
@@ -28,7 +28,7 @@ SETTINGS = {
         "warmup": 1,
         "steps": 3,
         "repetitions": 2,
-        "score_tokens": 20,
+        "check_tokens": 20,
     },
 }
 
@@ -39,9 +39,9 @@ class CountingEngine:
     def __init__(self):
         self.prompts, self.steps = [], []
 
-    def prefill(self, prompts, room):
+    def prefill(self, prompts, max_new_tokens):
         self.prompts.append(prompts.shape[1])
-        self.room = room
+        self.room = max_new_tokens
         return torch.eye(8)[7:]
 
     def step(self, tokens):
@@ -52,5 +52,5 @@ class CountingEngine:
 def write_tokens(path: Path, *documents: list[int]) -> Path:
     """A token file of SETTINGS with these documents."""
     rows = [_row(f"text {number}", ids) for number, ids in enumerate(documents)]
-    write_table(path, pd.DataFrame(rows), {"stamp": stamp(SETTINGS["tokens"])})
+    write_table(path, pd.DataFrame(rows), {"stamp": settings_hash(SETTINGS["tokens"])})
     return path

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sinkbench.analysis.select import run_name
-from sinkbench.results.schema import DISTURBED, Recorder, load_schema
+from sinkbench.results.schema import DISTURBED, RowRecorder, load_schema
 
 SCHEMA = Path(__file__).parent.parent / "workflow/schemas/measurements.schema.yaml"
 FULL = 512
@@ -65,7 +65,7 @@ LADDER = {
     ("dense", None, None, "none", "hf_eager", 1): (2.4, 0.9),
     ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
 }
-# method, drafted, temperature: share of drafts that stay, tokens a round, ms a round
+# method, draft_tokens, temperature: share of drafts that stay, tokens a round, ms a round
 DRAFTS = {
     (("streaming", 4, 512), 2, 0): (0.55, 1.8, 4.6),
     (("streaming", 4, 512), 4, 0): (0.55, 2.2, 6.4),
@@ -130,7 +130,7 @@ def measurements(
         busy: names of runs whose times were disturbed.
         drafts: with the runs of DRAFTS, on the engine eager.
     """
-    recorder, failed = Recorder(load_schema(SCHEMA)), failed or {}
+    recorder, failed = RowRecorder(load_schema(SCHEMA)), failed or {}
     for corpus in corpora if quality else ():
         for key in METHODS:
             _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
@@ -151,7 +151,7 @@ def measurements(
     return _disturbed(recorder.frame(), busy)
 
 
-def _quantized(recorder: Recorder, corpus: str) -> None:
+def _quantized(recorder: RowRecorder, corpus: str) -> None:
     for (quantization, dtype), change in QUANTIZED.items():
         about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "corpus": corpus}
         if dtype != about["dtype"]:
@@ -164,7 +164,7 @@ def _quantized(recorder: Recorder, corpus: str) -> None:
         recorder.add(about, "perplexity_change", change, **ends, n=9000, against="streaming-4+508")
 
 
-def _gain(recorder: Recorder, quantization: str, engine: str) -> None:
+def _gain(recorder: RowRecorder, quantization: str, engine: str) -> None:
     """A quantized run and, on another engine than those of all studies, its unquantized twin."""
     speedup, share = GAINS[quantization, engine]
     about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "engine": engine}
@@ -206,7 +206,7 @@ def _about(policy: str, sinks: int | None, budget: int | None, quantization: str
     return {**columns, **formats, **PROVENANCE}
 
 
-def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
+def _quality(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
     if about["method"] in failed:
         recorder.add({**about, "status": failed[about["method"]]}, "perplexity", None)
         return
@@ -222,7 +222,7 @@ def _quality(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]
     _bins(recorder, key, about, level)
 
 
-def _refreshed(recorder: Recorder, key: tuple, corpus: str, failed: dict[str, str]) -> None:
+def _refreshed(recorder: RowRecorder, key: tuple, corpus: str, failed: dict[str, str]) -> None:
     (policy, method, period), (budget, change) = key, REFRESHED[key]
     about = {**_about(policy, 4, budget), "method": method, "family": "refresh", "corpus": corpus}
     if method in failed:
@@ -238,7 +238,7 @@ def _refreshed(recorder: Recorder, key: tuple, corpus: str, failed: dict[str, st
         recorder.add(about, "perplexity_change_phase", value, **here, **around)
 
 
-def _bins(recorder: Recorder, key: tuple, about: dict, level: float) -> None:
+def _bins(recorder: RowRecorder, key: tuple, about: dict, level: float) -> None:
     length = DENSE_TOKENS if key[0] == "dense" else DOCUMENT_TOKENS
     for position in range(0, length, BIN):
         wave = 1 + 0.15 * ((position // BIN * 7919) % 13 - 6) / 6
@@ -249,7 +249,7 @@ def _bins(recorder: Recorder, key: tuple, about: dict, level: float) -> None:
         _add(recorder, about, "perplexity_bin", base * wave * growth, 0.12, **where)
 
 
-def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
+def _speed(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
     run = f"{about['method']}.{about['engine']}"
     if run in failed:
         recorder.add({**about, "status": failed[run]}, "tpot_ms", None)
@@ -273,7 +273,7 @@ def _speed(recorder: Recorder, key: tuple, about: dict, failed: dict[str, str]) 
     _profile(recorder, {**about, "kind": kind, "position": FULL}, tpot)
 
 
-def _rung(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
+def _rung(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
     """A run of the ladder: no slower anywhere along the stream."""
     *method, engine, batch = key
     about = {**_about(*method), "engine": engine, "batch": batch}
@@ -290,11 +290,11 @@ def _rung(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
     _gaps(recorder, about)
 
 
-def _speculation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
-    (method, drafted, temperature), (share, tokens, round_ms) = key, DRAFTS[key]
-    engine = f"eager-k{drafted}" + ("-t1" if temperature else "")
+def _speculation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
+    (method, draft_tokens, temperature), (share, tokens, round_ms) = key, DRAFTS[key]
+    engine = f"eager-k{draft_tokens}" + ("-t1" if temperature else "")
     about = {**_about(*method), "family": "speculation", "engine": engine, "batch": 1}
-    about |= {"drafted": drafted, "temperature": temperature}
+    about |= {"draft_tokens": draft_tokens, "temperature": temperature}
     if run_name(about) in failed:
         recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
         return
@@ -310,7 +310,7 @@ def _speculation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None
     _gaps(recorder, about)
 
 
-def _ablation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
+def _ablation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
     family, *method, engine = key
     about = {**_about(*method), "family": family, "engine": engine, "batch": 1}
     if run_name(about) in failed:
@@ -327,7 +327,7 @@ def _ablation(recorder: Recorder, key: tuple, failed: dict[str, str]) -> None:
     _gaps(recorder, about)
 
 
-def _times(recorder: Recorder, here: dict, tpot: float, floor: float) -> None:
+def _times(recorder: RowRecorder, here: dict, tpot: float, floor: float) -> None:
     _add(recorder, here, "tpot_ms", tpot, 0.02, n=5)
     for percentile, factor in {10: 0.95, 50: 0.98, 90: 1.05, 99: 1.3}.items():
         recorder.add(here, f"step_p{percentile}_ms", factor * tpot, n=160)
@@ -336,18 +336,18 @@ def _times(recorder: Recorder, here: dict, tpot: float, floor: float) -> None:
     _add(recorder, here, "mbu", floor / tpot, 0.02, n=5)
 
 
-def _gaps(recorder: Recorder, about: dict) -> None:
+def _gaps(recorder: RowRecorder, about: dict) -> None:
     recorder.add(about, "nll_gap", 3.1e-7, n=128)
     recorder.add(about, "nll_gap_max", 2.9e-6, n=128)
 
 
-def _profile(recorder: Recorder, here: dict, step_ms: float) -> None:
+def _profile(recorder: RowRecorder, here: dict, step_ms: float) -> None:
     for part, share in PARTS.items():
         _add(recorder, here, "part_ms", share * step_ms, 0.02, n=8, part=part)
     recorder.add(here, "launches_per_step", 300, n=8)
 
 
-def _add(recorder: Recorder, about: dict, metric: str, value: float, relative: float, **where) -> None:
+def _add(recorder: RowRecorder, about: dict, metric: str, value: float, relative: float, **where) -> None:
     """A number with an interval of a relative width to both sides."""
     recorder.add(
         about, metric, value, value * (1 - relative), value * (1 + relative), **{"n": 16384, **where}

@@ -93,7 +93,7 @@ def run_speed(
                 for step, count in enumerate(tokens)
             ]
         )
-        bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
+        bandwidths = [{"read": 4e12, "repeat_lookup": 3.5e12}, {"read": 4e12, "repeat_lookup": 3e12}]
         score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         notes["inputs"] = INPUTS | ({"draft": "ghi"} if name == "drafts" else {})
@@ -105,7 +105,11 @@ def run_speed(
     runs = {
         name: dict(zip(("method", "engine", "batch"), RUNS[name], strict=True))
         | {"family": "engine", "tpot_against": ["slow"]}
-        | ({"drafted": 2, "temperature": 0} if name == "drafts" else {"drafted": None, "temperature": None})
+        | (
+            {"draft_tokens": 2, "temperature": 0}
+            if name == "drafts"
+            else {"draft_tokens": None, "temperature": None}
+        )
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
@@ -154,15 +158,15 @@ def test_a_round_costs_what_its_tokens_take_and_gives_what_stays(tmp_path):
     assert only(frame, "speedup", "drafts", against="slow")["value"] == pytest.approx(3.0)
     assert only(frame, "tokens_per_step", "drafts")["value"] == pytest.approx(2.0)
     assert only(frame, "acceptance_rate", "drafts")["value"] == pytest.approx(2 / 3)
-    assert not {"floor_ms", "mbu", "step_p50_ms"} & set(frame[frame.drafted.notna()].metric)
+    assert not {"floor_ms", "mbu", "step_p50_ms"} & set(frame[frame.draft_tokens.notna()].metric)
 
 
 def test_of_drafts_from_random_weights_only_the_round_counts(tmp_path):
     frame = run_speed(tmp_path, random=True, slow=[(60.0, [])] * 3, drafts=CLEAN)
-    drafted = set(frame[frame.drafted.notna()].metric)
+    drafted = set(frame[frame.draft_tokens.notna()].metric)
     assert {"round_ms", "break_even_tokens"} <= drafted
     assert not {"tpot_ms", "tokens_per_s", "speedup", "acceptance_rate", "tokens_per_step"} & drafted
-    assert {"tpot_ms", "tokens_per_s"} <= set(frame[frame.drafted.isna()].metric)
+    assert {"tpot_ms", "tokens_per_s"} <= set(frame[frame.draft_tokens.isna()].metric)
 
 
 def test_disturbed_repetitions_are_left_out_while_enough_are_clean(tmp_path):
@@ -303,10 +307,13 @@ def test_every_row_says_what_it_came_from(files):
 
 def test_rows_with_drafts_name_the_draft_and_its_seed(tmp_path):
     frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, drafts=CLEAN)
-    drafted = frame.drafted.notna()
-    assert set(frame["draft_sha256"][drafted]) == {"ghi"} and frame["draft_sha256"][~drafted].isna().all()
-    assert set(frame["seeds"][drafted]) == {"statistics 0, draft 7"}
-    assert set(frame["seeds"][~drafted]) == {"statistics 0"}
+    draft_tokens = frame.draft_tokens.notna()
+    assert (
+        set(frame["draft_sha256"][draft_tokens]) == {"ghi"}
+        and frame["draft_sha256"][~draft_tokens].isna().all()
+    )
+    assert set(frame["seeds"][draft_tokens]) == {"statistics 0, draft 7"}
+    assert set(frame["seeds"][~draft_tokens]) == {"statistics 0"}
 
 
 def test_only_what_compiles_has_the_cost_of_compiling(tmp_path):

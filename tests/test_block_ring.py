@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
 from sinkbench.engines.table import ENGINES
 from sinkbench.errors import Unavailable
@@ -59,10 +59,10 @@ def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tens
 def test_blocks_are_token_by_token_decoding(data, shape, seed, sinks, recent, block, length, form):
     """In float64, where a wrong mask or distance cannot hide behind rounding."""
     model, ids = model_and_text(shape, seed, length)
-    policy, scorer = Streaming(budget=sinks + recent, sinks=sinks), Scorer(model, 16)
+    policy, evaluator = Streaming(budget=sinks + recent, sinks=sinks), Evaluator(model, 16)
     start = data.draw(st.integers(max(1, sinks), length - 1))
-    exact = scorer.stream(ids, policy.visibility(0))[start - 1 :]
-    decoder = BlockDecoder(model, policy, scorer, block, form)
+    exact = evaluator.stream(ids, policy.visibility(0))[start - 1 :]
+    decoder = BlockDecoder(model, policy, evaluator, block, form)
     decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
     torch.testing.assert_close(decoded, exact, atol=1e-7, rtol=0)
 
@@ -71,10 +71,14 @@ def test_blocks_are_token_by_token_decoding(data, shape, seed, sinks, recent, bl
 @given(data=st.data(), shape=shapes(), length=st.integers(2, 40), form=st.sampled_from(FORMS))
 def test_blocks_over_a_growing_cache_are_dense(data, shape, length, form):
     model, ids = model_and_text(shape, 1, length)
-    policy, scorer, start = Dense(max_tokens=length), Scorer(model, 16), data.draw(st.integers(1, length - 1))
-    decoder = BlockDecoder(model, policy, scorer, 4, form)
+    policy, evaluator, start = (
+        Dense(max_tokens=length),
+        Evaluator(model, 16),
+        data.draw(st.integers(1, length - 1)),
+    )
+    decoder = BlockDecoder(model, policy, evaluator, 4, form)
     decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
-    torch.testing.assert_close(decoded, scorer.dense(ids)[start - 1 :], atol=1e-7, rtol=0)
+    torch.testing.assert_close(decoded, evaluator.dense(ids)[start - 1 :], atol=1e-7, rtol=0)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -83,7 +87,7 @@ def test_blocks_reproduce_the_reference(tiny, known, rule, form):
     ids = torch.from_numpy(known["tokens"].astype("int64"))
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    decoder = BlockDecoder(tiny, policy, Scorer(tiny, 64), 5, form)
+    decoder = BlockDecoder(tiny, policy, Evaluator(tiny, 64), 5, form)
     decoded = decode_in_blocks(decoder, ids, 20, lambda low, high: (low + high) // 2)
     assert largest_gap(decoded, known[rule][19:]) < TOLERANCE
 
@@ -91,7 +95,7 @@ def test_blocks_reproduce_the_reference(tiny, known, rule, form):
 @torch.inference_mode()
 def test_what_was_decoded_before_does_not_show(tiny):
     """A ring stays where it is over prefills, for graphs; not even NaN in it may show."""
-    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Scorer(tiny, 64), 3, "graph")
+    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 3, "graph")
     ids = torch.arange(40) % VOCABULARY
     decoder.prefill(ids[:20], 0)
     first, ring = decoder.read(ids[20:23]), decoder.ring
@@ -103,8 +107,8 @@ def test_what_was_decoded_before_does_not_show(tiny):
 
 
 def test_what_blocks_cannot_decode_is_refused(tiny):
-    scorer = Scorer(tiny, 64)
+    evaluator = Evaluator(tiny, 64)
     with pytest.raises(Unavailable, match="not pruned"):
-        BlockDecoder(tiny, Lazy(budget=32, sinks=4, every=4), scorer, 3, "eager")
+        BlockDecoder(tiny, Lazy(budget=32, sinks=4, refresh_every=4), evaluator, 3, "eager")
     with pytest.raises(ValueError, match="do not hold the 4 sinks"):
-        BlockDecoder(tiny, Streaming(budget=32, sinks=4), scorer, 3, "eager").prefill(torch.arange(3), 0)
+        BlockDecoder(tiny, Streaming(budget=32, sinks=4), evaluator, 3, "eager").prefill(torch.arange(3), 0)

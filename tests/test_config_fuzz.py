@@ -120,10 +120,10 @@ def plan(study: Study) -> None:
     """What Snakemake asks of a study before any job starts, but for the network and the GPU."""
     study.plan()
     list(study.measuring_jobs())
-    catalogue.rendered(study.config)
+    catalogue.output_specs(study.config)
     for corpus in study.corpora:
-        study.origins.text_files(corpus)
-    study.origins.model_files(), study.origins.draft_files(), study.origins.repositories()
+        study.inputs.text_files(corpus)
+    study.inputs.model_files(), study.inputs.draft_files(), study.inputs.repositories()
     stale(study, ROOT / "results/none")
     check(study, fetches=False, measures=study.config["device"] == "cpu")
 

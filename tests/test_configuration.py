@@ -18,7 +18,7 @@ STUDIES = ROOT / "workflow/studies"
 ABSENT = object()
 HUB_MODEL = {"source": "hub", "repo": "a/b", "dtype": "float32"}
 FOLDER_CORPUS = {"name": "a", "kind": "dataset", "source": "folder", "files": "*.parquet", "column": "text"}
-UNTIMED = {"family": "baseline", "policy": "window", "with": {"budget": 8}}
+UNTIMED = {"family": "baseline", "policy": "window", "options": {"budget": 8}}
 LATENCY_MODEL = yaml.safe_load((STUDIES / "latency.yaml").read_text())["model"]
 ENTRIES = yaml.safe_load(BASE.read_text())["runs"]
 FIRST = {entry["policy"][:3].upper(): str(index) for index, entry in reversed(list(enumerate(ENTRIES)))}
@@ -95,11 +95,11 @@ MISTAKES = [
     ("sead", 1, "top level: unknown key sead; allowed: study, device"),
     ("speed.step", 1, "speed: unknown key step; allowed: corpus, contexts"),
     ("model.revison", "0" * 40, "model: unknown key revison; allowed: source, repo, revision"),
-    ("runs.WIN.with.size", 2, "runs[WIN].with.size: unknown; window takes budget"),
+    ("runs.WIN.options.size", 2, "runs[WIN].options.size: unknown; window takes budget"),
     ("corpora.0", {"nme": "a", "kind": "files", "glob": "*"}, "corpora[0]: unknown key nme; allowed: name"),
     ("model", ABSENT, "top level: missing model"),
     ("evaluation", {}, "evaluation: missing chunk_tokens"),
-    ("runs.REC.with.sinks", ABSENT, "runs[REC].with: recompute needs "),
+    ("runs.REC.options.sinks", ABSENT, "runs[REC].with: recompute needs "),
     # wrong types
     ("runs", {"a": 1}, "runs: {'a': 1} is not a list"),
     ("runs.1.with", [], "runs[1].with: [] is not a mapping"),
@@ -122,14 +122,18 @@ MISTAKES = [
     # empty lists
     ("runs", [], "runs: [] is empty"),
     ("corpora", [], "corpora: [] is empty"),
-    ("runs.WIN.with.budget", [], "runs[WIN].with.budget: an empty list makes no run"),
+    ("runs.WIN.options.budget", [], "runs[WIN].options.budget: an empty list makes no run"),
     # cache sizes
-    ("runs.WIN.with.budget", -5, "runs[WIN].with.budget: -5 is not a whole number"),
-    ("runs.WIN.with.budget", [512, "64"], "runs[WIN].with.budget: '64' is not a whole number"),
-    ("runs.STR.with", {"budget": 4, "sinks": 4}, "runs[STR].with.budget: 4 must be larger than sinks"),
-    ("runs.STR.with.sinks", -1, "runs[STR].with.sinks: -1 is not a whole number"),
-    ("runs.REC.with.first_position", 10, "runs[REC].with.first_position: 10 must be at least the budget"),
-    ("runs.DEN.with.max_tokens", 1, "runs[DEN].with.max_tokens: 1 is not a whole number"),
+    ("runs.WIN.options.budget", -5, "runs[WIN].options.budget: -5 is not a whole number"),
+    ("runs.WIN.options.budget", [512, "64"], "runs[WIN].options.budget: '64' is not a whole number"),
+    ("runs.STR.with", {"budget": 4, "sinks": 4}, "runs[STR].options.budget: 4 must be larger than sinks"),
+    ("runs.STR.options.sinks", -1, "runs[STR].options.sinks: -1 is not a whole number"),
+    (
+        "runs.REC.options.first_position",
+        10,
+        "runs[REC].options.first_position: 10 must be at least the budget",
+    ),
+    ("runs.DEN.options.max_tokens", 1, "runs[DEN].options.max_tokens: 1 is not a whole number"),
     # words that are files
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of copy, dense"),
     ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of compiled, compiled_autotune"),
@@ -153,15 +157,19 @@ MISTAKES = [
     ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.graph"),
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
-    ("runs.WIN.with.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
+    ("runs.WIN.options.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
     # drafts
     ("draft", ABSENT, "draft: missing (needed with speculate)"),
     ("draft", {"source": "folder"}, "draft: missing path (needed with source: folder)"),
     ("draft.dtype", "float32", "draft: unknown key dtype; allowed: source, repo"),
-    ("runs.SPE.speculate.drafted", 0, "runs[SPE].speculate.drafted: 0 is "),
+    ("runs.SPE.speculate.draft_tokens", 0, "runs[SPE].speculate.draft_tokens: 0 is "),
     ("runs.SPE.speculate.temperature", -1, "runs[SPE].speculate.temperature: -1 is "),
     ("runs.SPE.speculate", ABSENT, "runs[SPE].speculate: what family speculation has, and no other"),
-    ("runs.WIN.speculate", {"drafted": 2}, "runs[WIN].speculate: what family speculation has, and no other"),
+    (
+        "runs.WIN.speculate",
+        {"draft_tokens": 2},
+        "runs[WIN].speculate: what family speculation has, and no other",
+    ),
     ("runs.SPE.engine", "fused", "runs[SPE].engine: fused does not verify drafts; eager, graph can"),
     ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine eager"),
     # sources
@@ -202,18 +210,23 @@ def test_mistake_is_one_line(path, value, expected, tmp_path):
 
 
 def test_one_name_for_two_methods(tmp_path):
-    again = {**ENTRIES[0], "with": ENTRIES[0]["with"] | {"samples": 3}}
+    again = {**ENTRIES[0], "options": ENTRIES[0]["options"] | {"samples": 3}}
     said = line(mutated(BASE, tmp_path, "runs", [*ENTRIES, again]))
     assert f"runs[{len(ENTRIES)}].with: recompute-4+2044 is listed before, with " in said
 
 
 def entry(family: str, **keys) -> dict:
-    return {"family": family, "policy": "streaming", "with": {"budget": 8, "sinks": 2}} | keys
+    return {"family": family, "policy": "streaming", "options": {"budget": 8, "sinks": 2}} | keys
 
 
 def test_a_method_may_be_listed_by_several_families():
     """The first scores it, and each times its own engines."""
-    dense = {"family": "baseline", "policy": "dense", "with": {"max_tokens": 9}, "engine": ["eager", "graph"]}
+    dense = {
+        "family": "baseline",
+        "policy": "dense",
+        "options": {"max_tokens": 9},
+        "engine": ["eager", "graph"],
+    }
     first = entry("streaming", engine="eager", perplexity_against="dense", profile=False)
     second = entry("engine", engine=["graph", "fused"], tpot_against="dense.eager")
     table = RunTable([dense, first, second], "float32")
@@ -239,7 +252,12 @@ def test_a_corpus_may_be_scored_by_some_families_alone_and_is_the_same_text():
 
 
 def test_a_method_named_as_baseline_means_its_run_on_the_same_engine():
-    dense = {"family": "baseline", "policy": "dense", "with": {"max_tokens": 9}, "engine": ["eager", "graph"]}
+    dense = {
+        "family": "baseline",
+        "policy": "dense",
+        "options": {"max_tokens": 9},
+        "engine": ["eager", "graph"],
+    }
     again = entry("engine", engine=["eager", "graph"], tpot_against=["dense", "dense.graph"])
     runs = RunTable([dense, again], "float32").runs
     assert runs["streaming-2+6.eager"].tpot_against == ("dense.eager", "dense.graph")
@@ -255,7 +273,7 @@ def test_a_method_named_as_baseline_means_its_run_on_the_same_engine():
         ("model.path", ABSENT, "demo.yaml: model: missing path (needed with source: folder)"),
         ("speed.wamup", 3, "demo.yaml: speed: unknown key wamup"),
         ("speed.corpus", "pg19", "demo.yaml: speed.corpus: 'pg19' is not one of stdlib"),
-        ("runs.0.with.budget", 4, "demo.yaml: runs[0].with.budget: 4 must be larger than sinks (4)"),
+        ("runs.0.options.budget", 4, "demo.yaml: runs[0].options.budget: 4 must be larger than sinks (4)"),
         ("corpora.0.modules", [], "demo.yaml: corpora[0].modules: [] is empty"),
         ("training.decay_share", 2, "train.yaml: training.decay_share: 2 is more than 1"),
         ("training.time_limit_s", "x", "train.yaml: training.time_limit_s: 'x' is not a number or null"),

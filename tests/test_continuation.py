@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import FIXTURES
 from sinkbench.artifacts.parquet import read_table
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import UserError
 from sinkbench.measure import continuation
@@ -38,7 +38,13 @@ FACTS = {"study": "s", "model": "m", **WANTED}
 def continued(folder: Path, engine: str = "eager", **wanted) -> tuple[pd.DataFrame, dict]:
     tokens = token_settings(folder / "in", {"a": "a text to be continued", "b": "short"})
     tokenize(tokens, str(folder / "tokens.parquet"), str(folder / "tokens.json"))
-    settings = {"label": "continuation", "model": MODEL, "device": "cpu", "policy": "streaming", "with": RING}
+    settings = {
+        "label": "continuation",
+        "model": MODEL,
+        "device": "cpu",
+        "policy": "streaming",
+        "options": RING,
+    }
     settings |= {
         "quantization": format_row("none"),
         "engine": engine_row(engine),
@@ -57,7 +63,7 @@ def test_likelihoods_are_those_of_the_exact_evaluator(temperature, tmp_path):
     frame, notes = continued(tmp_path, temperature=temperature)
     assert notes["status"] == "ok" and len(frame) == 39
     ids = torch.tensor(frame["token_id"].tolist())
-    exact = Scorer(load_model(MODEL, "cpu"), 64).stream(ids, Policy(**RING).visibility(0))
+    exact = Evaluator(load_model(MODEL, "cpu"), 64).stream(ids, Policy(**RING).visibility(0))
     assert frame["nll"][:9].isna().all()
     np.testing.assert_allclose(frame["nll"][9:], exact[8:], atol=2e-5)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 from sinkbench import engines
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines import static
 from sinkbench.engines.decode import generate, greedy
@@ -64,12 +64,12 @@ def ids(known):
 @pytest.mark.parametrize("chunk_tokens", [128])
 @pytest.mark.parametrize("rule", RULES)
 def test_evaluator(models, known, ids, rule, chunk_tokens):
-    nll = Scorer(models["float32"], chunk_tokens).stream(ids, visibility_of(rule))
+    nll = Evaluator(models["float32"], chunk_tokens).stream(ids, visibility_of(rule))
     assert largest_gap(nll.cpu(), known[rule]) < TOLERANCE
 
 
 def test_evaluator_dense(models, known, ids):
-    assert largest_gap(Scorer(models["float32"], 128).dense(ids).cpu(), known["dense"]) < TOLERANCE
+    assert largest_gap(Evaluator(models["float32"], 128).dense(ids).cpu(), known["dense"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("start", [1, 30, 200])
@@ -78,13 +78,13 @@ def test_evaluator_dense(models, known, ids):
 def test_ring(models, known, ids, word, rule, start):
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Evaluator(models["float32"], 128))
     assert largest_gap(decode(engine, ids, start).cpu(), known[rule][start - 1 :]) < TOLERANCE
 
 
 def test_half_precision_is_no_worse_than_stock(models, known, ids):
     """Mean |NLL in bf16 - NLL in float32|: at most 1.5 times that of transformers' own dense pass."""
-    dense = [Scorer(models[dtype], 128).dense(ids) for dtype in ("bfloat16", "float32")]
+    dense = [Evaluator(models[dtype], 128).dense(ids) for dtype in ("bfloat16", "float32")]
     assert (dense[0] - dense[1]).abs().mean() <= 1.5 * stock_half_gap(models, ids[None])
 
 
@@ -130,8 +130,8 @@ def test_ring_engines_on_real_text(demo, text, stock_gap, word, dtype):
     """From within the fill phase to long after it."""
     start = 256
     ids = text[: start + RING_ENGINES[word]]
-    exact = Scorer(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
-    engine = engines.build(engine_row(word), demo[dtype], RING, Scorer(demo[dtype], 1024))
+    exact = Evaluator(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
+    engine = engines.build(engine_row(word), demo[dtype], RING, Evaluator(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
@@ -147,8 +147,8 @@ def decode_or_skip(engine, ids: torch.Tensor, start: int, word: str, dtype: str)
 
 @pytest.mark.parametrize("word", [*ENGINES, *MODES])
 def test_logits_are_in_float32_whatever_the_model_is_in(demo, text, word):
-    engine = engines.build(engine_row(word), demo["bfloat16"], RING, Scorer(demo["bfloat16"], 1024))
-    scores = [engine.prefill(text[None, :256], room=2), engine.step(text[256:257])]
+    engine = engines.build(engine_row(word), demo["bfloat16"], RING, Evaluator(demo["bfloat16"], 1024))
+    scores = [engine.prefill(text[None, :256], max_new_tokens=2), engine.step(text[256:257])]
     assert {part.dtype for part in scores} == {torch.float32}
 
 
@@ -157,15 +157,15 @@ def test_logits_are_in_float32_whatever_the_model_is_in(demo, text, word):
 def test_reference_formulation_on_real_text(demo, text, stock_gap, word, dtype):
     """A first block of queries, and single ones of a full cache."""
     ids, start = text[:1024], 256
-    exact = Scorer(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
-    engine = engines.build(engine_row(word), demo[dtype], RING, Scorer(demo[dtype], 1024))
+    exact = Evaluator(demo["float32"], 1024).stream(ids, RING.visibility(0))[start - 1 :]
+    engine = engines.build(engine_row(word), demo[dtype], RING, Evaluator(demo[dtype], 1024))
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
 REFRESHED = {
-    "select": {"every": 16, "lookback": 508, "chosen": 32},
-    "copy": {"every": 8, "lookback": 508, "chosen": 32},
-    "reprefill": {"every": 32, "lookback": 508},
+    "select": {"refresh_every": 16, "lookback": 508, "selected_tokens": 32},
+    "repeat_lookup": {"refresh_every": 8, "lookback": 508, "selected_tokens": 32},
+    "reprefill": {"refresh_every": 32, "lookback": 508},
 }
 
 
@@ -176,9 +176,9 @@ def test_refreshed_caches_on_real_text(demo, text, stock_gap, name, word, dtype)
     """From within the fill phase on: a refresh rewrites what a captured step reads."""
     ids, start = text[:1024], 100
     policy = build(name, {"budget": 128, "sinks": 4, **REFRESHED[name]})
-    exact = Scorer(demo["float32"], 1024).refreshed(ids, policy)[start - 1 :]
-    plain = Scorer(demo["float32"], 1024).stream(ids, policy.visibility(0))[start - 1 :]
-    engine = engines.build(engine_row(word), demo[dtype], policy, Scorer(demo[dtype], 1024))
+    exact = Evaluator(demo["float32"], 1024).refreshed(ids, policy)[start - 1 :]
+    plain = Evaluator(demo["float32"], 1024).stream(ids, policy.visibility(0))[start - 1 :]
+    engine = engines.build(engine_row(word), demo[dtype], policy, Evaluator(demo[dtype], 1024))
     check_gap(decode(engine, ids, start), exact, dtype, stock_gap)
     assert float((exact - plain).abs().mean()) > 10 * 1e-4  # or streaming would pass for it
 
@@ -192,13 +192,13 @@ def wide_model(name: str):
 @pytest.mark.parametrize("prompt_tokens", [256, 1000])  # the ring fills on the way, and is full
 def test_greedy_speculation_in_a_graph_is_greedy_decoding(text, prompt_tokens):
     """Token for token, a round as one CUDA graph; in float64, so that no tie is near."""
-    scorers = [Scorer(wide_model(name), 1024) for name in ("demo-model", "demo-draft")]
-    for scorer in scorers:
-        scorer.kernel = MaskedKernel()  # flex attention has no float64
+    evaluators = [Evaluator(wide_model(name), 1024) for name in ("demo-model", "demo-draft")]
+    for evaluator in evaluators:
+        evaluator.kernel = MaskedKernel()  # flex attention has no float64
     prompt, count = text[:prompt_tokens], 400
-    alone = engines.build(engine_row("graph"), scorers[0].model, RING, scorers[0])
+    alone = engines.build(engine_row("graph"), evaluators[0].model, RING, evaluators[0])
     expected = generate(alone, prompt[None], count, greedy)[0]
-    decoders = [BlockDecoder(scorer.model, RING, scorer, 5, "graph") for scorer in scorers]
+    decoders = [BlockDecoder(evaluator.model, RING, evaluator, 5, "graph") for evaluator in evaluators]
     tokens, kept = speculate(Speculator(*decoders, 4, Greedy(), captured=True), prompt, count)
     assert torch.equal(tokens, expected)
     assert len(set(kept)) > 1  # drafts were kept, and taken back
@@ -209,7 +209,7 @@ def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):
     counters = torch._dynamo.utils.counters
     policy, skips = Streaming(budget=32, sinks=4), counters["inductor"]["cudagraph_skips"]
     word = "compiled_reduce_overhead"
-    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Evaluator(models["float32"], 128))
     first = decode(engine, ids, 2)
     assert largest_gap(first.cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     cost = engine.compilation.notes()
@@ -224,8 +224,10 @@ def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):
 def test_dense_engines_on_real_text(demo, text, stock_gap, word, dtype):
     """As far as the model was trained: beyond, dense attention explodes and rounding with it."""
     ids, start = text[:WINDOW], 64
-    exact = Scorer(demo["float32"], 1024).dense(ids)[start - 1 :]
-    engine = engines.build(engine_row(word), demo[dtype], Dense(max_tokens=WINDOW), Scorer(demo[dtype], 1024))
+    exact = Evaluator(demo["float32"], 1024).dense(ids)[start - 1 :]
+    engine = engines.build(
+        engine_row(word), demo[dtype], Dense(max_tokens=WINDOW), Evaluator(demo[dtype], 1024)
+    )
     check_gap(decode_or_skip(engine, ids, start, word, dtype), exact, dtype, stock_gap)
 
 
@@ -233,17 +235,17 @@ def test_dense_engines_on_real_text(demo, text, stock_gap, word, dtype):
 def far(demo, text):
     """A million tokens and 65 more: exact NLLs of the last 65, and what a prefill of the million leaves."""
     ids = text.repeat(-(-(FAR + 65) // len(text)))[: FAR + 65]
-    scorer = Scorer(demo["float32"], 8192)
-    exact = scorer.stream(ids, RING.visibility(0))[FAR - 1 :]
-    return ids, exact, scorer.prefill(ids[:FAR], RING.visibility(0))
+    evaluator = Evaluator(demo["float32"], 8192)
+    exact = evaluator.stream(ids, RING.visibility(0))[FAR - 1 :]
+    return ids, exact, evaluator.prefill(ids[:FAR], RING.visibility(0))
 
 
 @pytest.mark.parametrize("word", FAR_ENGINES)
 def test_a_million_tokens_down_the_stream(demo, far, monkeypatch, word):
     ids, exact, prefilled = far
-    scorer = Scorer(demo["float32"], 8192)
-    monkeypatch.setattr(scorer, "prefill", lambda *_: prefilled)  # once for all engines
-    decoded = decode(engines.build(engine_row(word), demo["float32"], RING, scorer), ids, FAR)
+    evaluator = Evaluator(demo["float32"], 8192)
+    monkeypatch.setattr(evaluator, "prefill", lambda *_: prefilled)  # once for all engines
+    decoded = decode(engines.build(engine_row(word), demo["float32"], RING, evaluator), ids, FAR)
     check_gap(decoded, exact, "float32", 0.0)
 
 
@@ -252,7 +254,7 @@ def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monk
     captured, counters = [], torch._dynamo.utils.counters["stats"]
     monkeypatch.setattr(static, "capture", lambda *a, **k: captured.append(a) or capture(*a, **k))
     policy = Streaming(budget=32, sinks=4)
-    engine = engines.build(engine_row(word), models["float32"], policy, Scorer(models["float32"], 128))
+    engine = engines.build(engine_row(word), models["float32"], policy, Evaluator(models["float32"], 128))
     first = decode(engine, ids, 2)
     assert largest_gap(first.cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     compiled = counters["unique_graphs"]
@@ -264,7 +266,7 @@ def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monk
 
 def test_a_growing_cache_gives_its_memory_back(demo, text):
     engine = engines.build(
-        engine_row("graph"), demo["float32"], Dense(max_tokens=9000), Scorer(demo["float32"], 1024)
+        engine_row("graph"), demo["float32"], Dense(max_tokens=9000), Evaluator(demo["float32"], 1024)
     )
     held = []
     for length in (8000, 300, 8000, 300):
@@ -283,7 +285,7 @@ def test_out_of_memory_is_not_called_unavailable():
 def test_a_failed_capture_is_unavailable():
     """In a process of its own, since it may leave the device's state spoilt."""
     body = (
-        "import torch\nfrom sinkbench.cuda_graph import capture\nfrom sinkbench.errors import Unavailable\n"
+        "import torch\nfrom sinkbench.runtime.cuda_graph import capture\nfrom sinkbench.errors import Unavailable\n"
         "try:\n    capture(lambda: torch.ones(1, device='cuda').item())\n"
         "except Unavailable as error:\n    print('refused:', error)\n"
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.engines.table import engine_row
 from sinkbench.model.nll import logits
@@ -18,7 +18,7 @@ def by_the_evaluator(model, prompt: torch.Tensor, choose) -> torch.Tensor:
     """A continuation whose every token comes from a new parallel pass over all before."""
     ids = prompt
     for _ in range(COUNT):
-        _, hidden = Scorer(model, 64).prefill(ids, RING.visibility(0))
+        _, hidden = Evaluator(model, 64).prefill(ids, RING.visibility(0))
         ids = torch.cat((ids, choose(logits(model, hidden))))
     return ids[len(prompt) :]
 
@@ -26,7 +26,7 @@ def by_the_evaluator(model, prompt: torch.Tensor, choose) -> torch.Tensor:
 @pytest.mark.parametrize("choose", [lambda: greedy, lambda: Sampler(1.3, 5, CPU)], ids=["greedy", "sampled"])
 def test_a_continuation_is_that_of_the_exact_evaluator(tiny, known, choose):
     prompt = torch.from_numpy(known["tokens"][:7].astype("int64"))
-    engine = engines.build(engine_row("eager"), tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row("eager"), tiny, RING, Evaluator(tiny, 64))
     continued = generate(engine, prompt[None], COUNT, choose())
     assert continued.shape == (1, COUNT)
     with torch.inference_mode():

@@ -10,7 +10,7 @@ import torch
 from conftest import FIXTURES, ROOT
 from sinkbench import policies
 from sinkbench.artifacts.parquet import read_table
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.model.loading import load_model
 from sinkbench.quantization.table import format_row
 from sinkbench.text.tokens import tokenize
@@ -28,7 +28,7 @@ measure_quality(json.loads(sys.argv[1]), *sys.argv[2:])
 METHODS = {
     "dense": {"max_tokens": 250},
     "streaming": {"budget": 32, "sinks": 4},
-    "select": {"budget": 32, "sinks": 4, "every": 4, "lookback": 64, "chosen": 12},
+    "select": {"budget": 32, "sinks": 4, "refresh_every": 4, "lookback": 64, "selected_tokens": 12},
 }
 SPREAD = {"float32": 1e-5, "bfloat16": 0.05}  # mean nats: what another order of the same sums explains
 
@@ -40,7 +40,7 @@ def test_two_processes_give_bit_equal_nlls_on_a_cpu(policy, dtype, tmp_path):
     tokenize(tokens, str(tmp_path / "tokens.parquet"), str(tmp_path / "tokens.json"))
     settings = {"label": "quality", "model": MODEL | {"dtype": dtype}, "device": "cpu", "policy": policy}
     settings |= {
-        "with": METHODS[policy],
+        "options": METHODS[policy],
         "quantization": format_row("none"),
         "chunk_tokens": 64,
         "tokens": tokens,
@@ -61,9 +61,9 @@ def test_a_gpu_repeats_its_nlls_or_shows_its_spread(policy, dtype, known):
     """Neither torch nor its kernels promise equal bits there; `pytest -s` shows what this card gives."""
     model = load_model(MODEL | {"dtype": dtype}, "cuda")
     text = torch.from_numpy(known["tokens"].astype("int64")).cuda()
-    scorer, method = Scorer(model, 64), policies.build(policy, METHODS[policy])
+    evaluator, method = Evaluator(model, 64), policies.build(policy, METHODS[policy])
     scored = method.positions(len(text))
-    first, second = (method.nll_at(scorer, text, scored).double() for _ in range(2))
+    first, second = (method.nll_at(evaluator, text, scored).double() for _ in range(2))
     gap = (first - second).abs()
     print(f"{policy} {dtype}: {int((gap > 0).sum())} of {len(gap)} NLLs differ, at most {gap.max():.1e} nats")
     assert gap.mean() <= SPREAD[dtype]

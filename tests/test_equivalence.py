@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines
 from sinkbench.attention.chunked import ChunkStream
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import FlexKernel
 from sinkbench.engines.table import engine_row
 from sinkbench.model.loading import random_model
@@ -69,12 +69,12 @@ def test_all_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start
     model, ids = model_and_text(shape, seed, length)
     start = min(start, length - 1)
     policy = Policy(budget=sinks + recent, sinks=sinks)
-    scorer = Scorer(model, chunk_tokens)
-    exact = scorer.stream(ids, policy.visibility(0))
+    evaluator = Evaluator(model, chunk_tokens)
+    exact = evaluator.stream(ids, policy.visibility(0))
     assert len(exact) == length - 1
     firsts = dict.fromkeys(FROM_ANYWHERE, start) | dict.fromkeys(FROM_THE_FIRST, 1)
     for word, first in firsts.items():
-        engine = engines.build(engine_row(word), model, policy, scorer)
+        engine = engines.build(engine_row(word), model, policy, evaluator)
         torch.testing.assert_close(decode(engine, ids, first), exact[first - 1 :], atol=1e-7, rtol=0)
 
 
@@ -82,10 +82,10 @@ def test_all_forms_agree(shape, seed, sinks, recent, length, chunk_tokens, start
 @given(shape=shapes(), seed=st.integers(0, 1000), length=st.integers(2, 40), start=st.integers(1, 39))
 def test_a_growing_cache_is_dense(shape, seed, length, start):
     model, ids = model_and_text(shape, seed, length)
-    start, policy, scorer = min(start, length - 1), Dense(max_tokens=length), Scorer(model, 16)
-    exact = scorer.dense(ids)[start - 1 :]
+    start, policy, evaluator = min(start, length - 1), Dense(max_tokens=length), Evaluator(model, 16)
+    exact = evaluator.dense(ids)[start - 1 :]
     for word in GROWING:
-        engine = engines.build(engine_row(word), model, policy, scorer)
+        engine = engines.build(engine_row(word), model, policy, evaluator)
         torch.testing.assert_close(decode(engine, ids, start), exact, atol=1e-7, rtol=0)
 
 
@@ -93,7 +93,7 @@ def test_a_growing_cache_is_dense(shape, seed, length, start):
 @given(shape=shapes(), seed=st.integers(0, 1000), sinks=st.integers(0, 5), length=st.integers(2, 40))
 def test_a_window_as_long_as_the_text_is_dense(shape, seed, sinks, length):
     model, ids = model_and_text(shape, seed, length)
-    exact = Scorer(model, 16).stream(ids, Visibility(sinks, length))
+    exact = Evaluator(model, 16).stream(ids, Visibility(sinks, length))
     logits = model(ids[None]).logits[0, :-1]  # transformers rotates in float32
     stock = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none")
     torch.testing.assert_close(exact, stock, atol=1e-4, rtol=0)
@@ -104,8 +104,8 @@ def test_distances_survive_a_million_tokens(tiny, known):
     from sinkbench.attention.chunked import ChunkStream
 
     ids = torch.from_numpy(known["tokens"][:200].astype("int64"))
-    scorer = Scorer(tiny, 50)
-    near = scorer.stream(ids, Visibility(0, 30))
+    evaluator = Evaluator(tiny, 50)
+    near = evaluator.stream(ids, Visibility(0, 30))
 
     class FarStream(ChunkStream):
         def __init__(self, *arguments):
@@ -114,7 +114,7 @@ def test_distances_survive_a_million_tokens(tiny, known):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sinkbench.attention.evaluator.ChunkStream", FarStream)
-        far = scorer.stream(ids, Visibility(0, 30))
+        far = evaluator.stream(ids, Visibility(0, 30))
     # The empty window before the text counts as keys of value zero, so compare where it has passed.
     torch.testing.assert_close(far[150:], near[150:], atol=2e-4, rtol=0)
 
@@ -134,9 +134,9 @@ def test_a_stream_goes_without_a_garbage_collection(tiny):
 
 def test_streaming_memory_is_flat(tiny):
     """Carried keys do not grow with the text: budget tokens a layer."""
-    stream, _ = Scorer(tiny, 32).prefill(torch.arange(100) % 256, Visibility(4, 28))
+    stream, _ = Evaluator(tiny, 32).prefill(torch.arange(100) % 256, Visibility(4, 28))
     held = [keys.shape[1] for keys, _ in stream.carried.values()]
-    longer, _ = Scorer(tiny, 32).prefill(torch.arange(1000) % 256, Visibility(4, 28))
+    longer, _ = Evaluator(tiny, 32).prefill(torch.arange(1000) % 256, Visibility(4, 28))
     assert held == [keys.shape[1] for keys, _ in longer.carried.values()] == [32] * 3
 
 
@@ -146,7 +146,7 @@ def test_streaming_memory_is_flat(tiny):
     seed=st.integers(0, 9),
     sinks=st.integers(0, 3),
     recent=st.integers(1, 9),
-    every=st.integers(1, 4),
+    refresh_every=st.integers(1, 4),
     chunk=st.integers(3, 40),
 )
 def test_a_prefill_reads_what_the_layers_reach_and_no_more(shape, seed, sinks, recent, every, chunk):
@@ -154,10 +154,10 @@ def test_a_prefill_reads_what_the_layers_reach_and_no_more(shape, seed, sinks, r
     model = random_model(shape, seed, torch.float64, "cpu")
     ids = torch.randint(VOCABULARY, (157,), generator=torch.Generator().manual_seed(seed))
     visibility = Visibility(sinks, recent, every)
-    near, near_hidden = Scorer(model, chunk).prefill(ids, visibility)
+    near, near_hidden = Evaluator(model, chunk).prefill(ids, visibility)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scorer, "_out_of_reach", lambda *_: 0)
-        whole, whole_hidden = Scorer(model, chunk).prefill(ids, visibility)
+        patch.setattr(Evaluator, "_out_of_reach", lambda *_: 0)
+        whole, whole_hidden = Evaluator(model, chunk).prefill(ids, visibility)
     assert near.position == whole.position == len(ids)
     reach = shape["num_hidden_layers"] * (recent + every - 1) + 1
     assert len(ids) - near.skipped <= sinks + reach + every - 1

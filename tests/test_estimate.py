@@ -56,8 +56,10 @@ def test_each_policy_costs_what_it_reads(books):
     launched = (
         streaming / 32 * module.STEP_S * module.EVALUATED_TOKENS_PER_S
     )  # a pass from refresh to refresh
-    refreshed = {"budget": 256, "sinks": 4, "every": 32, "lookback": 320}
-    assert forwarded("copy", books, chosen=8, **refreshed) == pytest.approx(streaming + launched)
+    refreshed = {"budget": 256, "sinks": 4, "refresh_every": 32, "lookback": 320}
+    assert forwarded("repeat_lookup", books, selected_tokens=8, **refreshed) == pytest.approx(
+        streaming + launched
+    )
     assert forwarded("reprefill", books, **refreshed) == pytest.approx(11 * streaming + launched)
 
 
@@ -69,7 +71,7 @@ def test_costs_add_up():
     ("method", "passes"),
     [
         (method("streaming", budget=256, sinks=4), 0),
-        (method("reprefill", budget=256, sinks=4, every=35, lookback=320), 7_000 / 35),
+        (method("reprefill", budget=256, sinks=4, refresh_every=35, lookback=320), 7_000 / 35),
     ],
 )
 def test_a_timing_takes_its_rounds_at_all_its_points(method, passes):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from disks import small_disk
-from sinkbench.artifacts.files import replacing, sweep
+from sinkbench.artifacts.files import atomic_write, remove_partials
 from sinkbench.artifacts.parquet import read_table
 from workflow_runner import is_over
 
@@ -22,7 +22,7 @@ from faults import VICTIMS, Campaign, differences
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
 UNLOCK = [sys.executable, str(ROOT / "scripts/unlock.py")]
 SLEEPER = (
-    "import time; from sinkbench.job import job\nwith job('log'): print('ready', flush=True); time.sleep(60)"
+    "import time; from sinkbench.runtime.job import job\nwith job('log'): print('ready', flush=True); time.sleep(60)"
 )
 PARENT = f"""
 import os, subprocess, sys
@@ -31,7 +31,7 @@ child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
 print(child.pid, flush=True)
 child.wait()
 """
-HOLDER = "from sinkbench.presence import enter; kept = enter(); print('in', flush=True); input()"
+HOLDER = "from sinkbench.runtime.run_lock import hold_run_lock; kept = hold_run_lock(); print('in', flush=True); input()"
 
 
 def python(program: str, folder: Path, **options) -> subprocess.Popen:
@@ -88,12 +88,12 @@ def test_unlock_removes_the_lock_of_a_killed_run_and_no_other(tmp_path):
 
 
 def test_two_runs_may_be_present_and_nobody_enters_while_someone_unlocks(tmp_path, monkeypatch):
-    from sinkbench.runtime.run_lock import alone, enter
+    from sinkbench.runtime.run_lock import hold_run_lock, try_exclusive
 
     monkeypatch.chdir(tmp_path)
-    with enter(), enter(), alone() as is_free:
+    with hold_run_lock(), enter(), try_exclusive() as is_free:
         assert not is_free
-    with alone() as is_free:
+    with try_exclusive() as is_free:
         assert is_free
         late = python(HOLDER, tmp_path)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -109,9 +109,9 @@ def test_what_killed_writers_left_is_swept_and_what_living_ones_write_is_not(tmp
     (tmp_path / "nll/a").mkdir(parents=True)
     left = tmp_path / f"nll/a/.b.parquet.{gone.pid}.partial"
     left.write_text("half")
-    with replacing(tmp_path / "nll/a/c.parquet") as partial:
+    with atomic_write(tmp_path / "nll/a/c.parquet") as partial:
         partial.write_text("growing")
-        sweep(tmp_path)
+        remove_partials(tmp_path)
         assert partial.exists() and not left.exists()
     assert (tmp_path / "nll/a/c.parquet").read_text() == "growing"
 
@@ -126,7 +126,7 @@ def measured_of(checkout) -> pd.DataFrame:
 
 def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
     """benchmarks/faults.py in short: a job, Snakemake, and the group of both."""
-    checkout = finished.copy(tmp_path / "copy")
+    checkout = finished.copy(tmp_path / "repeat_lookup")
     for path in (*NLL, TABLE):
         (checkout.folder / path).unlink()
     campaign = Campaign(checkout, longest_s=8)
@@ -140,7 +140,7 @@ def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
 
 
 def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "copy")
+    checkout = finished.copy(tmp_path / "repeat_lookup")
     engine = checkout.folder / "scripts/sinkbench/engines/hf.py"
     good = engine.read_text()
     engine.write_text(
@@ -163,7 +163,7 @@ def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_pa
 @pytest.fixture
 def full_disk(finished, tmp_path):
     """A copy of the finished study without one result, and no byte left where the results lie."""
-    checkout = finished.copy(tmp_path / "copy")
+    checkout = finished.copy(tmp_path / "repeat_lookup")
     results = checkout.folder / "results"
     results.rename(tmp_path / "kept")
     with small_disk(results, "32m"):
@@ -189,7 +189,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_good(full_disk):
 
 
 def test_a_cut_checkpoint_is_one_line_before_any_job(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "copy")
+    checkout = finished.copy(tmp_path / "repeat_lookup")
     path = checkout.folder / "resources/demo-model/model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
     before = {name: (checkout.folder / name).read_bytes() for name in NLL}

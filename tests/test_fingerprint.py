@@ -29,7 +29,7 @@ def code(tmp_path):
 
 def edited(code, name: str, content: str) -> bool:
     """Whether the script's fingerprint notices that a module now has this content (in a fresh copy)."""
-    copy = code.with_name("copy")
+    copy = code.with_name("repeat_lookup")
     shutil.copytree(code, copy)
     (copy / "sinkbench" / name).write_text(content)
     return fingerprint(copy, "script.py") != fingerprint(code, "script.py")
@@ -91,7 +91,7 @@ def test_all_pythons_agree_on_all_code():
     """A result carried to a machine with another Python is as fresh as it was."""
     program = (
         "import sys; sys.path.insert(0, '.'); from pathlib import Path\n"
-        "from sinkbench.fingerprint import _canonical_source as text\n"
+        "from sinkbench.artifacts.fingerprint import _canonical_source as text\n"
         "import hashlib\n"
         "for path in sorted(Path('.').rglob('*.py')):\n"
         "    print(path, hashlib.md5(text(path).encode()).hexdigest())"

@@ -14,7 +14,7 @@ pytest.importorskip("triton")
 import triton
 import triton.language as tl
 from sinkbench import quantization
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.fixed_point import multiply_words
@@ -69,11 +69,11 @@ def check_exact(
     model, visibility: Visibility, texts: torch.Tensor, start: int, tolerance: float = 3e-5
 ) -> None:
     """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
-    scorer = Scorer(model, 16)
-    scorer.kernel = MaskedKernel()
+    evaluator = Evaluator(model, 16)
+    evaluator.kernel = MaskedKernel()
     ring = FusedRing(model, visibility, len(texts))
     for row, text in enumerate(texts):
-        ring.load(scorer.prefill(text[:start], visibility)[0], row)
+        ring.load(evaluator.prefill(text[:start], visibility)[0], row)
     step = FusedStep(model, ring, pdl=False)
     step.begin()
     losses = []
@@ -81,7 +81,7 @@ def check_exact(
         step.tokens.copy_(token)
         step.logits.fill_(float("nan"))
         losses.append(token_nll_of_logits(step(), target))
-    exact = Scorer(model.double().cpu(), 16)
+    exact = Evaluator(model.double().cpu(), 16)
     expected = torch.stack([exact.stream(text, visibility)[start:] for text in texts.cpu()])
     torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=tolerance)
 
@@ -98,8 +98,8 @@ class Interpreted(engine.Engine):
     """The engine where there is no CUDA: its step is run as it is, and as often as a capture would."""
 
     def __init__(self, model, policy):
-        self.model, self.policy, self.scorer, self.pdl = model, policy, Scorer(model, 16), False
-        self.scorer.kernel = MaskedKernel()
+        self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
+        self.evaluator.kernel = MaskedKernel()
         self.reset()
 
 
@@ -112,17 +112,35 @@ def run_thrice(step, rewind):
 
 
 REFRESHED = {
-    "reprefill": {"every": 3, "lookback": 9},
-    "select": {"every": 3, "lookback": 40, "chosen": 3, "observed": 2, "pool": 1},
-    "select-shared": {"every": 2, "lookback": 11, "chosen": 5, "pool": 3, "shared": True},
-    "copy": {"every": 4, "lookback": 40, "chosen": 4, "span": 3, "back": 2},
+    "reprefill": {"refresh_every": 3, "lookback": 9},
+    "select": {
+        "refresh_every": 3,
+        "lookback": 40,
+        "selected_tokens": 3,
+        "refreshed_with_queries": 2,
+        "pool_kernel": 1,
+    },
+    "select-shared": {
+        "refresh_every": 2,
+        "lookback": 11,
+        "selected_tokens": 5,
+        "pool_kernel": 3,
+        "shared": True,
+    },
+    "repeat_lookup": {
+        "refresh_every": 4,
+        "lookback": 40,
+        "selected_tokens": 4,
+        "copied_span": 3,
+        "match_ends": 2,
+    },
 }
 
 
 # From within the sinks, before a refresh that is due, and between two.
 @pytest.mark.parametrize(
     ("name", "sinks", "start"),
-    [("select", 4, 1), ("reprefill", 4, 12), ("select-shared", 0, 9), ("copy", 4, 9)],
+    [("select", 4, 1), ("reprefill", 4, 12), ("select-shared", 0, 9), ("repeat_lookup", 4, 9)],
 )
 def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
     """Chosen keys at their true distance, sinks at theirs, queries of every layer."""
@@ -132,7 +150,7 @@ def test_refreshed_caches_give_the_exact_nlls(monkeypatch, name, sinks, start):
     model, text = model_of(**small), torch.randint(VOCABULARY, (20,), device=DEVICE)
     text[12:16] = text[4:8]  # something to copy
     decoded = decode(Interpreted(model, policy), text, start)
-    exact = Scorer(model.double().cpu(), 16).refreshed(text.cpu(), policy)[start - 1 :]
+    exact = Evaluator(model.double().cpu(), 16).refreshed(text.cpu(), policy)[start - 1 :]
     torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
 
 

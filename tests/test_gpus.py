@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sinkbench.runtime import gpu_lease
-from sinkbench.runtime.gpu_lease import VISIBLE, cores, gpu, share, visible_gpus
+from sinkbench.runtime.gpu_lease import VISIBLE, cores, lease_gpu, share, visible_gpus
 
 TWO = {"0": "GPU-a", "1": "GPU-b"}
 JOB = """
@@ -21,7 +21,7 @@ from pathlib import Path
 from sinkbench import gpus
 kind, locks, names = sys.argv[1:]
 gpu_lease._known_gpus = lambda: dict(enumerate(names.split(",")))
-with gpu_lease.gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):
+with gpu_lease.lease_gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.read()
 """
@@ -102,7 +102,7 @@ def test_a_system_that_forbids_choosing_cores_stops_no_job(tmp_path, monkeypatch
     monkeypatch.setattr(gpu_lease, "_known_gpus", lambda: TWO)
     monkeypatch.delenv(VISIBLE, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", forbid)
-    with gpu("cuda", locks=tmp_path) as name:
+    with lease_gpu("cuda", locks=tmp_path) as name:
         assert name == "GPU-a"
     assert "lets no job choose its cores (not permitted)" in capsys.readouterr().err
 
@@ -139,7 +139,7 @@ def test_only_visible_gpus_are_taken_and_the_process_is_put_back(tmp_path, monke
     monkeypatch.setenv(VISIBLE, "1, MIG-c")
     cores = os.sched_getaffinity(0)
     assert visible_gpus() == ["GPU-b", "MIG-c"]
-    with gpu("cuda", locks=tmp_path) as name:
+    with lease_gpu("cuda", locks=tmp_path) as name:
         assert name == os.environ[VISIBLE] == "GPU-b"
     assert os.environ[VISIBLE] == "1, MIG-c" and os.sched_getaffinity(0) == cores
 
@@ -147,6 +147,6 @@ def test_only_visible_gpus_are_taken_and_the_process_is_put_back(tmp_path, monke
 def test_a_study_on_the_cpu_takes_none(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_lease, "_known_gpus", lambda: TWO)
     monkeypatch.delenv(VISIBLE, raising=False)
-    with gpu("cpu", locks=tmp_path) as name:
+    with lease_gpu("cpu", locks=tmp_path) as name:
         assert name is None
     assert VISIBLE not in os.environ and not list(tmp_path.iterdir())

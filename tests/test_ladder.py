@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.ring import ring_visibility
 from sinkbench.engines import static
 from sinkbench.engines.static_ring import StaticRing
@@ -48,7 +48,7 @@ def captures(monkeypatch):
 
 
 def captured_engine(tiny, policy) -> static.Engine:
-    engine = static.Engine(tiny, policy, Scorer(tiny, 64))
+    engine = static.Engine(tiny, policy, Evaluator(tiny, 64))
     engine.captured = True
     return engine
 
@@ -57,7 +57,7 @@ def captured_engine(tiny, policy) -> static.Engine:
 def test_a_capture_leaves_no_trace(tiny, known, ids, captures, start):
     decoded = decode(captured_engine(tiny, RING), ids, start)
     assert largest_gap(decoded, known[RULE][start - 1 :]) < TOLERANCE
-    assert torch.equal(decoded, decode(static.Engine(tiny, RING, Scorer(tiny, 64)), ids, start))
+    assert torch.equal(decoded, decode(static.Engine(tiny, RING, Evaluator(tiny, 64)), ids, start))
 
 
 def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, captures):
@@ -71,7 +71,7 @@ def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, capture
 
 def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
     """Its graphs take no other input for one that stays, and are not recorded if they write such a one."""
-    tensors = list(StaticRing(tiny, RING.visibility(0), observed=2).tensors())
+    tensors = list(StaticRing(tiny, RING.visibility(0), query_window=2).tensors())
     everywhere = range(len(tensors))
     assert list(remove_unaligned_input_idxs(tensors, everywhere)) == list(everywhere)
 
@@ -79,7 +79,7 @@ def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
 @torch.inference_mode()
 def test_what_was_decoded_before_does_not_show(tiny, ids):
     """Not even NaN: what a mask hides still meets a weight of zero."""
-    engine = static.Engine(tiny, RING, Scorer(tiny, 64))
+    engine = static.Engine(tiny, RING, Evaluator(tiny, 64))
     first = decode(engine, ids[:60], 2)
     for ring in (engine.ring.buffers.keys, engine.ring.buffers.values, engine.ring.buffers.sink_keys):
         ring.fill_(float("nan"))
@@ -99,21 +99,21 @@ def test_a_growing_cache_is_freed_and_has_room_for_its_neighbours(tiny, ids, cap
 
 def test_compiled_once_filling_and_once_full(tiny, known, ids):
     counters = torch._dynamo.utils.counters["stats"]
-    engine = engines.build(engine_row("compiled"), tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row("compiled"), tiny, RING, Evaluator(tiny, 64))
     decoded = decode(engine, ids, 2)
     assert largest_gap(decoded, known[RULE][1:]) < TOLERANCE
     graphs = counters["unique_graphs"]
     engine.reset()
     assert torch.equal(decode(engine, ids, 2), decoded)
     assert counters["unique_graphs"] == graphs
-    another = engines.build(engine_row("compiled"), tiny, RING, Scorer(tiny, 64))
+    another = engines.build(engine_row("compiled"), tiny, RING, Evaluator(tiny, 64))
     assert torch.equal(decode(another, ids[:60], 2), decoded[:58])
     assert counters["unique_graphs"] == graphs
 
 
 @pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune", "eager_flex"])
 def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known, ids, word):
-    engine = engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, RING, Evaluator(tiny, 64))
     assert engine.compilation.notes() == {"seconds": 0.0, "graphs": 0}
     decoded = decode(engine, ids[:120], 20)
     assert largest_gap(decoded, known[RULE][19:119]) < TOLERANCE
@@ -128,18 +128,18 @@ def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known,
 
 @pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune"])
 def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkeypatch, word):
-    engine = engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
-    engine.prefill(ids[None, :8], room=1)
+    engine = engines.build(engine_row(word), tiny, RING, Evaluator(tiny, 64))
+    engine.prefill(ids[None, :8], max_new_tokens=1)
     monkeypatch.setattr(engine, "_step", lambda full: torch.zeros(1, 8, dtype=torch.bfloat16))
     assert engine.step(ids[8:9]).dtype == torch.float32
 
 
 def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch):
     """And what is compiled for all lengths at once is compiled once, whatever has worn out before."""
-    monkeypatch.setattr(torch_compile, "PATIENCE", 2)
+    monkeypatch.setattr(torch_compile, "RECOMPILE_LIMIT", 2)
     graphs = {}
     for word in ("compiled_growing", "compiled_dynamic"):
-        engine = engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64))
+        engine = engines.build(engine_row(word), tiny, Dense(400), Evaluator(tiny, 64))
         assert largest_gap(decode(engine, ids[:60], 20), known["dense"][19:59]) < TOLERANCE
         graphs[word] = engine.compilation.graphs
     assert graphs == {"compiled_growing": 2, "compiled_dynamic": 1}
@@ -147,7 +147,7 @@ def test_unstable_shapes_wear_out_torchs_patience(tiny, known, ids, monkeypatch)
 
 @pytest.mark.parametrize("word", ["static", "growing", "eager", "eager_math"])
 def test_what_compiles_nothing_has_no_such_cost(tiny, word):
-    engine = engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64))
+    engine = engines.build(engine_row(word), tiny, Dense(400), Evaluator(tiny, 64))
     assert getattr(engine, "compilation", None) is None
 
 
@@ -157,14 +157,14 @@ def test_what_compiles_nothing_has_no_such_cost(tiny, word):
 )
 def test_a_graph_needs_a_cuda_device(tiny, word):
     with pytest.raises(Unavailable, match="needs a CUDA device"):
-        engines.build(engine_row(word), tiny, RING, Scorer(tiny, 64))
+        engines.build(engine_row(word), tiny, RING, Evaluator(tiny, 64))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")
 @pytest.mark.parametrize("word", ["hf_efficient", "eager_efficient", "eager_cudnn"])
 def test_a_kernel_that_torch_lacks_is_refused(tiny, ids, word):
     with pytest.raises(Unavailable, match=r"torch's attention kernel \w+_ATTENTION: No viable backend"):
-        decode(engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64)), ids[:9], 5)
+        decode(engines.build(engine_row(word), tiny, Dense(400), Evaluator(tiny, 64)), ids[:9], 5)
 
 
 def test_a_refusal_has_torchs_reasons_and_not_those_of_other_kernels(tiny, monkeypatch):
@@ -217,14 +217,14 @@ def test_these_engines_decode_one_stream(word):
     policy, options = (
         ("dense", {"max_tokens": 400}) if word in STOCK else ("streaming", {"budget": 32, "sinks": 4})
     )
-    entry = {"family": "baseline", "policy": policy, "with": options, "engine": word, "batch": 2}
+    entry = {"family": "baseline", "policy": policy, "options": options, "engine": word, "batch": 2}
     with pytest.raises(UserError, match=f"batch: 2 is more than the 1 of engine {word}"):
         RunTable([entry], "float32")
 
 
 def test_a_refreshed_cache_is_decoded_alone():
-    options = {"budget": 32, "sinks": 4, "every": 4, "lookback": 60, "chosen": 8}
-    entry = {"family": "refresh", "policy": "select", "with": options, "engine": "fused", "batch": [1, 2]}
+    options = {"budget": 32, "sinks": 4, "refresh_every": 4, "lookback": 60, "selected_tokens": 8}
+    entry = {"family": "refresh", "policy": "select", "options": options, "engine": "fused", "batch": [1, 2]}
     with pytest.raises(UserError, match="batch: 2 streams; a cache of select is refreshed for one"):
         RunTable([entry], "float32")
 
@@ -234,5 +234,5 @@ def test_the_attention_of_a_model_is_set_at_most_once_a_stream(tiny, ids, monkey
     """It takes milliseconds."""
     calls, change = [], tiny.set_attn_implementation
     monkeypatch.setattr(tiny, "set_attn_implementation", lambda name: calls.append(name) or change(name))
-    decode(engines.build(engine_row(word), tiny, Dense(400), Scorer(tiny, 64)), ids[:40], 5)
+    decode(engines.build(engine_row(word), tiny, Dense(400), Evaluator(tiny, 64)), ids[:40], 5)
     assert len(calls) <= 2  # for the prompt and for the steps

@@ -43,7 +43,7 @@ def score(folder, model: str, quantization: str, dtype: str) -> tuple[np.ndarray
         "model": {"source": "folder", "path": str(where / model), "dtype": dtype},
         "device": "cpu",
         "policy": "streaming",
-        "with": {"budget": 32, "sinks": 4},
+        "options": {"budget": 32, "sinks": 4},
         "quantization": format_row(quantization),
         "chunk_tokens": 64,
         "tokens": tokens,

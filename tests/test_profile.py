@@ -8,7 +8,7 @@ import torch
 from sinkbench import registry
 from sinkbench.analysis.profiles import profiles
 from sinkbench.analysis.select import matching, usable
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.engines import eager
 from sinkbench.engines.table import engine_row
@@ -138,12 +138,12 @@ def test_compiled_kernels_of_a_graph_go_by_names_and_order(weights):
 def test_the_engines_own_parts_come_first(weights):
     own = {
         "qkv_kernel": step_parts.PROJECTIONS,
-        "in_kernel": "projections+attention+mlp",
+        "qkv_attention_up_kernel": "projections+attention+mlp",
         "gemm_lm": step_parts.OTHER,
     }
     trace = Trace()
     with trace.step():
-        trace.launch("cudaGraphLaunch", "qkv_kernel", "in_kernel", "gemm_lm")
+        trace.launch("cudaGraphLaunch", "qkv_kernel", "qkv_attention_up_kernel", "gemm_lm")
     assert attributed(trace, weights, own) == list(own.values())
 
 
@@ -177,7 +177,7 @@ NEVER_OTHER = {
 
 def run_profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
     policy, options = POLICIES[engine]
-    settings = SETTINGS | {"engine": engine_row(engine), "policy": policy, "with": options}
+    settings = SETTINGS | {"engine": engine_row(engine), "policy": policy, "options": options}
     profile.measure_profile(settings, tokens, folder / "profile.parquet")
     return settings, *read_table(folder / "profile.parquet")
 
@@ -185,7 +185,7 @@ def run_profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
 @pytest.mark.parametrize("engine", POLICIES)
 def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path, tmp_path):
     settings, kernels, notes = run_profile(engine, tokens_path, tmp_path)
-    assert notes["status"] == "ok" and notes["stamp"] == stamp(settings) and notes["point"] == 40
+    assert notes["status"] == "ok" and notes["stamp"] == settings_hash(settings) and notes["point"] == 40
     assert len(notes["step_ms"]) == SETTINGS["speed"]["repetitions"]
     assert set(kernels.step) == set(range(profile.PROFILED_STEPS))
     assert set(kernels.part) == {*step_parts.LABELS} - {step_parts.IDLE}
@@ -200,7 +200,7 @@ def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path,
 
 def plan(stamps: dict, speed: dict) -> dict:
     run = {"family": "streaming", "method": "m", "engine": "eager", "batch": 1, "tpot_against": []}
-    run |= {"drafted": None, "temperature": None}
+    run |= {"draft_tokens": None, "temperature": None}
     stamps = {"quality": {}, "speed": speed, "profile": stamps}
     return {
         "study": "s",
@@ -224,7 +224,7 @@ def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
     settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     slow = [100.0, 101.0, 102.0]
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": slow})
-    (found,) = profiles(aggregated(tmp_path, {"m.eager": stamp(settings)}))
+    (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
     assert found.step_ms == pytest.approx(101)
     medians = kernels.groupby(["part", "step"]).ms.sum().groupby("part").median()
     busy = found.parts.drop("idle").value.astype(float)
@@ -235,7 +235,7 @@ def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
 def test_a_step_shorter_than_its_profile_has_no_idle_time(tokens_path, tmp_path):
     settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": [1e-6, 1e-6]})
-    (found,) = profiles(aggregated(tmp_path, {"m.eager": stamp(settings)}))
+    (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
     assert found.percent("idle") == 0 and found.step_ms > 1e-6
 
 
@@ -247,7 +247,7 @@ def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypat
     settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     assert kernels.empty and notes["status"] == "unavailable: this engine needs a CUDA device"
     write_table(tmp_path / "speed.parquet", pd.DataFrame(), notes)
-    one = stamp(settings)
+    one = settings_hash(settings)
     alone = aggregated(tmp_path, {"m.eager": one})
     both = aggregated(tmp_path, {"m.eager": one}, (("m.eager", one),))
     for frame, metric in ((alone, "part_ms"), (both, "tpot_ms")):

@@ -43,7 +43,7 @@ def quality(policy: str, options: dict, texts: dict[str, str], added: tuple[str,
         "model": MODEL,
         "device": "cpu",
         "policy": policy,
-        "with": options,
+        "options": options,
     }
     settings |= {"quantization": format_row("none"), "chunk_tokens": 16, "tokens": tokens, "code": "0"}
     measure_quality(settings, "tokens.parquet", "nll.parquet")

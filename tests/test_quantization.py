@@ -9,7 +9,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import quantization
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import kernel_for
 from sinkbench.errors import Unavailable
 from sinkbench.model.loading import load_model, random_model, weight_bytes_per_token
@@ -192,8 +192,8 @@ def text() -> torch.Tensor:
 def test_nlls_of_a_trained_model_change_a_little(word, text):
     nll = {}
     for name in ("none", word):
-        scorer = Scorer(quantization.apply(format_row(name), load_model(DEMO, "cpu")), chunk_tokens=128)
-        nll[name] = scorer.stream(text, Visibility(sinks=4, recent=124))
+        evaluator = Evaluator(quantization.apply(format_row(name), load_model(DEMO, "cpu")), chunk_tokens=128)
+        nll[name] = evaluator.stream(text, Visibility(sinks=4, recent=124))
     change = nll[word] - nll["none"]
     assert CHANGE[word] / 2 < change.abs().mean() < 2 * CHANGE[word]
 
@@ -205,7 +205,7 @@ TORCHAO = ["torchao_int8_mlp", "torchao_int8", "torchao_int8_dynamic_mlp", "torc
 def test_torchao_reads_fewer_bytes_and_stays_near(word):
     ids = torch.randint(96, (60,), generator=generator(3))
     plain = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
-    exact, before = Scorer(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
+    exact, before = Evaluator(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
     options = inductor.get_config_copy()
     quantized = quantization.apply(format_row(word), plain)
     assert inductor.get_config_copy() == options
@@ -213,7 +213,7 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     replaced = mlp + (0 if word.endswith("_mlp") else 2 * 4 * 128 * 128)
     saved = before - weight_bytes_per_token(quantized)
     assert 0.95 * 3 * replaced < saved <= 3 * replaced  # a byte for four, and a scale per row
-    gap = (Scorer(quantized, 32).stream(ids, Visibility(2, 20)) - exact).abs()
+    gap = (Evaluator(quantized, 32).stream(ids, Visibility(2, 20)) - exact).abs()
     assert 0 < gap.mean() < 0.02
 
 

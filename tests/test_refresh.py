@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_cache import naive_nll
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines import static
 from sinkbench.engines.eager import Engine as Eager
 from sinkbench.errors import UserError
@@ -25,20 +25,80 @@ def policy(word: str, sinks: int, **options):
 
 # Segments shorter, as long and longer than the chunk and than what is recent; per head and shared choice.
 VARIANTS = {
-    "lazy-1": ("lazy", {"every": 1}),
-    "lazy-4": ("lazy", {"every": 4}),
-    "lazy-17": ("lazy", {"every": 17}),
-    "reprefill-1": ("reprefill", {"every": 1, "lookback": WINDOW}),
-    "reprefill-5": ("reprefill", {"every": 5, "lookback": 16}),
-    "reprefill-23": ("reprefill", {"every": 23, "lookback": NEVER}),
-    "select-1": ("select", {"every": 1, "lookback": 20, "chosen": 4, "observed": 1, "pool": 1}),
-    "select-3": ("select", {"every": 3, "lookback": WINDOW, "chosen": 9, "observed": 10, "pool": 5}),
-    "select-6": ("select", {"every": 6, "lookback": NEVER, "chosen": 5, "observed": 4, "pool": 3}),
-    "copy-1": ("copy", {"every": 1, "lookback": NEVER, "chosen": 6, "least": 1, "span": 2, "back": 1}),
-    "copy-4": ("copy", {"every": 4, "lookback": 40, "chosen": 5, "least": 2, "span": 6, "back": 4}),
-    "select-14": ("select", {"every": 14, "lookback": 30, "chosen": 5, "observed": 3, "shared": True}),
+    "lazy-1": ("lazy", {"refresh_every": 1}),
+    "lazy-4": ("lazy", {"refresh_every": 4}),
+    "lazy-17": ("lazy", {"refresh_every": 17}),
+    "reprefill-1": ("reprefill", {"refresh_every": 1, "lookback": WINDOW}),
+    "reprefill-5": ("reprefill", {"refresh_every": 5, "lookback": 16}),
+    "reprefill-23": ("reprefill", {"refresh_every": 23, "lookback": NEVER}),
+    "select-1": (
+        "select",
+        {
+            "refresh_every": 1,
+            "lookback": 20,
+            "selected_tokens": 4,
+            "refreshed_with_queries": 1,
+            "pool_kernel": 1,
+        },
+    ),
+    "select-3": (
+        "select",
+        {
+            "refresh_every": 3,
+            "lookback": WINDOW,
+            "selected_tokens": 9,
+            "refreshed_with_queries": 10,
+            "pool_kernel": 5,
+        },
+    ),
+    "select-6": (
+        "select",
+        {
+            "refresh_every": 6,
+            "lookback": NEVER,
+            "selected_tokens": 5,
+            "refreshed_with_queries": 4,
+            "pool_kernel": 3,
+        },
+    ),
+    "copy-1": (
+        "repeat_lookup",
+        {
+            "refresh_every": 1,
+            "lookback": NEVER,
+            "selected_tokens": 6,
+            "min_match": 1,
+            "copied_span": 2,
+            "match_ends": 1,
+        },
+    ),
+    "copy-4": (
+        "repeat_lookup",
+        {
+            "refresh_every": 4,
+            "lookback": 40,
+            "selected_tokens": 5,
+            "min_match": 2,
+            "copied_span": 6,
+            "match_ends": 4,
+        },
+    ),
+    "select-14": (
+        "select",
+        {
+            "refresh_every": 14,
+            "lookback": 30,
+            "selected_tokens": 5,
+            "refreshed_with_queries": 3,
+            "shared": True,
+        },
+    ),
 }
-ENGINES = {"pruned": [Eager], "refreshed": [Eager, static.Engine], "observed": [Eager, static.Engine]}
+ENGINES = {
+    "pruned": [Eager],
+    "refreshed": [Eager, static.Engine],
+    "refreshed_with_queries": [Eager, static.Engine],
+}
 variants = pytest.mark.parametrize("name", VARIANTS)
 
 
@@ -59,7 +119,7 @@ def model_text():
 
 
 def score(model, ids, chosen, chunk_tokens: int = 7) -> torch.Tensor:
-    return chosen.nll_at(Scorer(model, chunk_tokens), ids, range(len(ids) - 1))
+    return chosen.nll_at(Evaluator(model, chunk_tokens), ids, range(len(ids) - 1))
 
 
 def agree(left: torch.Tensor, right: torch.Tensor, tolerance: float = 1e-7) -> None:
@@ -84,7 +144,7 @@ def test_the_engine_decodes_what_is_scored(model_text, name, sinks):
     exact = score(model, ids, chosen)
     for start in (1, 3, 12, 24, 41, LENGTH - 1):
         for build_engine in ENGINES[chosen.cache]:
-            agree(decode(build_engine(model, chosen, Scorer(model, 9)), ids, start), exact[start - 1 :])
+            agree(decode(build_engine(model, chosen, Evaluator(model, 9)), ids, start), exact[start - 1 :])
 
 
 @variants
@@ -98,12 +158,12 @@ def test_chunks_do_not_matter(model_text, name):
 @pytest.mark.parametrize(
     ("word", "options"),
     [
-        ("lazy", {"every": 1}),
-        ("reprefill", {"every": NEVER, "lookback": 20}),
-        ("select", {"every": NEVER, "lookback": 20, "chosen": 5}),
-        ("select", {"every": 3, "lookback": 20, "chosen": 0}),
-        ("copy", {"every": NEVER, "lookback": 20, "chosen": 5}),
-        ("copy", {"every": 3, "lookback": 20, "chosen": 0}),
+        ("lazy", {"refresh_every": 1}),
+        ("reprefill", {"refresh_every": NEVER, "lookback": 20}),
+        ("select", {"refresh_every": NEVER, "lookback": 20, "selected_tokens": 5}),
+        ("select", {"refresh_every": 3, "lookback": 20, "selected_tokens": 0}),
+        ("repeat_lookup", {"refresh_every": NEVER, "lookback": 20, "selected_tokens": 5}),
+        ("repeat_lookup", {"refresh_every": 3, "lookback": 20, "selected_tokens": 0}),
     ],
 )
 def test_limits_that_are_streaming(model_text, word, options, sinks):
@@ -115,31 +175,36 @@ def test_limits_that_are_streaming(model_text, word, options, sinks):
 def test_reprefill_before_every_token_is_recompute(shape, seed, sinks, recent):
     model, ids = model_and_text(shape, seed, 40)
     budget = {"budget": sinks + recent, "sinks": sinks}
-    exact = Scorer(model, 64).recompute(ids, list(range(39)), Visibility(sinks, recent))
+    exact = Evaluator(model, 64).recompute(ids, list(range(39)), Visibility(sinks, recent))
     # transformers rotates in float32
-    agree(score(model, ids, build("reprefill", {**budget, "every": 1, "lookback": recent})), exact, 1e-4)
+    agree(
+        score(model, ids, build("reprefill", {**budget, "refresh_every": 1, "lookback": recent})), exact, 1e-4
+    )
 
 
 @pytest.mark.parametrize("every", [3, 8])
 def test_a_refresh_from_the_window_alone_starts_a_text_of_its_own(model_text, every):
     """With H = W a segment is streaming over [sinks | window | segment] as if nothing else had been."""
     model, ids = model_text
-    chosen, scorer, budget = (
-        policy("reprefill", 4, every=every, lookback=WINDOW),
-        Scorer(model, 50),
+    chosen, evaluator, budget = (
+        policy("reprefill", 4, refresh_every=every, lookback=WINDOW),
+        Evaluator(model, 50),
         4 + WINDOW,
     )
     found = score(model, ids, chosen)
     for start in range(every * (1 + budget // every), LENGTH - 1 - every, every):
         alone = torch.cat((ids[:4], ids[start - WINDOW : start + every + 1]))
-        agree(found[start : start + every], scorer.stream(alone, Visibility(4, WINDOW))[budget:])
+        agree(found[start : start + every], evaluator.stream(alone, Visibility(4, WINDOW))[budget:])
 
 
 @pytest.mark.parametrize("sinks", SINKS)
 def test_choosing_everything_is_dense(model_text, sinks):
     model, ids = model_text
-    chosen = build("select", {"budget": LENGTH, "sinks": sinks, "every": 5, "lookback": LENGTH, "chosen": 40})
-    agree(score(model, ids, chosen), Scorer(model, 16).dense(ids))
+    chosen = build(
+        "select",
+        {"budget": LENGTH, "sinks": sinks, "refresh_every": 5, "lookback": LENGTH, "selected_tokens": 40},
+    )
+    agree(score(model, ids, chosen), Evaluator(model, 16).dense(ids))
 
 
 @variants
@@ -156,19 +221,19 @@ def test_where_nothing_repeats_copy_is_streaming(model_text):
     """The tokens that stay are those of the window, in another order."""
     model, _ = model_text
     ids = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))[:40]
-    chosen = policy("copy", 4, every=1, lookback=30, chosen=5)
+    chosen = policy("repeat_lookup", 4, refresh_every=1, lookback=30, selected_tokens=5)
     agree(score(model, ids, chosen), score(model, ids, policy("streaming", 4)))
 
 
 def test_between_prunes_a_lazy_cache_is_dense_until_the_first(model_text):
     model, ids = model_text
-    chosen = policy("lazy", 4, every=NEVER)
-    agree(score(model, ids, chosen), Scorer(model, 16).dense(ids))
+    chosen = policy("lazy", 4, refresh_every=NEVER)
+    agree(score(model, ids, chosen), Evaluator(model, 16).dense(ids))
 
 
 @pytest.mark.parametrize(("every", "most"), [(1, 14), (4, 17), (17, 30)])
 def test_keys_of_a_lazy_cache_are_counted(every, most):
-    visibility = policy("lazy", 4, every=every).visibility(0)
+    visibility = policy("lazy", 4, refresh_every=every).visibility(0)
     seen = [visibility.keys_at(t) - 1 for t in range(100, 100 + every)]
     assert (min(seen), max(seen)) == (14, most)
 
@@ -176,16 +241,32 @@ def test_keys_of_a_lazy_cache_are_counted(every, most):
 @pytest.mark.parametrize(
     ("word", "options", "said"),
     [
-        ("lazy", {"every": 0}, "with.every: 0 is not at least 1"),
-        ("reprefill", {"every": 4, "lookback": 9}, "with.lookback: 9 is not at least 10"),
-        ("select", {"every": 4, "lookback": 20, "chosen": 10}, "with.chosen: 10 leaves nothing"),
-        ("select", {"every": 4, "lookback": 20, "chosen": 2, "pool": 4}, "with.pool: 4 is even"),
-        ("select", {"every": 4, "lookback": 20, "chosen": 2, "observed": 11}, "with.observed: 11 is more"),
-        ("copy", {"every": 4, "lookback": 20, "chosen": 2, "least": 7}, "with.least: 7 is more than 6"),
+        ("lazy", {"refresh_every": 0}, "options.every: 0 is not at least 1"),
+        ("reprefill", {"refresh_every": 4, "lookback": 9}, "options.lookback: 9 is not at least 10"),
         (
             "select",
-            {"every": 4, "lookback": 20, "chosen": 2, "shared": 1},
-            "with.shared: 1 is not true or false",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 10},
+            "options.chosen: 10 leaves nothing",
+        ),
+        (
+            "select",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "pool_kernel": 4},
+            "options.pool: 4 is even",
+        ),
+        (
+            "select",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "refreshed_with_queries": 11},
+            "options.observed: 11 is more",
+        ),
+        (
+            "repeat_lookup",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "min_match": 7},
+            "options.least: 7 is more than 6",
+        ),
+        (
+            "select",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "shared": 1},
+            "options.shared: 1 is not true or false",
         ),
     ],
 )

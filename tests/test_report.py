@@ -89,7 +89,7 @@ def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
 
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_everything_has_a_place_in_the_report(kind):
-    names = {catalogue.numbered(word) for word in catalogue.CATEGORIES}
+    names = {catalogue.menu_entry(word) for word in catalogue.CATEGORIES}
     assert {catalogue.category(kind, word) for word in catalogue.available(kind)} <= names
 
 

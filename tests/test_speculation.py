@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench import engines
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import generate, greedy
 from sinkbench.engines.speculation import speculator as module
 from sinkbench.engines.speculation.agreement import agreement
@@ -39,11 +39,11 @@ def near(model, seed: int):
     return draft
 
 
-def speculator(target, draft, policy, drafted: int, rule, form: str = "eager") -> Speculator:
+def speculator(target, draft, policy, draft_tokens: int, rule, form: str = "eager") -> Speculator:
     decoders = (
-        BlockDecoder(model, policy, Scorer(model, 16), drafted + 1, form) for model in (target, draft)
+        BlockDecoder(model, policy, Evaluator(model, 16), draft_tokens + 1, form) for model in (target, draft)
     )
-    return Speculator(*decoders, drafted, rule)
+    return Speculator(*decoders, draft_tokens, rule)
 
 
 @settings(max_examples=25, deadline=None)
@@ -51,21 +51,21 @@ def speculator(target, draft, policy, drafted: int, rule, form: str = "eager") -
     shape=shapes(),
     seed=st.integers(0, 1000),
     policy=st.sampled_from(POLICIES),
-    drafted=st.integers(1, 8),
+    draft_tokens=st.integers(1, 8),
     prompt=st.integers(3, 30),
     form=st.sampled_from(sorted(READS)),
 )
-def test_greedy_speculation_is_greedy_decoding(shape, seed, policy, drafted, prompt, form):
+def test_greedy_speculation_is_greedy_decoding(shape, seed, policy, draft_tokens, prompt, form):
     """Token for token, through filling, full and wrapped rings; float64, so that no tie is near."""
     model, ids = model_and_text(shape, seed, prompt)
     expected = generate(
-        engines.build(engine_row("eager"), model, policy, Scorer(model, 16)), ids[None], 60, greedy
+        engines.build(engine_row("eager"), model, policy, Evaluator(model, 16)), ids[None], 60, greedy
     )[0]
     given_ids, kept = speculate(
-        speculator(model, near(model, seed), policy, drafted, Greedy(), form), ids, 60
+        speculator(model, near(model, seed), policy, draft_tokens, Greedy(), form), ids, 60
     )
     assert torch.equal(given_ids, expected)
-    assert all(0 <= count <= drafted for count in kept)
+    assert all(0 <= count <= draft_tokens for count in kept)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -87,14 +87,17 @@ def surprise(counts: torch.Tensor, expected: torch.Tensor) -> float:
 
 def test_every_place_of_a_round_has_the_target_s_distribution():
     """Each place another p and q, so that a residual of the wrong place shows; chances as the papers say."""
-    generator, drafted, cells, rounds = torch.Generator().manual_seed(1), 2, 5, 30_000
-    scores, guesses = torch.randn(2, drafted + 1, cells, generator=generator) * 1.2
-    p, q = (scores / 0.8).softmax(-1), (guesses[:drafted] / 0.8).softmax(-1)
-    rule, counts = Sampled(drafted, cells, 0.8, 3, torch.device("cpu")), torch.zeros(drafted + 1, cells)
+    generator, draft_tokens, cells, rounds = torch.Generator().manual_seed(1), 2, 5, 30_000
+    scores, guesses = torch.randn(2, draft_tokens + 1, cells, generator=generator) * 1.2
+    p, q = (scores / 0.8).softmax(-1), (guesses[:draft_tokens] / 0.8).softmax(-1)
+    rule, counts = (
+        Sampled(draft_tokens, cells, 0.8, 3, torch.device("cpu")),
+        torch.zeros(draft_tokens + 1, cells),
+    )
     for _ in range(rounds):
         rule.renew()
-        drafts = torch.cat([rule.draft(guesses[place][None], place) for place in range(drafted)])
-        accepted, following = rule.verify(drafts, guesses[:drafted], scores)
+        drafts = torch.cat([rule.draft(guesses[place][None], place) for place in range(draft_tokens)])
+        accepted, following = rule.verify(drafts, guesses[:draft_tokens], scores)
         for place, token in enumerate([*drafts[: int(accepted)], following]):
             counts[place, int(token)] += 1
     reached = counts.sum(-1, keepdim=True)
@@ -141,7 +144,7 @@ def test_sampled_text_has_the_target_s_distribution():
 
 def test_the_target_scores_what_the_evaluator_scores(tiny, known):
     ids = torch.from_numpy(known["tokens"].astype("int64"))
-    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Scorer(tiny, 64), 5, "graph")
+    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 5, "graph")
     exact = torch.from_numpy(known["sinks4_window28"])[19:]
     torch.testing.assert_close(block_nll(decoder, ids, 20).double(), exact, atol=1e-4, rtol=0)
 
@@ -177,12 +180,12 @@ def test_models_of_other_tokens_are_refused(tiny):
 def test_agreement_is_what_rounds_of_one_draft_find(shape, seed, length):
     target, ids = model_and_text(shape, seed, length)
     draft, policy = near(target, seed), Streaming(budget=8, sinks=2)
-    scorers = (Scorer(target, 7), Scorer(draft, 7))
-    same, shared = agreement(*scorers, ids, policy.visibility(0))
+    evaluators = (Evaluator(target, 7), Evaluator(draft, 7))
+    same, shared = agreement(*evaluators, ids, policy.visibility(0))
     rounds = speculator(target, draft, policy, 1, Greedy())
     rounds.prefill(ids[:-1], 1)
     rounds.pair.copy_(ids[-2:])
     assert same[-1] == rounds.round().accepted
-    decoders = (BlockDecoder(model, policy, Scorer(model, 9), 1, "graph") for model in (target, draft))
+    decoders = (BlockDecoder(model, policy, Evaluator(model, 9), 1, "graph") for model in (target, draft))
     p, q = (decoder.prefill(ids, 1).softmax(-1) for decoder in decoders)
     torch.testing.assert_close(shared[-1], 1 - (p - q).abs().sum() / 2, atol=1e-7, rtol=0)

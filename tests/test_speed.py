@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sinkbench import engines
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
@@ -33,10 +33,10 @@ class RecordingEngine(CountingEngine):
     def reset(self):
         self.held = 0
 
-    def prefill(self, prompts, room):
+    def prefill(self, prompts, max_new_tokens):
         assert self.held == 0
         self.held = prompts.shape[1]
-        return super().prefill(prompts, room)
+        return super().prefill(prompts, max_new_tokens)
 
     def cache_bytes(self):
         return self.held
@@ -51,7 +51,7 @@ def test_points_are_visited_in_turn_and_a_growing_cache_meets_every_length_once(
 ):
     engine = RecordingEngine()
     monkeypatch.setattr(engines, "build", lambda *_: engine)
-    timing = speed.Timer(Bench(SETTINGS | {"policy": policy, "with": options}, tokens_path))
+    timing = speed.Timer(Bench(SETTINGS | {"policy": policy, "options": options}, tokens_path))
     monkeypatch.setattr(timing, "_score", lambda: {"max_gap": 0.0})
     timing.measure()
     assert len(engine.prompts) == (2 + 1) * 2
@@ -80,14 +80,14 @@ def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine,
     speed_settings = SETTINGS["speed"] | {"kind": kind}
     settings = SETTINGS | {
         "policy": policy,
-        "with": options,
+        "options": options,
         "engine": engine_row(engine),
         "speed": speed_settings,
     }
     speed.measure_speed(settings, tokens_path, tmp_path / "steps.parquet")
     steps, notes = read_table(tmp_path / "steps.parquet")
     assert notes["status"] == "ok"
-    assert notes["stamp"] == stamp(settings)
+    assert notes["stamp"] == settings_hash(settings)
     assert notes["score"]["max_gap"] < 1e-4
     assert notes["score"]["from"] == scored_after
     assert len(steps) == 3 * 2 * len(set(steps.point))
@@ -95,7 +95,7 @@ def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine,
 
 def test_a_growing_cache_shorter_than_the_score_is_scored_from_its_second_token(tokens_path):
     short = SETTINGS["speed"] | {"points": [10]}
-    dense = SETTINGS | {"policy": "dense", "with": {"max_tokens": 300}, "speed": short}
+    dense = SETTINGS | {"policy": "dense", "options": {"max_tokens": 300}, "speed": short}
     assert Bench(dense, tokens_path).scored_from == 1
 
 
@@ -171,7 +171,7 @@ def test_every_repetition_has_its_state_and_what_disturbed_it(tokens_path, tmp_p
 
 def test_bandwidth_is_that_of_reading_and_of_copying():
     bandwidth = measure_bandwidth(torch.device("cpu"))
-    assert set(bandwidth) == {"read", "copy"}
+    assert set(bandwidth) == {"read", "repeat_lookup"}
     assert all(1e8 < speed < 1e13 for speed in bandwidth.values())
 
 
@@ -198,7 +198,7 @@ def test_an_engine_that_computes_nan_is_invalid(tokens_path, tmp_path, monkeypat
         def step(self, tokens):
             return torch.full((1, 256), float("nan"))
 
-        def prefill(self, prompts, room):
+        def prefill(self, prompts, max_new_tokens):
             return torch.zeros(1, 256)
 
     monkeypatch.setattr(engines, "build", lambda *_: Broken())

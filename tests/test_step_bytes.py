@@ -2,7 +2,7 @@
 
 import pytest
 from sinkbench.artifacts.parquet import read_table
-from sinkbench.attention.history import ROOM
+from sinkbench.attention.history import HEADROOM
 from sinkbench.engines.table import engine_row
 from sinkbench.measure import speed
 from sinkbench.measure.bench import Bench
@@ -27,14 +27,19 @@ def test_a_batch_reads_weights_once_and_keys_for_every_stream(tokens_path):
 @pytest.mark.parametrize(
     ("policy", "options", "keys", "passes"),
     [
-        ("select", {"chosen": 8}, 50 / 2 + 8 / 2, 0),  # every key of the store, and the chosen values
-        ("copy", {"chosen": 8}, 8, 0),
+        (
+            "select",
+            {"selected_tokens": 8},
+            50 / 2 + 8 / 2,
+            0,
+        ),  # every key of the store, and the chosen values
+        ("repeat_lookup", {"selected_tokens": 8}, 8, 0),
         ("reprefill", {}, 0, 1),
     ],
 )
 def test_a_step_reads_its_share_of_a_refresh(tokens_path, policy, options, keys, passes):
-    options |= {"budget": 32, "sinks": 4, "every": 6, "lookback": 50}
-    settings = SETTINGS | {"policy": policy, "with": options, "engine": engine_row("eager")}
+    options |= {"budget": 32, "sinks": 4, "refresh_every": 6, "lookback": 50}
+    settings = SETTINGS | {"policy": policy, "options": options, "engine": engine_row("eager")}
     refreshed, streaming = (
         speed.Timer(Bench(settings, tokens_path)),
         speed.Timer(Bench(SETTINGS, tokens_path)),
@@ -46,11 +51,11 @@ def test_a_step_reads_its_share_of_a_refresh(tokens_path, policy, options, keys,
 
 
 def test_a_store_is_memory_that_no_step_reads(tokens_path, tmp_path):
-    options = {"budget": 32, "sinks": 4, "every": 2, "lookback": 50, "chosen": 8}
-    settings = SETTINGS | {"policy": "copy", "with": options}
+    options = {"budget": 32, "sinks": 4, "refresh_every": 2, "lookback": 50, "selected_tokens": 8}
+    settings = SETTINGS | {"policy": "repeat_lookup", "options": options}
     speed.measure_speed(settings, tokens_path, tmp_path / "steps.parquet")
     _, notes = read_table(tmp_path / "steps.parquet")
     far, number = notes["points"][1], 3 * 4  # bytes of one dimension of all layers' heads
-    tokens = 50 + 50 // ROOM
+    tokens = 50 + 50 // HEADROOM
     assert far["store_bytes"] == number * tokens * (64 + 64 + 4 * 4)  # keys are widened by the rotary part
     assert far["cache_bytes"] - far["store_bytes"] == number * (33 + 33 + 4) * 64

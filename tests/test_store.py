@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 from disks import small_disk
-from sinkbench.artifacts.files import read_json, replacing, write_json
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.files import atomic_write, read_json, write_json
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
 
@@ -64,7 +64,7 @@ def test_folder_that_cannot_be_made(tmp_path):
 
 
 def test_block_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(KeyError), replacing(tmp_path / "file") as partial:
+    with pytest.raises(KeyError), atomic_write(tmp_path / "file") as partial:
         partial.write_text("half")
         raise KeyError
     assert not list(tmp_path.iterdir())
@@ -120,5 +120,5 @@ def refusal(read, path) -> str:
 
 
 def test_stamp_tells_settings_apart_but_not_their_order():
-    assert stamp({"a": 1, "b": [2]}) == stamp({"b": [2], "a": 1})
-    assert stamp({"a": 1, "b": [2]}) != stamp({"a": 1, "b": [3]})
+    assert settings_hash({"a": 1, "b": [2]}) == settings_hash({"b": [2], "a": 1})
+    assert settings_hash({"a": 1, "b": [2]}) != settings_hash({"a": 1, "b": [3]})

@@ -168,7 +168,7 @@ def test_drafts_have_a_table_of_their_own_and_leave_the_others_alone():
 def test_drafts_of_random_weights_have_rounds_and_no_acceptance():
     frame = synthetic.measurements(quality=False, drafts=True)
     judged = frame["metric"].isin(["tpot_ms", "speedup", "acceptance_rate", "tokens_per_step"])
-    rounds = frame[~judged | frame["drafted"].isna()]
+    rounds = frame[~judged | frame["draft_tokens"].isna()]
     table = registry.load("report/tables", "speculation").build(rounds, WORDS)
     assert len(table) == len(synthetic.DRAFTS) * len(synthetic.POSITIONS)
     assert "Round [ms]" in table and "Drafts that stay [%]" not in table and "TPOT [ms]" not in table
@@ -296,4 +296,4 @@ def test_a_disturbed_baseline_is_no_doubt_about_the_run_that_was_compared_with_i
     for metric, told in (("speedup", []), ("tpot_ms", ["disturbed: by something"])):
         row = run.index[run["metric"] == metric][0]
         disturbed = run.assign(status=run["status"].where(run.index != row, "disturbed: by something"))
-        assert select.doubts(disturbed, run["position"][row]) == told
+        assert select.status_warnings(disturbed, run["position"][row]) == told

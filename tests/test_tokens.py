@@ -107,7 +107,7 @@ def test_modules_that_this_python_lacks_are_skipped():
 
 
 def test_chapters_of_pythons_own_reference_are_documents():
-    chapters = {"name": "s", "kind": "topics", "topics": ["debugger", "try"]}
+    chapters = {"name": "s", "kind": "pydoc_topics", "topics": ["debugger", "try"]}
     found = dict(documents(chapters))
     assert list(found) == ["debugger", "try"] and len(found["debugger"]) > 10_000
     with pytest.raises(UserError, match="topics: this Python has no chapter 'nope'"):

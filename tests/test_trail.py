@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.attention.history import ROOM, Trail, Trails
+from sinkbench.attention.history import HEADROOM, Trail, Trails
 
 
 @settings(deadline=None)
@@ -14,7 +14,7 @@ def test_a_trail_holds_the_last_tokens(most, counts):
     for count in counts:
         done += count
         views.append((trail.append(whole[:, done - count : done]), whole[:, max(0, done - most) : done]))
-        assert trail.nbytes() <= (most + most // ROOM) * 2 * 3 * 4
+        assert trail.nbytes() <= (most + most // HEADROOM) * 2 * 3 * 4
     for held, expected in views:  # those of earlier appends too
         assert torch.equal(held, expected)
 

@@ -83,7 +83,7 @@ def test_timing_settings_do_not_redo_perplexity(checkout):
 
 def test_a_new_window_size_measures_itself_alone(checkout):
     config = checkout.config()
-    config["runs"][SWEEP]["with"]["budget"] = [64, 32, 16]
+    config["runs"][SWEEP]["options"]["budget"] = [64, 32, 16]
     checkout.write_config(config)
     planned = checkout.planned()
     assert measured(planned) == {"streaming_quality streaming-4+12 stdlib"}
@@ -92,7 +92,7 @@ def test_a_new_window_size_measures_itself_alone(checkout):
 
 def test_a_removed_window_size_measures_nothing(checkout):
     config = checkout.config()
-    config["runs"][SWEEP]["with"]["budget"] = [64]
+    config["runs"][SWEEP]["options"]["budget"] = [64]
     checkout.write_config(config)
     planned = checkout.planned()
     assert measured(planned) == set()
@@ -173,7 +173,7 @@ def test_measurements_are_whole(finished):
     pooled = frame[(frame.metric == "perplexity") & frame.document.isna()]
     assert len(pooled) == METHODS
     assert frame[frame.metric == "nll_gap"].value.max() < 1e-4
-    drafted = frame[frame.drafted.notna()].set_index(["metric", "position"]).value
+    drafted = frame[frame.draft_tokens.notna()].set_index(["metric", "position"]).value
     assert drafted["acceptance_rate"].between(0, 1).all()
     for position, tokens in drafted["tokens_per_step"].items():
         assert 1 <= tokens <= 3
@@ -184,7 +184,7 @@ def test_the_report_is_made(finished):
     result = finished.snakemake("--report", "report.html")
     assert result.returncode == 0, result.stdout
     report = (finished.folder / "report.html").read_text()
-    assert all(catalogue.numbered(word) in report for word in catalogue.CATEGORIES)
+    assert all(catalogue.menu_entry(word) in report for word in catalogue.CATEGORIES)
     assert (finished.folder / "workflow/report/style.css").read_text().strip() in report
 
 

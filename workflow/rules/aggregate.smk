@@ -3,25 +3,25 @@ PLAN = study.plan()
 
 rule aggregate:
     input:
-        quality=renewed(
+        quality=refreshed_input(
             [f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]]
         ),
         speed=[f"{RESULTS}/speed/{run}.parquet" for run in PLAN["stamps"]["speed"]],
         profile=[
             f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]
         ],
-        schema=settled("workflow/schemas/measurements.schema.yaml"),
+        schema=undated_input("workflow/schemas/measurements.schema.yaml"),
     output:
         table=f"{RESULTS}/measurements.parquet",
         csv=report(
             f"{RESULTS}/measurements.csv",
-            category=catalogue.numbered("provenance"),
-            labels=titled(lambda wildcards: "Every number, as CSV"),
+            category=catalogue.menu_entry("provenance"),
+            labels=report_labels(lambda wildcards: "Every number, as CSV"),
         ),
         environment=report(
             f"{RESULTS}/environment.json",
-            category=catalogue.numbered("provenance"),
-            labels=titled(lambda wildcards: "Environment, as JSON"),
+            category=catalogue.menu_entry("provenance"),
+            labels=report_labels(lambda wildcards: "Environment, as JSON"),
         ),
     log:
         f"{RESULTS}/logs/aggregate.log",

@@ -3,8 +3,8 @@
 
 rule baseline_quality:
     input:
-        model=settled(study.origins.model_files()),
-        tokens=settled(lambda wildcards: f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(lambda wildcards: f"{RESULTS}/tokens/{wildcards.corpus}.parquet"),
     output:
         nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
     log:
@@ -14,7 +14,7 @@ rule baseline_quality:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=lambda wildcards: study.quality_settings(
             wildcards.method, wildcards.corpus
@@ -25,8 +25,8 @@ rule baseline_quality:
 
 rule baseline_speed:
     input:
-        model=settled(study.origins.model_files()),
-        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",
     log:
@@ -35,9 +35,9 @@ rule baseline_speed:
         run=one_of(study.runs_of("baseline")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_held_alone
+    threads: timing_threads
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=lambda wildcards: study.speed_settings(wildcards.run),
     script:

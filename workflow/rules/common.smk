@@ -14,8 +14,8 @@ from sinkbench.study.cost import estimate
 from sinkbench.artifacts.fingerprint import fingerprint
 from sinkbench.runtime.job import WORKFLOW
 from sinkbench.study.preflight import check
-from sinkbench.runtime.run_lock import enter, left_by_a_killed_run
-from sinkbench.artifacts.files import sweep
+from sinkbench.runtime.run_lock import hold_run_lock, is_left_by_a_killed_run
+from sinkbench.artifacts.files import remove_partials
 
 # In the order in which they are merged: Snakemake lists those of the command line first.
 OVERLAYS = workflow.overwrite_configfiles
@@ -33,12 +33,12 @@ RESULTS = f"results/{study.name}"
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
 os.environ[WORKFLOW] = str(os.getpid())
 if workflow.is_main_process:
-    if left_by_a_killed_run():
+    if is_left_by_a_killed_run():
         print(
             "A killed run left its lock here. Recover with: python scripts/unlock.py",
             file=sys.stderr,
         )
-    PRESENT = enter()
+    PRESENT = hold_run_lock()
 
 
 def code(*files):
@@ -59,11 +59,11 @@ def on_local_cpu():
     return config["device"] == "cpu" and workflow.local_exec
 
 
-def gpus_held(wildcards):
+def gpu_slots(wildcards):
     return 0 if on_local_cpu() else 1
 
 
-def cores_held_alone(wildcards):
+def timing_threads(wildcards):
     return workflow.cores if on_local_cpu() else 1
 
 
@@ -89,7 +89,7 @@ def cost_of(jobs):
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
-        sweep(RESULTS)
+        remove_partials(RESULTS)
         planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
         needs = {
             "fetches": "fetch_repository" in planned,

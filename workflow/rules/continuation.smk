@@ -3,8 +3,8 @@
 
 rule continue_prompt:
     input:
-        model=settled(study.origins.model_files()),
-        tokens=settled(
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(
             lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
         ),
     output:
@@ -16,7 +16,7 @@ rule continue_prompt:
     conda:
         "../../envs/sinkbench.yaml"
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=lambda wildcards: study.continuation_settings(wildcards.run),
     script:
@@ -27,7 +27,7 @@ if study.continued_runs():
 
     rule continuations:
         input:
-            ids=renewed(
+            ids=refreshed_input(
                 expand(
                     f"{RESULTS}/continuations/{{run}}.parquet",
                     run=study.continued_runs(),
@@ -36,8 +36,8 @@ if study.continued_runs():
         output:
             page=report(
                 f"{RESULTS}/report/continuations.html",
-                category=catalogue.numbered("streaming"),
-                labels=titled(lambda wildcards: "Continuations of one prompt"),
+                category=catalogue.menu_entry("streaming"),
+                labels=report_labels(lambda wildcards: "Continuations of one prompt"),
             ),
         log:
             f"{RESULTS}/logs/continuations.log",

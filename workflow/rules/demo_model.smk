@@ -9,9 +9,9 @@ rule train_demo_model:
         f"{RESULTS}/logs/demo-model.log",
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_held_alone
+    threads: timing_threads
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
         code=code("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),

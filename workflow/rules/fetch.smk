@@ -4,7 +4,7 @@
 
 rule fetch:
     input:
-        [f"resources/hub/{folder}.json" for folder in study.origins.repositories()],
+        [f"resources/hub/{folder}.json" for folder in study.inputs.repositories()],
     localrule: True
 
 
@@ -14,11 +14,11 @@ rule fetch_repository:
     log:
         "resources/hub/{folder}.log",
     wildcard_constraints:
-        folder=one_of(study.origins.repositories()),
+        folder=one_of(study.inputs.repositories()),
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
     params:
-        repository=lambda wildcards: study.origins.repositories()[wildcards.folder],
+        repository=lambda wildcards: study.inputs.repositories()[wildcards.folder],
     script:
         "../../scripts/fetch_repository.py"

@@ -40,7 +40,7 @@ def make_again(paths):
     forced.update(paths)
 
 
-def renewed(paths):
+def refreshed_input(paths):
     """An input function: results, which are read when they or what they were made from have been made again."""
 
     def function(wildcards):
@@ -50,7 +50,7 @@ def renewed(paths):
     return function
 
 
-def settled(paths):
+def undated_input(paths):
     """An input function: what was compared by content, so that dates, which a copy scrambles, do not count.
 
     Its argument is one path, a list of paths, or a function of the wildcards that gives either.
@@ -70,7 +70,7 @@ def settled(paths):
 
 def _undated(path):
     """The path without its date; with it if this run makes it anew, or Snakemake would take it for an old one."""
-    repository = study.origins.repositories().get(Path(path).stem)
+    repository = study.inputs.repositories().get(Path(path).stem)
     is_remade = str(path) in EXPIRED or (repository and not is_fetched(repository))
     return ancient(path) if Path(path).exists() and not is_remade else path
 
@@ -78,7 +78,7 @@ def _undated(path):
 REPORTED = functools.cache(expired)  # asked for once by all that a report shows
 
 
-def titled(title):
+def report_labels(title):
     """Labels of what the report shows. They are asked for when a report is made, which shows nothing old."""
 
     def labels(wildcards):

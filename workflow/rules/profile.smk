@@ -3,8 +3,8 @@
 
 rule profile:
     input:
-        model=settled(study.origins.model_files()),
-        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         profile=f"{RESULTS}/profile/{{run}}.parquet",
     log:
@@ -13,9 +13,9 @@ rule profile:
         run=one_of(study.profiled_runs()),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_held_alone
+    threads: timing_threads
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=lambda wildcards: study.profile_settings(wildcards.run),
     script:

@@ -13,7 +13,7 @@ rule table:
         report(
             f"{RESULTS}/tables/{{table}}.html",
             category=lambda wildcards: catalogue.category("tables", wildcards.table),
-            labels=titled(
+            labels=report_labels(
                 lambda wildcards: catalogue.title("tables", wildcards.table)
             ),
             caption="../report/caption.rst",
@@ -24,7 +24,7 @@ rule table:
     conda:
         "../../envs/sinkbench.yaml"
     params:
-        about=lambda wildcards: catalogue.describe("tables", wildcards.table, config),
+        about=lambda wildcards: catalogue.job_spec("tables", wildcards.table, config),
     script:
         "../../scripts/render_table.py"
 
@@ -36,7 +36,7 @@ rule figure:
         report(
             f"{RESULTS}/figures/{{figure}}.svg",
             category=lambda wildcards: catalogue.category("figures", wildcards.figure),
-            labels=titled(
+            labels=report_labels(
                 lambda wildcards: catalogue.title("figures", wildcards.figure)
             ),
             caption="../report/caption.rst",
@@ -47,7 +47,7 @@ rule figure:
     conda:
         "../../envs/sinkbench.yaml"
     params:
-        about=lambda wildcards: catalogue.describe("figures", wildcards.figure, config),
+        about=lambda wildcards: catalogue.job_spec("figures", wildcards.figure, config),
     script:
         "../../scripts/render_figure.py"
 
@@ -77,8 +77,8 @@ rule findings:
     output:
         page=report(
             f"{RESULTS}/report/findings.html",
-            category=catalogue.numbered("findings"),
-            labels=titled(lambda wildcards: "Findings"),
+            category=catalogue.menu_entry("findings"),
+            labels=report_labels(lambda wildcards: "Findings"),
         ),
     log:
         f"{RESULTS}/logs/findings.log",
@@ -97,8 +97,8 @@ rule provenance:
     output:
         page=report(
             f"{RESULTS}/report/provenance.html",
-            category=catalogue.numbered("provenance"),
-            labels=titled(lambda wildcards: "Provenance"),
+            category=catalogue.menu_entry("provenance"),
+            labels=report_labels(lambda wildcards: "Provenance"),
         ),
     log:
         f"{RESULTS}/logs/provenance.log",

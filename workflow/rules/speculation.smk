@@ -8,9 +8,9 @@ use rule baseline_quality as speculation_quality with:
 
 rule speculation_speed:
     input:
-        model=settled(study.origins.model_files()),
-        draft=settled(study.origins.draft_files()),
-        tokens=settled(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
+        model=undated_input(study.inputs.model_files()),
+        draft=undated_input(study.inputs.draft_files()),
+        tokens=undated_input(f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"),
     output:
         steps=f"{RESULTS}/speed/{{run}}.parquet",
     log:
@@ -19,9 +19,9 @@ rule speculation_speed:
         run=one_of(study.runs_of("speculation")),
     conda:
         "../../envs/sinkbench.yaml"
-    threads: cores_held_alone
+    threads: timing_threads
     resources:
-        gpu=gpus_held,
+        gpu=gpu_slots,
     params:
         settings=lambda wildcards: study.speculation_settings(wildcards.run),
     script:

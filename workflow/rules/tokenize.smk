@@ -1,6 +1,6 @@
 rule tokenize:
     input:
-        settled(lambda wildcards: study.origins.text_files(wildcards.corpus)),
+        undated_input(lambda wildcards: study.inputs.text_files(wildcards.corpus)),
     output:
         tokens=f"{RESULTS}/tokens/{{corpus}}.parquet",
         record=f"{RESULTS}/tokens/{{corpus}}.json",

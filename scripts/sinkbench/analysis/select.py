@@ -56,7 +56,7 @@ def single_stream(rows: pd.DataFrame) -> pd.DataFrame:
 
 def without_drafts(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without those of speculative decoding."""
-    return rows[rows["drafted"].isna()]
+    return rows[rows["draft_tokens"].isna()]
 
 
 def method_of(measurements: pd.DataFrame, policy: str, **where) -> str:
@@ -128,7 +128,9 @@ def corpora(measurements: pd.DataFrame, **where) -> list[str]:
 def statuses(measurements: pd.DataFrame) -> dict[str, str]:
     """Status of every method or run that gave no number, by its name and corpus."""
     failed = measurements[has_failed(measurements)].to_dict("records")
-    return {" on ".join(filter(None, (run_name(row), text(row["corpus"])))): row["status"] for row in failed}
+    return {
+        " on ".join(filter(None, (run_name(row), or_blank(row["corpus"])))): row["status"] for row in failed
+    }
 
 
 def is_disturbed(row: Mapping) -> bool:
@@ -136,7 +138,7 @@ def is_disturbed(row: Mapping) -> bool:
     return row["status"].startswith(DISTURBED)
 
 
-def doubts(rows: pd.DataFrame, position) -> list[str]:
+def status_warnings(rows: pd.DataFrame, position) -> list[str]:
     """What the statuses of one run's rows say against its times: that it failed, or those at a point.
 
     A speed-up has its baseline's status where that is the worse one, which is no doubt about this run.
@@ -149,10 +151,10 @@ def doubts(rows: pd.DataFrame, position) -> list[str]:
 def run_name(row: Mapping) -> str:
     """The name of a row's run (run_table.Run.name), or of its method where no engine is involved."""
     batch = "" if pd.isna(row["batch"]) or row["batch"] == 1 else f"-x{row['batch']}"
-    return ".".join(filter(None, (row["method"], text(row["engine"])))) + batch
+    return ".".join(filter(None, (row["method"], or_blank(row["engine"])))) + batch
 
 
-def text(value) -> str:
+def or_blank(value) -> str:
     """The value, or nothing if the cell is empty."""
     return "" if pd.isna(value) else str(value)
 

@@ -12,7 +12,7 @@ from sinkbench.results.step_parts import label, members
 ENGINES = ("eager", "paper")  # streaming inside transformers without a compiler, the nearer one first
 
 
-def of_the_brief(measurements: pd.DataFrame) -> tuple[Profile, Profile]:
+def hypothesis_profiles(measurements: pd.DataFrame) -> tuple[Profile, Profile]:
     """Profiles of streaming at its full budget: on the brief's kind of engine, and on the fastest one.
 
     Raises:

@@ -12,7 +12,7 @@ FAILED = "failed: "  # begins the status of a run that ended in an error; the ne
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` only if the block succeeds."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -34,7 +34,7 @@ def write_json(path: str | Path, content: dict) -> None:
 
 def write_text(path: str | Path, content: str) -> None:
     """A text file."""
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(content, encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ def read_json(path: str | Path) -> dict:
         raise UserError(f"{path}: not a readable record ({error}); delete it and run again") from error
 
 
-def sweep(folder: str | Path) -> None:
+def remove_partials(folder: str | Path) -> None:
     """Remove the temporary files that killed processes of this machine left anywhere below `folder`."""
     for partial in Path(folder).rglob(".*.partial"):
         if not Path("/proc", partial.name.split(".")[-2]).exists():

@@ -80,7 +80,7 @@ def _canonical(node) -> str:
     return repr(node)
 
 
-def stamp(settings: dict) -> str:
+def settings_hash(settings: dict) -> str:
     """A short hash of a job's settings, its code's fingerprint among them."""
     canonical = json.dumps(settings, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

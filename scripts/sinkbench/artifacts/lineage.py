@@ -12,22 +12,24 @@ import pyarrow.parquet
 
 from sinkbench.artifacts.digests import digest, file_digest, tokenizer_digest
 from sinkbench.artifacts.files import read_json, write_json
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.errors import UserError
 
 
-def record_made(outputs: list[str], settings: dict, inputs: dict, results: Iterable[str] = ()) -> None:
+def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Iterable[str] = ()) -> None:
     """Write beside files what they were made from, and their own digests.
 
     Args:
         results: tables that went into them.
     """
     made = {Path(path).name: file_digest(path) for path in outputs}
-    read = {str(path): [stamp(table_notes(path)), file_digest(path)] for path in results}
-    write_json(_record(outputs[0]), {"stamp": stamp(settings), "inputs": inputs, "made": made, "read": read})
+    read = {str(path): [settings_hash(read_metadata(path)), file_digest(path)] for path in results}
+    write_json(
+        _record(outputs[0]), {"stamp": settings_hash(settings), "inputs": inputs, "made": made, "read": read}
+    )
 
 
-def made_notes(path: str | Path) -> dict | None:
+def read_lineage(path: str | Path) -> dict | None:
     """The record beside a file; None without one.
 
     Its `edited` names the files that are not what was made.
@@ -42,7 +44,7 @@ def made_notes(path: str | Path) -> dict | None:
     return record | {"edited": edited}
 
 
-def tables_read(path: str | Path) -> dict[str, list[str]]:
+def tables_in_lineage(path: str | Path) -> dict[str, list[str]]:
     """Of the tables that went into a file, by path: digests of their notes and of the whole, at that time."""
     try:
         return read_json(_record(path)).get("read", {})
@@ -50,21 +52,21 @@ def tables_read(path: str | Path) -> dict[str, list[str]]:
         return {}
 
 
-def result_notes(path: str | Path, read: dict[str, list[str]]) -> dict | None:
-    """The notes of a table, as table_notes; their `edited` names it if it was edited since it was read.
+def result_metadata(path: str | Path, read: dict[str, list[str]]) -> dict | None:
+    """The notes of a table, as read_metadata; their `edited` names it if it was edited since it was read.
 
     What is measured again either has other notes, times among them, or is the same again to the last bit.
 
     Args:
-        read: tables_read of what was made from it.
+        read: tables_in_lineage of what was made from it.
     """
-    notes = table_notes(path)
+    notes = read_metadata(path)
     of, made = read.get(str(path), (None, None))
-    edited = notes and of == stamp(notes) and made != file_digest(path)
+    edited = notes and of == settings_hash(notes) and made != file_digest(path)
     return notes and notes | {"edited": [Path(path).name] if edited else []}
 
 
-def table_notes(path: str | Path) -> dict | None:
+def read_metadata(path: str | Path) -> dict | None:
     """The notes of a table (parquet.write_table), without its numbers; None if it is damaged or not ours."""
     try:
         return json.loads(pyarrow.parquet.read_schema(path).metadata[b"sinkbench"])

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from sinkbench.artifacts.files import replacing
+from sinkbench.artifacts.files import atomic_write
 from sinkbench.errors import UserError
 
 
@@ -15,7 +15,7 @@ def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
     """A parquet table with `notes` (JSON) in its metadata."""
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"sinkbench": json.dumps(notes).encode()}
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         pyarrow.parquet.write_table(
             table.replace_schema_metadata(metadata), partial, write_page_checksum=True
         )

@@ -28,7 +28,7 @@ class ChunkStream:
         model: a GPT-NeoX for causal language modelling.
         visibility: who sees whom. Dense text of T tokens: Visibility(0, T).
         kernel: see `kernels`.
-        past: what a refresh looks back on (refresh_store.Past), if anything does.
+        past: what a refresh looks back on (refresh_store.RefreshStore), if anything does.
         skipped: tokens left out of the text between the sinks and the rest: recent keys are rotated at
             their true index, while masks and the distance to the sinks count only what is read.
 

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from sinkbench.attention.chunked import ChunkStream
 from sinkbench.attention.masked_kernels import MaskedKernel, kernel_for
-from sinkbench.attention.refresh_store import Past
+from sinkbench.attention.refresh_store import RefreshStore
 from sinkbench.model.forward import forward_hidden
 from sinkbench.model.hf_attention import stock_hidden
 from sinkbench.model.nll import logits, token_nll
 from sinkbench.policies import Visibility
 
 
-class Scorer:
+class Evaluator:
     """Scores documents with one model.
 
     Args:
@@ -99,7 +99,7 @@ class Scorer:
 
     def _refreshed(self, policy) -> ChunkStream:
         """Segments are short and of many lengths, which a kernel of fixed shapes would pad."""
-        return ChunkStream(self.model, policy.visibility(0), MaskedKernel(), Past(self.model, policy))
+        return ChunkStream(self.model, policy.visibility(0), MaskedKernel(), RefreshStore(self.model, policy))
 
     def _nll(self, stream: ChunkStream, document: Tensor) -> Tensor:
         parts, targets = [], document[1:]
@@ -130,7 +130,7 @@ class Scorer:
         stream.begin(len(inputs), padding)
         hidden = forward_hidden(self.model, ids, stream, stream.kernel.prepare)[: len(inputs)]
         if stream.past is not None:
-            stream.past.read(inputs)
+            stream.past.advance(inputs)
         return hidden
 
     def _batch(self, visibility: Visibility) -> int:

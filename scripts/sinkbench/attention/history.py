@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-ROOM = 4  # a new buffer has room for one token more in every so many that it begins with
+HEADROOM = 4  # a new buffer has room for one token more in every so many that it begins with
 
 
 class Trail:
     """The last `most` tokens [heads, tokens, dim] of what was appended.
 
     They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
-    used up are they copied, not at every append; of fewer than ROOM tokens, always.
+    used up are they copied, not at every append; of fewer than HEADROOM tokens, always.
     """
 
     def __init__(self, most: int):
@@ -43,7 +43,7 @@ class Trail:
     def _move(self, kept: Tensor, more: int) -> None:
         """A new buffer that begins with the tokens `kept`, for `more` and some others."""
         tokens = kept.shape[1] + more
-        self.buffer = kept.new_empty(kept.shape[0], tokens + tokens // ROOM, kept.shape[2])
+        self.buffer = kept.new_empty(kept.shape[0], tokens + tokens // HEADROOM, kept.shape[2])
         self.begin, self.end = 0, kept.shape[1]
         self.buffer[:, : self.end] = kept
 

@@ -22,7 +22,7 @@ from sinkbench.policies import Visibility
 from sinkbench.runtime.dtypes import at_least_float32
 
 
-class Past:
+class RefreshStore:
     """What refreshes may look back on: the last `lookback` tokens before the next one to be read.
 
     Args:
@@ -35,7 +35,7 @@ class Past:
         position: stream index of the next token to be read.
         keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
             queries) widened as in `parallel`.
-        queries: by layer, of the last `policy.observed` tokens.
+        queries: by layer, of the last `policy.query_window` tokens.
         sinks: by layer, the widened keys of the sinks.
     """
 
@@ -44,24 +44,24 @@ class Past:
         self.heads = model.config.num_attention_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
         self.keys, self.values = Trails(policy.lookback), Trails(policy.lookback)
-        self.queries, self.sinks = Trails(policy.observed or 0), {}
+        self.queries, self.sinks = Trails(policy.query_window or 0), {}
 
-    def ahead(self, stream: ChunkStream, most: int) -> int:
+    def tokens_until_refresh(self, stream: ChunkStream, most: int) -> int:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
         if self.policy.is_due(self.position):
             self.refresh(stream)
         return min(most, self.policy.next_refresh(self.position + 1) - self.position)
 
-    def read(self, ids: Tensor) -> None:
+    def advance(self, ids: Tensor) -> None:
         """Note that ids [tokens] were read."""
         sinks = self.policy.sinks
         self.ids = torch.cat((self.ids, ids))
         self.ids = torch.cat((self.ids[:sinks], self.ids[sinks:][-self.policy.lookback :]))
         self.position += len(ids)
 
-    def absorb(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+    def append(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
         """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
-        if self.policy.observed is None:
+        if self.policy.query_window is None:
             return
         past_sinks = slice(max(0, self.policy.sinks - start), None)
         self.keys.append(layer, keys[:, past_sinks])
@@ -73,16 +73,16 @@ class Past:
         sinks = self.policy.sinks
         # Copies, since views would keep all that a layer has carried until now.
         self.sinks = {layer: keys[:, :sinks].clone() for layer, (keys, _) in stream.carried.items()}
-        for layer, new in self.policy.resident(self).items():
+        for layer, new in self.policy.select_resident(self).items():
             held = stream.carried[layer]
             stream.carried[layer] = tuple(
                 torch.cat((old[:, :sinks], part), 1) for old, part in zip(held, new, strict=True)
             )
 
-    def fold(self) -> None:
+    def stack_layers(self) -> None:
         """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
         for trails in (self.keys, self.values, self.queries):
-            trails.fold()
+            trails.stack_layers()
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
         """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
@@ -99,7 +99,7 @@ class Past:
         mean = weights[:, :, sinks.shape[1] :].mean(1)
         return avg_pool1d(mean, pool, stride=1, padding=pool // 2, count_include_pad=False)
 
-    def recent_and(self, layer: int, near: int, chosen: Tensor) -> Tensor:
+    def with_recent(self, layer: int, near: int, chosen: Tensor) -> Tensor:
         """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in order."""
         tokens = self.keys[layer].shape[1]
         recent = torch.arange(tokens - near, tokens, device=chosen.device)

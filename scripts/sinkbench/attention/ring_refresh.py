@@ -10,46 +10,46 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.chunked import widen_queries, widen_recent, widen_sinks
-from sinkbench.attention.refresh_store import Past
+from sinkbench.attention.refresh_store import RefreshStore
 from sinkbench.attention.ring import RingBuffers
 from sinkbench.model.rope import rotate_head
-from sinkbench.policies._refreshed import FORMS
+from sinkbench.policies import REFRESHED
 
 
-def take_over(
-    scorer, policy, prompt: Tensor, buffers: RingBuffers, row: int = 0
+def prefill_ring(
+    evaluator, policy, prompt: Tensor, buffers: RingBuffers, row: int = 0
 ) -> "tuple[Tensor, RingRefresh | None]":
     """Read `prompt` [T] into a row of `buffers`: its last hidden state [1, hidden], and refreshes to come.
 
     A stream whose cache is refreshed is alone in them.
     """
-    if policy.cache in FORMS:
-        chunks, hidden = scorer.prefill_refreshed(prompt, policy)
+    if policy.cache in REFRESHED:
+        chunks, hidden = evaluator.prefill_refreshed(prompt, policy)
         refresh = RingRefresh(chunks.past, buffers)
     else:
-        chunks, hidden = scorer.prefill(prompt, buffers.visibility)
+        chunks, hidden = evaluator.prefill(prompt, buffers.visibility)
         refresh = None
     buffers.load(chunks, row)
     return hidden, refresh
 
 
-def observed_queries(policy) -> int:
+def kept_queries(policy) -> int:
     """Queries that a ring keeps for the policy's refreshes."""
-    return policy.observed if policy.cache == "observed" else 0
+    return policy.query_window if policy.cache == "refreshed_with_queries" else 0
 
 
 class RingRefresh:
     """One stream's refreshes.
 
     Args:
-        past: of the stream after the prompt (evaluator.Scorer.prefill_refreshed).
+        past: of the stream after the prompt (evaluator.Evaluator.prefill_refreshed).
         buffers: the ring that took over from it.
     """
 
-    def __init__(self, past: Past, buffers: RingBuffers):
+    def __init__(self, past: RefreshStore, buffers: RingBuffers):
         self.past, self.policy, self.buffers = past, past.policy, buffers
         self.unread: list[Tensor] = []  # ids that the past has not absorbed; their keys are in the ring
-        past.fold()
+        past.stack_layers()
 
     def before(self, tokens: Tensor) -> None:
         """Refresh the ring if one falls before the step that reads `tokens` [1]."""
@@ -58,7 +58,7 @@ class RingRefresh:
             self._catch_up()
         if due:
             self.past.sinks = {0: self._sinks()}
-            renewed = self.policy.resident(self.past)
+            renewed = self.policy.select_resident(self.past)
             pairs = zip(*(renewed[layer] for layer in sorted(renewed)), strict=True)
             self.buffers.rewrite(*map(_joined, pairs))
         self.unread.append(tokens)
@@ -71,14 +71,14 @@ class RingRefresh:
         """Let the past absorb the unread tokens from the ring."""
         start = max(self.past.position, self.policy.sinks)
         if self.unread:
-            self.past.read(torch.cat(self.unread))
+            self.past.advance(torch.cat(self.unread))
             self.unread = []
-        if self.policy.observed is not None and start < self.past.position:
+        if self.policy.query_window is not None and start < self.past.position:
             self._absorb(torch.arange(start, self.past.position, device=self.buffers.keys.device))
 
     def _absorb(self, tokens: Tensor) -> None:
         """Keys, values and queries of `tokens` past the sinks, in the form that the past keeps."""
-        observed, slots = self.policy.observed, self.buffers.slot(tokens)
+        observed, slots = self.policy.query_window, self.buffers.slot(tokens)
         last = tokens[max(0, len(tokens) - observed) :]
         rings = self.buffers.queries, self.buffers.keys, self.buffers.values
         chosen = last % max(1, observed), slots, slots
@@ -89,7 +89,7 @@ class RingRefresh:
             queries, keys = widen_queries(queries, own, capped), widen_recent(keys, self.buffers.rotary.dim)
         else:
             queries = rotate_head(queries, own)
-        self.past.absorb(0, self.policy.sinks, queries, keys, values)
+        self.past.append(0, self.policy.sinks, queries, keys, values)
 
     def _sinks(self) -> Tensor:
         """The sinks' keys of all layers, widened; empty without sinks."""

@@ -3,7 +3,7 @@
 `Engine(model, policy, evaluator, **options)` raises errors.Unavailable where it cannot run, and offers:
 
     reset()                  forget everything and free the cache
-    prefill(prompts, room)   reset, read ids [batch, T], make room for `room` more tokens;
+    prefill(prompts, max_new_tokens)   reset, read ids [batch, T], make room for `room` more tokens;
                              return float32 logits [batch, vocabulary] of the last token
     step(tokens)             read one id of each stream [batch], return float32 logits [batch, vocabulary]
     cache_bytes()            bytes of keys and values held now

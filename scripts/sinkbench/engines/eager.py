@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sinkbench.attention.lazy_ring import PrunedBuffers
 from sinkbench.attention.ring import RingBuffers, RingStream, leading_slots, ring_visibility
-from sinkbench.attention.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
 from sinkbench.model.hf_attention import decode_hidden
 from sinkbench.model.nll import logits
 from sinkbench.runtime.sdpa import force_sdpa_backend
@@ -20,17 +20,17 @@ class Engine:
         kernel: name of the one kernel that torch's attention may use for the steps (SDPBackend); None: any.
     """
 
-    def __init__(self, model, policy, scorer, kernel: str | None = None):
-        self.model, self.policy, self.scorer, self.kernel = model, policy, scorer, kernel
+    def __init__(self, model, policy, evaluator, kernel: str | None = None):
+        self.model, self.policy, self.evaluator, self.kernel = model, policy, evaluator, kernel
         self.attention = leading_slots
         self.refresh: RingRefresh | None = None
 
     @torch.inference_mode()
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
-        visibility = ring_visibility(self.policy, prompts.shape[1] + room)
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
+        visibility = ring_visibility(self.policy, prompts.shape[1] + max_new_tokens)
         kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
-        buffers = kind(self.model, visibility, observed=observed_queries(self.policy))
-        hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], buffers)
+        buffers = kind(self.model, visibility, observed=kept_queries(self.policy))
+        hidden, self.refresh = prefill_ring(self.evaluator, self.policy, prompts[0], buffers)
         self.ring = RingStream(self.model, buffers, self.attention)
         return logits(self.model, hidden)
 

@@ -14,8 +14,8 @@ from sinkbench.runtime.torch_compile import compiled
 class Engine(eager.Engine):
     """See eager."""
 
-    def __init__(self, model, policy, scorer):
-        super().__init__(model, policy, scorer)
+    def __init__(self, model, policy, evaluator):
+        super().__init__(model, policy, evaluator)
         self.attention = FlexAttention(model.device)
         self.compilation = CompileCost(model.device)
 

@@ -10,10 +10,10 @@ from sinkbench.model.nll import logits
 class Engine:
     """Keeps token ids, not keys: [the first S | the last W + 1]."""
 
-    def __init__(self, model, policy, scorer):
+    def __init__(self, model, policy, evaluator):
         self.model, self.visibility = model, policy.visibility(0)
 
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.sinks, self.recent = prompts[0].tensor_split([self.visibility.sinks])
         return self._forward()
 

@@ -28,17 +28,19 @@ class Engine:
             step runs as it is.
     """
 
-    def __init__(self, model, policy, scorer, dynamic: bool | None = None):
-        self.model, self.policy, self.scorer, self.rotary = model, policy, scorer, Rotary(model)
+    def __init__(self, model, policy, evaluator, dynamic: bool | None = None):
+        self.model, self.policy, self.evaluator, self.rotary = model, policy, evaluator, Rotary(model)
         compiles = dynamic is not None
         self.read = compiled_while_patient(read_token, dynamic) if compiles else read_token
         self.compilation = CompileCost(model.device) if compiles else None
         self.reset()
 
     @torch.inference_mode()
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         length = prompts.shape[1]
-        chunks, hidden = self.scorer.prefill(prompts[0], ring_visibility(self.policy, length + room))
+        chunks, hidden = self.evaluator.prefill(
+            prompts[0], ring_visibility(self.policy, length + max_new_tokens)
+        )
         carried = [chunks.carried[layer] for layer in sorted(chunks.carried)]
         self.held = [tuple(part[:, -length:].clone() for part in pair) for pair in carried]
         return logits(self.model, hidden)

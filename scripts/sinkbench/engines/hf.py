@@ -22,12 +22,12 @@ class Engine:
         kernel: name of the one kernel that torch's attention may use for the steps (SDPBackend); None: any.
     """
 
-    def __init__(self, model, policy, scorer, attention: str = STOCK, kernel: str | None = None):
+    def __init__(self, model, policy, evaluator, attention: str = STOCK, kernel: str | None = None):
         self.model, self.attention, self.kernel = model, attention, kernel
-        self.chunk_tokens = scorer.chunk_tokens
+        self.chunk_tokens = evaluator.chunk_tokens
 
     @torch.inference_mode()
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.cache = DynamicCache(config=self.model.config)
         for chunk in prompts.split(self.chunk_tokens, dim=1):
             scores = self._forward(chunk, STOCK)

@@ -89,10 +89,10 @@ class Engine:
         kernel: name of the kernel of torch's attention (SDPBackend) that replaces plain products, if any.
     """
 
-    def __init__(self, model, policy, scorer, kernel: str | None = None):
+    def __init__(self, model, policy, evaluator, kernel: str | None = None):
         self.model, self.visibility, self.kernel = model, policy.visibility(0), kernel
 
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.stream = ConcatenatedStream(self.model, self.visibility, by_torch if self.kernel else plain)
         first, rest = prompts[0].tensor_split([self.visibility.budget])
         scores = self._forward(first)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.attention.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
 from sinkbench.engines.static_ring import StaticRing, advance, read_token
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
@@ -28,24 +28,24 @@ class Engine:
         captured: whether the step is captured in a CUDA graph, by us and not by torch.compile.
     """
 
-    def __init__(self, model, policy, scorer, mode: str | None = None, captured: bool = False):
+    def __init__(self, model, policy, evaluator, mode: str | None = None, captured: bool = False):
         self.mode, self.captured = mode, captured
         if (self.captured or self.mode == REDUCE_OVERHEAD) and model.device.type != "cuda":
             raise Unavailable("a CUDA graph needs a CUDA device")
-        self.model, self.policy, self.scorer = model, policy, scorer
+        self.model, self.policy, self.evaluator = model, policy, evaluator
         self.compilation = CompileCost(model.device) if self.mode else None
         self._free()
         self.reset()
 
     @torch.inference_mode()
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.reset()
         if self.ring is None:
-            visibility = ring_visibility(self.policy, prompts.shape[1] + room)
-            self.ring = StaticRing(self.model, visibility, observed_queries(self.policy))
+            visibility = ring_visibility(self.policy, prompts.shape[1] + max_new_tokens)
+            self.ring = StaticRing(self.model, visibility, kept_queries(self.policy))
             if self.mode == REDUCE_OVERHEAD:
                 self.ring.pin()
-        hidden, self.refresh = take_over(self.scorer, self.policy, prompts[0], self.ring.buffers)
+        hidden, self.refresh = prefill_ring(self.evaluator, self.policy, prompts[0], self.ring.buffers)
         self.ring.position.fill_(self.ring.buffers.position)
         return logits(self.model, hidden)
 

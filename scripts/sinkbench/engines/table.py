@@ -7,9 +7,10 @@ edit of another one, makes no result stale.
 from dataclasses import dataclass, field
 
 from sinkbench.errors import check_name
+from sinkbench.policies import CacheLayout
 
 RING = ("ring", "growing")
-REFRESHED = (*RING, "refreshed", "observed")
+REFRESHED = (*RING, "refreshed", "refreshed_with_queries")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Row:
     """
 
     implementation: str
-    caches: tuple[str, ...]
+    caches: tuple[CacheLayout, ...]
     options: dict = field(default_factory=dict)
     max_batch: int = 1
     speculates: bool = False
@@ -45,7 +46,7 @@ ENGINES = {
     "hf_efficient": Row("hf", ("growing",), {"kernel": "EFFICIENT_ATTENTION"}),
     "hf_flash": Row("hf", ("growing",), {"kernel": "FLASH_ATTENTION"}),
     # no cache: a fresh pass over the window for every token
-    "fresh": Row("fresh", ("fresh",)),
+    "fresh": Row("fresh", ("none",)),
     # the formulation of the StreamingLLM paper, re-implemented
     "paper": Row("paper", ("ring",)),
     "paper_flash": Row("paper", ("ring",), {"kernel": "FLASH_ATTENTION"}),

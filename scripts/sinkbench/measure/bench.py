@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sinkbench import engines, policies, quantization
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
 from sinkbench.text.tokens import load_documents
@@ -14,7 +14,7 @@ class Bench:
     """What jobs that time a run have in common.
 
     Args:
-        settings: model, device, policy, with, engine, batch, chunk_tokens, speed
+        settings: model, device, policy, options, engine, batch, chunk_tokens, speed
             (see study.Study.speed_settings).
         model: as `settings` name it, already loaded and quantized; None loads it.
 
@@ -29,13 +29,13 @@ class Bench:
 
     def __init__(self, settings: dict, tokens_path: str, model=None):
         self.settings, self.speed = settings, settings["speed"]
-        self.policy = policies.build(settings["policy"], settings["with"])
+        self.policy = policies.build(settings["policy"], settings["options"])
         self.kind, self.points = self.speed["kind"], self.speed["points"]
         self.steps = -(-self.speed["steps"] // self.policy.period) * self.policy.period
         self.scored_from = self._scored_from()
         self.model = _model(settings) if model is None else model
-        self.scorer = Scorer(self.model, settings["chunk_tokens"])
-        self.engine = engines.build(settings["engine"], self.model, self.policy, self.scorer)
+        self.evaluator = Evaluator(self.model, settings["chunk_tokens"])
+        self.engine = engines.build(settings["engine"], self.model, self.policy, self.evaluator)
         documents = load_documents(tokens_path, settings["tokens"]).values()
         self.rounds = self.speed["repetitions"] + 1  # round 0 is warm-up
         # One text a round; those behind would only lie in the device's memory, which is measured.
@@ -54,18 +54,18 @@ class Bench:
     def rebuild(self) -> None:
         """A new engine in place of the old one; two might not fit."""
         self.engine = None
-        self.engine = engines.build(self.settings["engine"], self.model, self.policy, self.scorer)
+        self.engine = engines.build(self.settings["engine"], self.model, self.policy, self.evaluator)
 
     def _scored_from(self) -> int:
         first = min(self.points)
         if self.policy.cache == "growing":
-            return max(1, first - self.speed["score_tokens"])
+            return max(1, first - self.speed["check_tokens"])
         return self.policy.visibility(first).budget
 
     def _text(self, ids: np.ndarray) -> torch.Tensor:
         """The corpus as one stream, repeated until it is long enough for every point from every document."""
         timed = max(self.points) + self.rounds * (self.speed["warmup"] + self.steps)
-        needed = max(timed, self.scored_from + self.speed["score_tokens"] + 1) + self.settings["batch"]
+        needed = max(timed, self.scored_from + self.speed["check_tokens"] + 1) + self.settings["batch"]
         text = torch.from_numpy(np.resize(ids, needed + self.starts[-1])).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
         return text

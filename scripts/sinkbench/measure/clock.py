@@ -12,7 +12,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from sinkbench.engines.decode import greedy
-from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
         tokens = greedy(engine.step(tokens))
     synchronise(prompts.device)
     begun = time.perf_counter()
-    marks = [mark(prompts.device)]
+    marks = [record_event(prompts.device)]
     for _ in range(steps):
         tokens = greedy(engine.step(tokens))
-        marks.append(mark(prompts.device))
+        marks.append(record_event(prompts.device))
     synchronise(prompts.device)
     tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
     return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)], [1] * steps)

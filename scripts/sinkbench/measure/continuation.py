@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from sinkbench import engines, policies, quantization
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.errors import UserError
-from sinkbench.measure.outcome import attempt
+from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
 from sinkbench.model.nll import token_nll_of_logits
@@ -26,13 +26,13 @@ def measure_continuation(settings: dict, tokens_path: str, output_path: str) -> 
     temperature; the prompt's tokens were given and have none.
 
     Args:
-        settings: model, device, policy, with, quantization, engine, chunk_tokens, continuation
+        settings: model, device, policy, options, quantization, engine, chunk_tokens, continuation
             (see study.Study.continuation_settings).
     """
-    attempt(settings, tokens_path, output_path, COLUMNS, lambda: (_measure(settings, tokens_path), {}))
+    record_outcome(settings, tokens_path, output_path, COLUMNS, lambda: (_measure(settings, tokens_path), {}))
 
 
-class Recorded:
+class NllRecorder:
     """A way of choosing that keeps the NLLs of what it chose."""
 
     def __init__(self, choose, progress=lambda tokens: None):
@@ -48,14 +48,14 @@ class Recorded:
 def _measure(settings: dict, tokens_path: str) -> pd.DataFrame:
     wanted = settings["continuation"]
     prompt = _prompt(load_documents(tokens_path, settings["tokens"]), wanted)
-    policy = policies.build(settings["policy"], settings["with"])
+    policy = policies.build(settings["policy"], settings["options"])
     model = load_model(settings["model"], settings["device"])
     model = quantization.apply(settings["quantization"], model)
-    engine = engines.build(settings["engine"], model, policy, Scorer(model, settings["chunk_tokens"]))
+    engine = engines.build(settings["engine"], model, policy, Evaluator(model, settings["chunk_tokens"]))
     given = torch.from_numpy(prompt).to(model.device)
     check_vocabulary(model, given, wanted["document"])
     with Progress(settings["label"], total=wanted["new_tokens"]) as progress:
-        choose = Recorded(_chooser(wanted, model.device), progress)
+        choose = NllRecorder(_chooser(wanted, model.device), progress)
         ids = generate(engine, given[None], wanted["new_tokens"], choose)[0].cpu().numpy()
     unknown = np.full(len(prompt), np.nan, dtype=np.float32)
     nll = np.concatenate((unknown, torch.cat(choose.nll).float().cpu().numpy()))

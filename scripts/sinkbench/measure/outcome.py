@@ -9,7 +9,7 @@ import torch
 
 from sinkbench.artifacts.digests import inputs_of
 from sinkbench.artifacts.files import FAILED
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.runtime.environment import environment
@@ -17,7 +17,7 @@ from sinkbench.runtime.environment import environment
 STATUS_CHARACTERS = 200
 
 
-def attempt(
+def record_outcome(
     settings: dict,
     tokens_path: str,
     output_path: str,
@@ -52,7 +52,7 @@ def attempt(
 
 def opening_notes(settings: dict) -> dict:
     """What is known before anything is measured: stamp, environment, and status ok."""
-    return {"stamp": stamp(settings), "environment": environment(settings["device"]), "status": "ok"}
+    return {"stamp": settings_hash(settings), "environment": environment(settings["device"]), "status": "ok"}
 
 
 def failure(error: Exception) -> str | None:

@@ -28,11 +28,11 @@ from sinkbench import engines
 from sinkbench.errors import Unavailable
 from sinkbench.measure.attribution import attribute
 from sinkbench.measure.bench import Bench
-from sinkbench.measure.outcome import attempt
+from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.trace import Launch, read_launches
 from sinkbench.measure.weight_shapes import WeightShapes
 from sinkbench.results.step_parts import members
-from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 from sinkbench.runtime.progress import Progress
 
 STEP = "sinkbench.step"
@@ -46,7 +46,7 @@ def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
     Args:
         settings: see study.Study.profile_settings. See attempt for failures.
     """
-    attempt(
+    record_outcome(
         settings, tokens_path, output_path, COLUMNS, lambda: Profiling(Bench(settings, tokens_path)).measure()
     )
 
@@ -76,11 +76,11 @@ class Profiling:
         """
         tokens = self._prefill(0)
         self._warm_up(tokens)
-        marks = [mark(tokens.device)]
+        marks = [record_event(tokens.device)]
         for _ in range(self.speed["repetitions"]):
             for _ in range(self.bench.steps):
                 self.bench.engine.step(tokens)
-            marks.append(mark(tokens.device))
+            marks.append(record_event(tokens.device))
         synchronise(tokens.device)
         return [elapsed_ms(*pair) / self.bench.steps for pair in pairwise(marks)]
 
@@ -107,9 +107,9 @@ class Profiling:
         A growing cache has the same room wherever it begins, so that static shapes stay the same.
         """
         prompts = self.bench.texts(self.point + later)
-        room = self.speed["warmup"] + max(self.timed_steps, PROFILED_STEPS) - later
+        steps = self.speed["warmup"] + max(self.timed_steps, PROFILED_STEPS) - later
         self.bench.engine.reset()
-        self.bench.engine.prefill(prompts, room)
+        self.bench.engine.prefill(prompts, steps)
         return prompts[:, -1].contiguous()
 
     def _warm_up(self, tokens: Tensor) -> None:

@@ -4,9 +4,9 @@ import pandas as pd
 import torch
 
 from sinkbench import policies, quantization
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.errors import UserError
-from sinkbench.measure.outcome import attempt
+from sinkbench.measure.outcome import record_outcome
 from sinkbench.model.loading import load_model
 from sinkbench.runtime.progress import Progress
 from sinkbench.text.tokens import load_documents
@@ -21,22 +21,22 @@ def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
     where, so that no number of such a run reaches a result. See attempt for other failures.
 
     Args:
-        settings: model, device, policy, with, chunk_tokens (see study.Study.quality_settings).
+        settings: model, device, policy, options, chunk_tokens (see study.Study.quality_settings).
     """
-    attempt(settings, tokens_path, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
+    record_outcome(settings, tokens_path, output_path, COLUMNS, lambda: _measure(settings, tokens_path))
 
 
 def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
     """The table, and its status."""
-    policy = policies.build(settings["policy"], settings["with"])
+    policy = policies.build(settings["policy"], settings["options"])
     documents = load_documents(tokens_path, settings["tokens"])
     positions = _positions(policy, documents, settings["label"])
     model = load_model(settings["model"], settings["device"])
     model = quantization.apply(settings["quantization"], model)
     total = sum(map(len, positions.values()))
     with Progress(settings["label"], total=total) as progress:
-        scorer = Scorer(model, settings["chunk_tokens"], progress)
-        frames = [_score(scorer, policy, name, documents[name], positions[name]) for name in positions]
+        evaluator = Evaluator(model, settings["chunk_tokens"], progress)
+        frames = [_score(evaluator, policy, name, documents[name], positions[name]) for name in positions]
     frame = pd.concat(frames, ignore_index=True)
     status = _status(frame)
     if status != "ok":
@@ -55,10 +55,10 @@ def _positions(policy, documents: dict, label: str) -> dict:
     return positions
 
 
-def _score(scorer: Scorer, policy, name: str, ids, positions) -> pd.DataFrame:
-    document = torch.from_numpy(ids).to(scorer.model.device)
-    check_vocabulary(scorer.model, document, name)
-    nll = policy.nll_at(scorer, document, positions).cpu().numpy()
+def _score(evaluator: Evaluator, policy, name: str, ids, positions) -> pd.DataFrame:
+    document = torch.from_numpy(ids).to(evaluator.model.device)
+    check_vocabulary(evaluator.model, document, name)
+    nll = policy.nll_at(evaluator, document, positions).cpu().numpy()
     return pd.DataFrame({"document": name, "position": list(positions), "nll": nll})
 
 

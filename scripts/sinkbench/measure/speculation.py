@@ -6,17 +6,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.errors import Unavailable
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import Timing
-from sinkbench.measure.outcome import attempt
+from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.speed import COLUMNS, Timer
 from sinkbench.model.loading import load_model
-from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 
 def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> None:
@@ -24,7 +24,7 @@ def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> N
 
     Args:
         settings: those of a speed job (bench.Bench), whose engine says how blocks are read, and draft (a
-            model), drafted, temperature (0: greedy) and seed.
+            model), draft_tokens, temperature (0: greedy) and seed.
     """
 
     def measure():
@@ -32,7 +32,7 @@ def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> N
         bench.engine = build(bench)
         return Timer(bench, time_rounds, target_nll).measure()
 
-    attempt(settings, tokens_path, output_path, COLUMNS, measure)
+    record_outcome(settings, tokens_path, output_path, COLUMNS, measure)
 
 
 def build(bench: Bench) -> Speculator:
@@ -43,16 +43,16 @@ def build(bench: Bench) -> Speculator:
         raise Unavailable("a CUDA graph needs a CUDA device")
     draft = load_model(settings["draft"], settings["device"])
     check_vocabularies(model, draft)
-    drafted, temperature = settings["drafted"], settings["temperature"]
+    draft_tokens, temperature = settings["draft_tokens"], settings["temperature"]
     rule = Greedy()
     if temperature:
-        rule = Sampled(drafted, model.config.vocab_size, temperature, settings["seed"], model.device)
-    scorers = bench.scorer, Scorer(draft, settings["chunk_tokens"])
+        rule = Sampled(draft_tokens, model.config.vocab_size, temperature, settings["seed"], model.device)
+    evaluators = bench.evaluator, Evaluator(draft, settings["chunk_tokens"])
     decoders = [
-        BlockDecoder(scorer.model, bench.policy, scorer, drafted + 1, settings["engine"]["name"])
-        for scorer in scorers
+        BlockDecoder(evaluator.model, bench.policy, evaluator, draft_tokens + 1, settings["engine"]["name"])
+        for evaluator in evaluators
     ]
-    return Speculator(*decoders, drafted, rule, captured)
+    return Speculator(*decoders, draft_tokens, rule, captured)
 
 
 def time_rounds(engine: Speculator, prompts: Tensor, warmup: int, steps: int) -> Timing:
@@ -67,10 +67,10 @@ def time_rounds(engine: Speculator, prompts: Tensor, warmup: int, steps: int) ->
         engine.round()
     synchronise(device)
     begun = time.perf_counter()
-    marks = [mark(device)]
+    marks = [record_event(device)]
     for _ in range(steps):
         kept.append(engine.round().accepted.clone())
-        marks.append(mark(device))
+        marks.append(record_event(device))
     synchronise(device)
     elapsed = 1e3 * (time.perf_counter() - begun)
     tokens = (torch.cat(kept) + 1).tolist()

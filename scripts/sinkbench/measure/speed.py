@@ -9,9 +9,9 @@ import torch
 from sinkbench.engines.decode import decode_nll
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import time_decode
-from sinkbench.measure.outcome import attempt
+from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.step_bytes import bytes_per_step
-from sinkbench.policies._refreshed import FORMS
+from sinkbench.policies import REFRESHED
 from sinkbench.runtime.bandwidth import measure_bandwidth
 from sinkbench.runtime.compile_cost import without_compiled_before
 from sinkbench.runtime.interference import disturbances, host_ms, read_state
@@ -27,7 +27,7 @@ def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None
     Args:
         settings, model: see bench.Bench.
     """
-    attempt(
+    record_outcome(
         settings, tokens_path, output_path, COLUMNS, lambda: _measured(Bench(settings, tokens_path, model))
     )
 
@@ -38,7 +38,7 @@ def _measured(bench: Bench) -> tuple[pd.DataFrame, dict]:
         return Timer(bench).measure()
     # Reading a prompt is not counted, and its kernels may come from the cache.
     for point in bench.points:
-        bench.engine.prefill(bench.texts(point), room=1)
+        bench.engine.prefill(bench.texts(point), max_new_tokens=1)
     with without_compiled_before():
         return Timer(bench).measure()
 
@@ -138,15 +138,15 @@ class Timer:
 
     def _store_bytes(self) -> int | None:
         """Bytes that the engine keeps for refreshes and no step reads; None where nothing is refreshed."""
-        return self.engine.refresh.nbytes() if self.bench.policy.cache in FORMS else None
+        return self.engine.refresh.nbytes() if self.bench.policy.cache in REFRESHED else None
 
     def _score(self) -> dict:
         """Mean and largest |NLL difference| to the exact evaluator, from bench.scored_from on."""
-        count = self.speed["score_tokens"]
+        count = self.speed["check_tokens"]
         start = self.bench.scored_from
         texts = self.bench.texts(start + count)
         scored = range(start - 1, start + count - 1)
-        exact = torch.stack([self.bench.policy.nll_at(self.bench.scorer, text, scored) for text in texts])
+        exact = torch.stack([self.bench.policy.nll_at(self.bench.evaluator, text, scored) for text in texts])
         gap = (self.decode(self.engine, texts, start) - exact).abs()
         gaps = {"mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
         return {"from": start - 1, "tokens": gap.numel(), **gaps}

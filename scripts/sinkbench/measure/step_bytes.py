@@ -2,11 +2,11 @@
 
 A static growing cache has whole 1,024 slots (ring.GROWTH), so that a step of the engines with static shapes
 may read up to 1,023 slots more, for which MBU gives no credit. Of a refresh only what the mathematics asks
-for counts (_refreshed.Reads): an engine may copy keys that it has already.
+for counts (_refreshed.RefreshTraffic): an engine may copy keys that it has already.
 """
 
 from sinkbench.model.loading import cache_bytes_per_key, weight_bytes_per_token
-from sinkbench.policies._refreshed import FORMS
+from sinkbench.policies import REFRESHED
 
 
 def bytes_per_step(model, policy, batch: int, steps: range) -> int:
@@ -15,7 +15,7 @@ def bytes_per_step(model, policy, batch: int, steps: range) -> int:
     With the store's that refreshes before these steps read. A fresh pass reads no cache.
     """
     weights, key = weight_bytes_per_token(model), cache_bytes_per_key(model)
-    if policy.cache == "fresh":
+    if policy.cache == "none":
         return weights
     visibility = policy.visibility(steps.stop)
     seen = round(sum(map(visibility.keys_at, steps)) / len(steps))
@@ -24,7 +24,7 @@ def bytes_per_step(model, policy, batch: int, steps: range) -> int:
 
 def _refreshes(policy, steps: range, weights: int, key: int) -> float:
     """Bytes that the refreshes before `steps` read."""
-    if policy.cache not in FORMS:
+    if policy.cache not in REFRESHED:
         return 0
-    reads = [policy.reads(position) for position in steps if policy.is_due(position)]
+    reads = [policy.refresh_traffic(position) for position in steps if policy.is_due(position)]
     return sum(read.passes * weights + (read.keys + read.values) * key / 2 for read in reads)

@@ -1,6 +1,6 @@
 """Cache policies: a file each. `policies/<name>.py` defines a frozen dataclass `Policy`.
 
-Its fields are the keys that the config allows under `with:`; it raises UserError for values that make no
+Its fields are the keys that the config allows under `options:`; it raises UserError for values that make no
 sense together. It stays free of torch, since the workflow reads it while planning, and offers:
 
     label                       what tells two runs of the policy apart, such as "4+2044" ("" if nothing does)
@@ -8,14 +8,19 @@ sense together. It stays free of torch, since the workflow reads it while planni
     period                      steps after which its work repeats; a timing covers whole periods
     visibility(length)          who sees whom (Visibility) in a stream of that many tokens
     positions(length)           indices t whose next token is scored in a document of that many tokens
-    nll_at(scorer, document, positions)   the exact NLLs there, float32, nats (evaluator.Scorer)
+    nll_at(evaluator, document, positions)   the exact NLLs there, float32, nats (evaluator.Evaluator)
     timed_at(speed)             (kind, points): what its time depends on and where to measure it
 """
 
 from dataclasses import MISSING, dataclass, fields
+from typing import Literal
 
 from sinkbench import registry
 from sinkbench.errors import UserError
+
+# What a cache is like, as far as an engine must know: an engine's row names the layouts that it decodes.
+CacheLayout = Literal["growing", "ring", "pruned", "refreshed", "refreshed_with_queries", "none"]
+REFRESHED = ("refreshed", "refreshed_with_queries")
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,15 @@ def build(word: str, settings: dict):
     policy = registry.load("policies", word).Policy
     taken = {field.name: field for field in fields(policy) if field.init}
     for name in sorted(set(settings) - set(taken)):
-        raise UserError(f"with.{name}: unknown; {word} takes {', '.join(taken)}")
+        raise UserError(f"options.{name}: unknown; {word} takes {', '.join(taken)}")
     missing = [name for name, field in taken.items() if field.default is MISSING and name not in settings]
     if missing:
-        raise UserError(f"with: {word} needs {', '.join(missing)}")
+        raise UserError(f"options: {word} needs {', '.join(missing)}")
     for name, value in settings.items():
         if taken[name].type is int and type(value) is not int:
-            raise UserError(f"with.{name}: {value!r} is not a whole number")
+            raise UserError(f"options.{name}: {value!r} is not a whole number")
         if taken[name].type is bool and type(value) is not bool:
-            raise UserError(f"with.{name}: {value!r} is not true or false")
+            raise UserError(f"options.{name}: {value!r} is not true or false")
     return policy(**settings)
 
 
@@ -75,13 +80,13 @@ def require_at_least(policy, **least: int) -> None:
     """Shared check: settings of `policy` that may not be less than so much."""
     for name, smallest in least.items():
         if getattr(policy, name) < smallest:
-            raise UserError(f"with.{name}: {getattr(policy, name)} is not at least {smallest}")
+            raise UserError(f"options.{name}: {getattr(policy, name)} is not at least {smallest}")
 
 
 def require_budget(budget: int, sinks: int) -> None:
     """Shared check: a cache must hold more than its sinks."""
     for name, value, least in (("budget", budget, 1), ("sinks", sinks, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"with.{name}: {value!r} is not a whole number of at least {least}")
+            raise UserError(f"options.{name}: {value!r} is not a whole number of at least {least}")
     if budget <= sinks:
-        raise UserError(f"with.budget: {budget} must be larger than sinks ({sinks})")
+        raise UserError(f"options.budget: {budget} must be larger than sinks ({sinks})")

@@ -6,10 +6,8 @@ from typing import NamedTuple
 from sinkbench.errors import UserError
 from sinkbench.policies import require_at_least, streaming
 
-FORMS = ("refreshed", "observed")  # of cache: see RefreshedPolicy
 
-
-class Reads(NamedTuple):
+class RefreshTraffic(NamedTuple):
     """What a refresh must read: keys and values of so many tokens of the store, and the weights so often."""
 
     keys: int = 0
@@ -19,30 +17,30 @@ class Reads(NamedTuple):
 
 @dataclass(frozen=True)
 class RefreshedPolicy(streaming.Policy):
-    """budget, sinks: as in streaming; every: R, tokens from one refresh to the next; lookback: H, at least W.
+    """A streaming cache that is refreshed every R = `refresh_every` tokens, looking H = `lookback` >= W back.
 
     A subclass is final and offers, beside what every policy does (policies), the `cache` form `refreshed`, or
-    `observed` if its refreshes ask for queries, and:
+    `query_window` if its refreshes ask for queries, and:
 
         observed        queries that are kept for a refresh beside the keys; None: not even keys
-        resident(past)  by layer, keys and values [heads, W, dim] of the new ring (refresh_store.Past)
-        reads(position) Reads of a refresh that falls before the token at `position`
+        select_resident(store)     by layer, keys and values [heads, W, dim] of the new ring
+        refresh_traffic(position)  what a refresh before the token at `position` reads (RefreshTraffic)
     """
 
-    every: int
+    refresh_every: int
     lookback: int
 
     def __post_init__(self):
         super().__post_init__()
-        require_at_least(self, every=1, lookback=self.budget - self.sinks)
+        require_at_least(self, refresh_every=1, lookback=self.budget - self.sinks)
 
     @property
     def period(self) -> int:
-        return self.every
+        return self.refresh_every
 
     def next_refresh(self, position: int) -> int:
         """The first at or after `position`."""
-        return -(-max(position, self.budget + 1) // self.every) * self.every
+        return -(-max(position, self.budget + 1) // self.refresh_every) * self.refresh_every
 
     def is_due(self, position: int) -> bool:
         """Whether a refresh falls before the token at `position`."""
@@ -52,16 +50,18 @@ class RefreshedPolicy(streaming.Policy):
         """Tokens past the sinks that are looked back on from `position`."""
         return min(self.lookback, position - self.sinks)
 
-    def nll_at(self, scorer, document, positions):
-        return scorer.refreshed(document[: max(positions) + 2], self)[list(positions)]
+    def nll_at(self, evaluator, document, positions):
+        return evaluator.refreshed(document[: max(positions) + 2], self)[list(positions)]
 
-    def near(self, chosen: int) -> int:
+    def recent_count(self, chosen: int) -> int:
         """Recent tokens beside `chosen` ones of the budget; UserError if none are left."""
         near = self.budget - self.sinks - chosen
         if near < 1:
-            raise UserError(f"with.chosen: {chosen} leaves nothing of the budget for recent tokens")
+            raise UserError(
+                f"options.selected_tokens: {chosen} leaves nothing of the budget for recent tokens"
+            )
         return near
 
     def split(self, chosen: int) -> str:
         """The label of a cache of sinks, recent and chosen tokens."""
-        return f"{self.sinks}+{self.near(chosen)}+{chosen}-r{self.every}-h{self.lookback}"
+        return f"{self.sinks}+{self.recent_count(chosen)}+{chosen}-r{self.refresh_every}-h{self.lookback}"

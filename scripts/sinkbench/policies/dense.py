@@ -18,7 +18,7 @@ class Policy:
 
     def __post_init__(self):
         if not isinstance(self.max_tokens, int) or self.max_tokens < 2:
-            raise UserError(f"with.max_tokens: {self.max_tokens!r} is not a whole number of at least 2")
+            raise UserError(f"options.max_tokens: {self.max_tokens!r} is not a whole number of at least 2")
 
     def visibility(self, length: int) -> Visibility:
         return Visibility(sinks=0, recent=length)
@@ -26,8 +26,8 @@ class Policy:
     def positions(self, length: int) -> range:
         return range(min(length, self.max_tokens) - 1)
 
-    def nll_at(self, scorer, document, positions):
-        return scorer.dense(document[: max(positions) + 2])[list(positions)]
+    def nll_at(self, evaluator, document, positions):
+        return evaluator.dense(document[: max(positions) + 2])[list(positions)]
 
     def timed_at(self, speed: dict) -> tuple[str, list[int]]:
         return "context", speed["contexts"]

@@ -12,26 +12,26 @@ from sinkbench.policies import Visibility, require_at_least, streaming
 
 @dataclass(frozen=True)
 class Policy(streaming.Policy):
-    """budget, sinks: what a prune leaves, as in streaming; every: tokens from one prune to the next.
+    """budget, sinks: what a prune leaves, as in streaming; prune_every: tokens from one prune to the next.
 
     A query sees (every - 1) / 2 keys more than the budget on average. Compare at equal resident tokens.
     """
 
-    every: int
+    prune_every: int
 
     cache = "pruned"
 
     def __post_init__(self):
         super().__post_init__()
-        require_at_least(self, every=1)
+        require_at_least(self, prune_every=1)
 
     @property
     def period(self) -> int:
-        return self.every
+        return self.prune_every
 
     @property
     def label(self) -> str:
-        return f"{super().label}-r{self.every}"
+        return f"{super().label}-r{self.prune_every}"
 
     def visibility(self, length: int) -> Visibility:
-        return Visibility(self.sinks, self.budget - self.sinks, self.every)
+        return Visibility(self.sinks, self.budget - self.sinks, self.prune_every)

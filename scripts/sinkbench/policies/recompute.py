@@ -28,16 +28,16 @@ class Policy:
     first_position: int
     seed: int = 0
 
-    cache = "fresh"
+    cache = "none"
     period = 1
 
     def __post_init__(self):
         require_budget(self.budget, self.sinks)
         if self.samples < 1:
-            raise UserError(f"with.samples: {self.samples} is not at least 1")
+            raise UserError(f"options.samples: {self.samples} is not at least 1")
         if self.first_position < self.budget:
             raise UserError(
-                f"with.first_position: {self.first_position} must be at least the budget ({self.budget})"
+                f"options.first_position: {self.first_position} must be at least the budget ({self.budget})"
             )
 
     @property
@@ -53,8 +53,8 @@ class Policy:
         count = max(0, min(self.samples, scored))
         return [self.first_position + int((i + draw.random()) * scored / count) for i in range(count)]
 
-    def nll_at(self, scorer, document, positions):
-        return scorer.recompute(document, list(positions), self.visibility(0))
+    def nll_at(self, evaluator, document, positions):
+        return evaluator.recompute(document, list(positions), self.visibility(0))
 
     def timed_at(self, speed: dict) -> tuple[str, list[int]]:
         return "budget", [self.budget]

@@ -8,7 +8,7 @@ is recompute(S, W), and R past the text's end is streaming. Cost: a pass over S 
 
 from dataclasses import dataclass
 
-from sinkbench.policies._refreshed import Reads, RefreshedPolicy
+from sinkbench.policies._refreshed import RefreshedPolicy, RefreshTraffic
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,16 @@ class Policy(RefreshedPolicy):
     """The store between refreshes is token ids; a step reads the budget's keys."""
 
     cache = "refreshed"
-    observed = None  # no refresh asks for keys or queries of the past
+    query_window = None  # no refresh asks for keys or queries of the past
 
     @property
     def label(self) -> str:
-        return f"{super().label}-r{self.every}-h{self.lookback}"
+        return f"{super().label}-r{self.refresh_every}-h{self.lookback}"
 
-    def resident(self, past) -> dict:
+    def select_resident(self, past) -> dict:
         """The recent keys, computed again from the tokens that are looked back on."""
         return past.forward_again()
 
-    def reads(self, position: int) -> Reads:
+    def refresh_traffic(self, position: int) -> RefreshTraffic:
         """The weights: the store is ids."""
-        return Reads(passes=1)
+        return RefreshTraffic(passes=1)

@@ -28,8 +28,8 @@ class Policy:
     def positions(self, length: int) -> range:
         return range(length - 1)
 
-    def nll_at(self, scorer, document, positions):
-        return scorer.stream(document[: max(positions) + 2], self.visibility(0))[list(positions)]
+    def nll_at(self, evaluator, document, positions):
+        return evaluator.stream(document[: max(positions) + 2], self.visibility(0))[list(positions)]
 
     def timed_at(self, speed: dict) -> tuple[str, list[int]]:
         return "position", speed["positions"]

@@ -40,20 +40,20 @@ def title(kind: str, word: str) -> str:
 
 def category(kind: str, word: str) -> str:
     """The category of the report in which a table or figure is shown."""
-    return numbered(_literals(HERE / FOLDERS[kind] / f"{word}.py")["CATEGORY"])
+    return menu_entry(_literals(HERE / FOLDERS[kind] / f"{word}.py")["CATEGORY"])
 
 
-def numbered(word: str) -> str:
+def menu_entry(word: str) -> str:
     """A category as the report's menu names it: "3 Streaming"."""
     return f"{CATEGORIES.index(word) + 1} {word.capitalize()}"
 
 
-def describe(kind: str, word: str, config: dict) -> dict:
+def job_spec(kind: str, word: str, config: dict) -> dict:
     """What a table's or figure's job is told: word, title, caption, the facts that it asks for, and its code.
 
     Only those, so that an edit of another key of the config, or of another figure, leaves it as it is.
     """
-    source, known = _literals(HERE / FOLDERS[kind] / f"{word}.py"), facts(config)
+    source, known = _literals(HERE / FOLDERS[kind] / f"{word}.py"), caption_fields(config)
     words = {name: known[name] for name in source["WORDS"]}
     loaded = [registry.source(FOLDERS[kind], word), *(_claim_files(config) if "claims" in words else [])]
     if kind == "tables":
@@ -67,7 +67,7 @@ def describe(kind: str, word: str, config: dict) -> dict:
     }
 
 
-def facts(config: dict) -> dict:
+def caption_fields(config: dict) -> dict:
     """Facts of the config, and words that captions share, by the names that captions use."""
     statistics, speed = config["statistics"], config["speed"]
     return {
@@ -82,10 +82,10 @@ def facts(config: dict) -> dict:
     }
 
 
-def rendered(config: dict) -> dict[str, dict]:
+def output_specs(config: dict) -> dict[str, dict]:
     """What each file that is rendered from the measurements is told, by its path below the results."""
-    shown = {f"tables/{word}.html": describe("tables", word, config) for word in config["tables"]}
-    shown |= {f"figures/{word}.svg": describe("figures", word, config) for word in config["figures"]}
+    shown = {f"tables/{word}.html": job_spec("tables", word, config) for word in config["tables"]}
+    shown |= {f"figures/{word}.svg": job_spec("figures", word, config) for word in config["figures"]}
     return shown | {
         "report/landing.rst": landing_facts(config),
         "report/findings.html": findings_facts(config),
@@ -100,7 +100,7 @@ def headline_figure(config: dict) -> list[str]:
 
 def landing_facts(config: dict) -> dict:
     """What the report's first page says of the study; `links`: the files shown, by category and title."""
-    described = [describe("figures", word, config) for word in headline_figure(config)]
+    described = [job_spec("figures", word, config) for word in headline_figure(config)]
     return _page_facts(config, "render_landing.py") | {
         "headline_figure": "".join(about["title"] for about in described),
         "figure_code": [about["code"] for about in described],
@@ -110,7 +110,7 @@ def landing_facts(config: dict) -> dict:
 
 def _links(config: dict) -> dict[str, dict[str, str]]:
     pages = PAGES | (CONTINUED if "continuation" in config["measure"] else {})
-    shown = [(numbered(word), heading, name) for name, (word, heading) in pages.items()]
+    shown = [(menu_entry(word), heading, name) for name, (word, heading) in pages.items()]
     for kind, ending in (("tables", "html"), ("figures", "svg")):
         shown += [(category(kind, word), title(kind, word), f"{word}.{ending}") for word in config[kind]]
     order = sorted({category for category, *_ in shown})
@@ -124,7 +124,7 @@ def provenance_facts(config: dict) -> dict:
 
 def findings_facts(config: dict) -> dict:
     """What the report's page of findings says of the study."""
-    known = facts(config)
+    known = caption_fields(config)
     statistics = {name: known[name] for name in ("confidence", "block_tokens", "repetitions", "steps")}
     return _page_facts(config, "render_findings.py") | statistics
 

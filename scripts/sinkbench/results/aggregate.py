@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sinkbench.artifacts.files import replacing, write_json
-from sinkbench.artifacts.lineage import from_results, record_made
+from sinkbench.artifacts.files import atomic_write, write_json
+from sinkbench.artifacts.lineage import from_results, write_lineage
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
 from sinkbench.results.profile_rows import record_profile
 from sinkbench.results.quality_rows import record_quality
-from sinkbench.results.schema import Recorder, load_schema
+from sinkbench.results.schema import RowRecorder, load_schema
 from sinkbench.results.speed_rows import record_speed
 from sinkbench.results.statistics import Bootstrap
 
@@ -37,7 +37,7 @@ def aggregate(
     Raises:
         UserError: a file is damaged or was made with another config or other code.
     """
-    recorder = Recorder(load_schema(schema))
+    recorder = RowRecorder(load_schema(schema))
     bootstrap = Bootstrap(plan["statistics"])
     paths = {"quality": quality, "speed": speed, "profile": profile}
     results = {kind: dict(_read(paths[kind], plan["stamps"][kind])) for kind in paths}
@@ -45,11 +45,11 @@ def aggregate(
         record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
     write_table(table_path, frame, {"study": plan["study"]})
-    with replacing(csv_path) as partial:
+    with atomic_write(csv_path) as partial:
         frame.to_csv(partial, index=False)
     write_json(environment_path, _provenance(plan, results))
     read = [*quality, *speed, *profile]
-    record_made([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
+    write_lineage([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
 
 
 def _provenance(plan: dict, results: dict[str, dict]) -> dict:

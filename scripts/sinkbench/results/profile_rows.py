@@ -4,12 +4,12 @@ import pandas as pd
 
 from sinkbench.results.provenance import provenance
 from sinkbench.results.quality_rows import describe
-from sinkbench.results.schema import Recorder
+from sinkbench.results.schema import RowRecorder
 from sinkbench.results.statistics import Bootstrap
 from sinkbench.results.step_parts import IDLE
 
 
-def record_profile(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
+def record_profile(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
     """Add the rows of all profile jobs.
 
     Args:
@@ -32,7 +32,7 @@ def record_profile(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results
 
 
 def _record_parts(
-    recorder: Recorder, bootstrap: Bootstrap, here: dict, kernels: pd.DataFrame, step_ms: list[float]
+    recorder: RowRecorder, bootstrap: Bootstrap, here: dict, kernels: pd.DataFrame, step_ms: list[float]
 ) -> None:
     """All parts add up to the step, or to the busy time where the profiled one is longer than the step."""
     times = kernels.pivot_table(index="step", columns="part", values="ms", aggfunc="sum", fill_value=0.0)
@@ -44,7 +44,7 @@ def _record_parts(
     recorder.add(here, "part_ms", *idle, n=len(step_ms), part=IDLE)
 
 
-def _record_failure(recorder: Recorder, about: dict) -> None:
+def _record_failure(recorder: RowRecorder, about: dict) -> None:
     """One row, unless the run's speed job failed in the same way and has said so."""
     same = ("method", "engine", "batch", "status")
     if not any(all(row.get(name) == about[name] for name in same) for row in recorder.rows):

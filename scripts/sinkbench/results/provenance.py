@@ -22,7 +22,7 @@ def provenance(plan: dict, notes: dict, corpus: str) -> dict:
         corpus: whose tokens it read.
     """
     environment, inputs = notes["environment"], notes["inputs"]
-    sources = _sources(plan["sources"], corpus, drafted="draft" in inputs)
+    sources = _sources(plan["sources"], corpus, draft_tokens="draft" in inputs)
     versions = {name: environment.get(name) for name in VERSIONS}
     seeds = {name: source.get("seed") for name, source in sources.items()}
     return {
@@ -43,10 +43,10 @@ def differences(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[tuple[str
             yield column, *(SEPARATOR.join(parts) or "-" for parts in only)
 
 
-def _sources(sources: dict, corpus: str, drafted: bool) -> dict[str, dict]:
+def _sources(sources: dict, corpus: str, draft_tokens: bool) -> dict[str, dict]:
     """Where a job's model, tokenizer and text come from, as the config says."""
     (text,) = (entry for entry in sources["corpora"] if entry["name"] == corpus)
-    draft = {"draft": sources["draft"]} if drafted else {}
+    draft = {"draft": sources["draft"]} if draft_tokens else {}
     return {"model": sources["model"], **draft, "tokenizer": sources["tokenizer"], corpus: text}
 
 

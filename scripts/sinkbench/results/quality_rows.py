@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 from sinkbench.results.provenance import provenance
-from sinkbench.results.schema import Recorder
+from sinkbench.results.schema import RowRecorder
 from sinkbench.results.statistics import Bootstrap
 
 PHASES = 16  # at most, of a period
 
 
-def record_quality(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
+def record_quality(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
     """Add the rows of all quality jobs.
 
     Args:
@@ -20,13 +20,13 @@ def record_quality(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results
     for corpus in dict.fromkeys(job.split("/")[1] for job in results):
         jobs = {method: f"{method}/{corpus}" for method in plan["methods"]}
         tables = {method: results[job] for method, job in jobs.items() if job in results}
-        _Corpus(recorder, bootstrap, plan, corpus, tables).record()
+        _CorpusRows(recorder, bootstrap, plan, corpus, tables).record()
 
 
-class _Corpus:
+class _CorpusRows:
     """All methods over one corpus."""
 
-    def __init__(self, recorder: Recorder, bootstrap: Bootstrap, plan: dict, corpus: str, tables: dict):
+    def __init__(self, recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, corpus: str, tables: dict):
         self.recorder, self.bootstrap, self.plan, self.corpus = recorder, bootstrap, plan, corpus
         self.notes = {method: notes for method, (_, notes) in tables.items()}
         valid = {method: frame for method, (frame, notes) in tables.items() if notes["status"] == "ok"}

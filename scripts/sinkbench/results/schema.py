@@ -17,7 +17,7 @@ def has_failed(rows: pd.DataFrame) -> pd.Series:
     return (rows["status"] != "ok") & ~rows["status"].astype(str).str.startswith(DISTURBED)
 
 
-class Recorder:
+class RowRecorder:
     """Collects rows; units come from the schema, so that a metric has one unit everywhere."""
 
     def __init__(self, schema: dict):

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from sinkbench.results.schema import Recorder
+from sinkbench.results.schema import RowRecorder
 from sinkbench.results.statistics import Bootstrap
 
 
-def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds: pd.DataFrame) -> None:
+def record_acceptance(recorder: RowRecorder, bootstrap: Bootstrap, here: dict, rounds: pd.DataFrame) -> None:
     """Add the rows of one point of a run.
 
     Args:
@@ -17,12 +17,12 @@ def record_acceptance(recorder: Recorder, bootstrap: Bootstrap, here: dict, roun
     """
     frame = rounds.assign(document=rounds["repetition"], position=0)
     recorder.add(here, "tokens_per_step", *bootstrap.mean(frame, "tokens"), n=len(frame))
-    drafts = judged(frame, here["drafted"])
+    drafts = judged(frame, here["draft_tokens"])
     share = np.clip(bootstrap.mean(drafts, "stays"), 0, 1)  # Student's t knows no bounds
     recorder.add(here, "acceptance_rate", *share, n=len(drafts))
 
 
-def record_break_even(recorder: Recorder, bootstrap: Bootstrap, here: dict, rounds_ms, tpot_ms) -> None:
+def record_break_even(recorder: RowRecorder, bootstrap: Bootstrap, here: dict, rounds_ms, tpot_ms) -> None:
     """Add how many tokens a round must give to be as fast as a baseline without drafts.
 
     Args:
@@ -31,7 +31,7 @@ def record_break_even(recorder: Recorder, bootstrap: Bootstrap, here: dict, roun
     recorder.add(here, "break_even_tokens", *bootstrap.ratio(rounds_ms, tpot_ms), n=len(rounds_ms))
 
 
-def judged(rounds: pd.DataFrame, drafted: int) -> pd.DataFrame:
+def judged(rounds: pd.DataFrame, draft_tokens: int) -> pd.DataFrame:
     """One row for every draft that was judged, with `stays`: none is after the first that does not stay."""
     stayed = rounds.loc[rounds.index.repeat(rounds["tokens"] - 1)].assign(stays=1)
-    return pd.concat((stayed, rounds[rounds["tokens"] <= drafted].assign(stays=0)), ignore_index=True)
+    return pd.concat((stayed, rounds[rounds["tokens"] <= draft_tokens].assign(stays=0)), ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from sinkbench.results.datasheet import datasheet_bandwidth
 from sinkbench.results.provenance import provenance
 from sinkbench.results.quality_rows import describe
-from sinkbench.results.schema import DISTURBED, Recorder
+from sinkbench.results.schema import DISTURBED, RowRecorder
 from sinkbench.results.speculation_rows import record_acceptance, record_break_even
 from sinkbench.results.statistics import Bootstrap
 
@@ -30,7 +30,7 @@ class _Point:
     status: str
 
 
-def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
+def record_speed(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, results: dict) -> None:
     """Add the rows of all speed jobs.
 
     Args:
@@ -41,36 +41,36 @@ def record_speed(recorder: Recorder, bootstrap: Bootstrap, plan: dict, results: 
     for run, (steps, notes) in results.items():
         entry = plan["runs"][run]
         about = describe(plan, entry["method"])
-        about |= {name: entry[name] for name in ("family", "engine", "batch", "drafted", "temperature")}
+        about |= {name: entry[name] for name in ("family", "engine", "batch", "draft_tokens", "temperature")}
         about |= provenance(plan, notes, plan["timed_on"])
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
             continue
-        judged = about["drafted"] is None or not plan["random"]
-        _Run(recorder, bootstrap, about, notes, judged).record(timed[run], steps)
+        judged = about["draft_tokens"] is None or not plan["random"]
+        _RunRows(recorder, bootstrap, about, notes, judged).record(timed[run], steps)
         for against in filter(timed.__contains__, entry["tpot_against"]):
             batches = entry["batch"] / plan["runs"][against]["batch"]
             for here, times, theirs in _comparisons(about, timed[run], timed[against], against):
-                if about["drafted"]:
+                if about["draft_tokens"]:
                     record_break_even(recorder, bootstrap, here, times.step_ms, theirs)
                 if judged:
                     ratio = bootstrap.ratio(theirs * batches, times.tpot_ms)
                     recorder.add(here, "speedup", *ratio, n=len(times))
 
 
-class _Run:
+class _RunRows:
     """The rows of one run: about the run, and about each of its points.
 
     Args:
         judged: whether its time per token means something.
     """
 
-    def __init__(self, recorder: Recorder, bootstrap: Bootstrap, about: dict, notes: dict, judged: bool):
+    def __init__(self, recorder: RowRecorder, bootstrap: Bootstrap, about: dict, notes: dict, judged: bool):
         self.judged = judged
         self.recorder, self.bootstrap, self.about = recorder, bootstrap, about
         self.score, self.measured = notes["score"], pd.DataFrame(notes["bandwidth_bytes_per_s"])
         self.compilation = notes["compilation"]
-        bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "copy")}
+        bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "repeat_lookup")}
         self.bandwidths, self.best = bandwidths, max(bandwidths.values())
 
     def record(self, points: list[_Point], steps: pd.DataFrame) -> None:
@@ -88,7 +88,7 @@ class _Run:
             self._add_sizes(here, point.repetitions)
             timed, at_point = {**here, "status": point.status}, steps[steps["point"] == point.position]
             self._add_times(timed, point.repetitions)
-            if here["drafted"] is None:
+            if here["draft_tokens"] is None:
                 self._add_floor(timed, point.repetitions)
                 self._add_steps(timed, point, at_point)
             elif self.judged:
@@ -104,7 +104,7 @@ class _Run:
         count = len(part)
         for metric in ("ttft_ms", "host_ms"):
             self.recorder.add(here, metric, *self.bootstrap.median(part[metric]), n=count)
-        if here["drafted"]:
+        if here["draft_tokens"]:
             self.recorder.add(here, "round_ms", *self.bootstrap.median(part.step_ms), n=count)
         if not self.judged:
             return

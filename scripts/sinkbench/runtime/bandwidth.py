@@ -2,7 +2,7 @@
 
 import torch
 
-from sinkbench.runtime.device import elapsed_ms, mark, synchronise
+from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 BYTES = {"cuda": 4 << 30, "cpu": 256 << 20}  # several times any last-level cache
 REPEATS = 3
@@ -25,9 +25,9 @@ def measure_bandwidth(device: torch.device) -> dict[str, float]:
 def _best_seconds(device: torch.device, work) -> float:
     times_ms = []
     for _ in range(REPEATS):
-        begun = mark(device)
+        begun = record_event(device)
         work()
-        ended = mark(device)
+        ended = record_event(device)
         synchronise(device)
         times_ms.append(elapsed_ms(begun, ended))
     return 1e-3 * min(times_ms)

@@ -11,7 +11,7 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def mark(device: torch.device) -> float | torch.cuda.Event:
+def record_event(device: torch.device) -> float | torch.cuda.Event:
     """This moment: an event in the device's stream on CUDA, the wall clock's seconds on a CPU."""
     if device.type != "cuda":
         return time.perf_counter()

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from sinkbench.runtime.shell import output
+from sinkbench.runtime.shell import try_run
 
 PACKAGES = ("torch", "transformers", "triton", "numpy", "pandas")
 # Name in the record: name that nvidia-smi gives it.
@@ -36,7 +36,7 @@ def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
     """
     gpu = f"GPU-{torch.cuda.get_device_properties(0).uuid}"  # its numbering ignores CUDA_VISIBLE_DEVICES
     asked = (f"--query-{query}={','.join(fields)}", "--format=csv,noheader,nounits", f"--id={gpu}")
-    answer = output("nvidia-smi", *asked)
+    answer = try_run("nvidia-smi", *asked)
     lines = None if answer is None else [line.split(", ") for line in answer.splitlines()]
     return lines if lines is not None and all(len(line) == len(fields) for line in lines) else None
 
@@ -59,8 +59,8 @@ def _version(package: str) -> str | None:
 
 def _commit() -> dict:
     """The checkout's commit and whether it has local changes; both null outside a checkout."""
-    head = output("git", "rev-parse", "HEAD")
-    changes = output("git", "status", "--porcelain", "--untracked-files=no")
+    head = try_run("git", "rev-parse", "HEAD")
+    changes = try_run("git", "status", "--porcelain", "--untracked-files=no")
     return {"commit": head, "dirty": None if changes is None else bool(changes)}
 
 

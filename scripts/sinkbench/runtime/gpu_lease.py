@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sinkbench.runtime.shell import output
+from sinkbench.runtime.shell import try_run
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager
-def gpu(
+def lease_gpu(
     device: str, shared: bool = False, locks: Path | None = None, wait_s: float = 1.0
 ) -> Iterator[str | None]:
     """Make one GPU the only visible one while the body runs; waits until there is one. Yields its name.
@@ -110,7 +110,7 @@ def visible_gpus() -> list[str]:
 
 def _known_gpus() -> dict[str, str]:
     """UUIDs by number, as the driver's own tool knows them: torch would initialise CUDA to tell."""
-    answer = output("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader") or ""
+    answer = try_run("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader") or ""
     return dict(line.split(", ") for line in answer.splitlines())
 
 

@@ -14,7 +14,7 @@ from sinkbench.runtime.progress import show_on
 
 WORKFLOW = "SINKBENCH_WORKFLOW_PID"  # the process that starts the jobs, if there is one
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # what a write to the log meets first on a full disk
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # what a write to the log meets first on a full disk
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def job(log_path: str) -> Iterator[None]:
     except UserError as error:
         _end(error, terminal)
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in DISK_FULL:
             raise
         _end(error, terminal)
 

@@ -14,7 +14,7 @@ LOCK = Path(".snakemake/present.lock")
 LEFT = Path(".snakemake/locks")  # Snakemake's own
 
 
-def enter():
+def hold_run_lock():
     """Be present until the returned file is closed or the process ends; waits while someone is alone."""
     file = _opened()
     fcntl.flock(file, fcntl.LOCK_SH)
@@ -22,7 +22,7 @@ def enter():
 
 
 @contextmanager
-def alone() -> Iterator[bool]:
+def try_exclusive() -> Iterator[bool]:
     """Whether nobody is present; if so, nobody enters within the block."""
     with _opened() as file:
         try:
@@ -38,9 +38,9 @@ def left_locks() -> list[Path]:
     return sorted(LEFT.glob("*.lock"))
 
 
-def left_by_a_killed_run() -> bool:
+def is_left_by_a_killed_run() -> bool:
     """Whether there is a lock that no living run needs."""
-    with alone() as is_free:
+    with try_exclusive() as is_free:
         return is_free and bool(left_locks())
 
 

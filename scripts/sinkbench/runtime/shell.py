@@ -5,7 +5,7 @@ import subprocess
 TIMEOUT_S = 20
 
 
-def output(*command: str) -> str | None:
+def try_run(*command: str) -> str | None:
     """What a program prints, stripped; None where there is no such program, or it fails or hangs."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)

@@ -11,7 +11,7 @@ from torch._inductor import config as inductor
 from sinkbench.runtime.unavailable import unavailable_on
 
 RECOMPILES = 64  # per function: each length of a growing cache is one (torch's default, 8, is soon reached)
-PATIENCE = 8  # torch's own default
+RECOMPILE_LIMIT = 8  # torch's own default
 REDUCE_OVERHEAD = "reduce-overhead"
 # Arguments of torch.compile by mode; max-autotune tunes by coordinate descent as well.
 MODES = {
@@ -51,15 +51,16 @@ def compiled(function: Callable, mode: str = "default") -> Callable:
 def compiled_while_patient(function: Callable, dynamic: bool) -> Callable:
     """`function` as torch.compile runs it if nobody sees to its shapes; raises Unavailable where that fails.
 
-    It is compiled for each new shape (`dynamic`: for all of them at once) up to PATIENCE times. From then on
-    torch runs what meets a new shape as it is, and only logs it: whoever uses this must mean to measure it.
+    It is compiled for each new shape (`dynamic`: for all of them at once) up to RECOMPILE_LIMIT times. From
+    then on torch runs what meets a new shape as it is, and only logs it. Whoever uses this must mean to
+    measure it.
     """
     # Torch counts, and gives up, by code object: what other callers compile must not wear out its patience.
     own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
     fast = torch.compile(own, dynamic=dynamic)
 
     def run(*arguments):
-        patience = torch._dynamo.config.patch(recompile_limit=PATIENCE)
+        patience = torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT)
         with unavailable_on(*REFUSALS, what="torch.compile"), patience:
             return fast(*arguments)
 

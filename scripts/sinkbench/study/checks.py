@@ -40,7 +40,7 @@ def _check_steady_state(config: dict, runs: dict[str, Run]) -> None:
     for run in runs.values():
         earliest = min(run.positions or config["speed"]["positions"])
         policy = run.method.build()
-        if policy.cache not in ("growing", "fresh") and policy.budget > earliest:
+        if policy.cache not in ("growing", "none") and policy.budget > earliest:
             raise UserError(
                 f"speed.positions: {earliest}: the cache of {run.name} is full at {policy.budget} only"
             )

@@ -136,13 +136,13 @@ def _shown(value) -> str:
 
 
 def _key(path: Iterable) -> str:
-    """runs[3].with.budget"""
+    """runs[3].options.budget"""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(parts).removeprefix(".")
 
 
 def _path(key: str) -> list:
-    """["runs", 3, "with", "budget"]"""
+    """["runs", 3, "options", "budget"]"""
     return [int(part) if part.isdigit() else part for part in re.findall(r"[\w-]+", key)]
 
 

@@ -59,21 +59,21 @@ def _scoring(method: Method, count: int, tokens: int) -> Cost:
     policy = method.build()
     scored = len(policy.positions(tokens))
     seconds = scored / EVALUATED_TOKENS_PER_S
-    if policy.cache == "fresh":
+    if policy.cache == "none":
         seconds *= policy.budget
     elif isinstance(policy, RefreshedPolicy):  # one after another, each bound by its launches
-        segments = scored / policy.every
-        forwarded = policy.reads(tokens).passes * policy.lookback
+        segments = scored / policy.refresh_every
+        forwarded = policy.refresh_traffic(tokens).passes * policy.lookback
         seconds += segments * (STEP_S + forwarded / EVALUATED_TOKENS_PER_S)
     return Cost(JOB_S + count * seconds, count * scored * RESULT_BYTES_PER_NLL)
 
 
 def _timing(study: Study, run: str) -> Cost:
-    speed = study.settings_of(run)["speed"]
+    speed = study.timing_settings(run)["speed"]
     read = sum(speed["points"]) / EVALUATED_TOKENS_PER_S
     policy = study.runs[run].method.build()
     if isinstance(policy, RefreshedPolicy):  # a prompt is read from refresh to refresh
-        read += sum(speed["points"]) / policy.every * STEP_S
+        read += sum(speed["points"]) / policy.refresh_every * STEP_S
     stepped = len(speed["points"]) * (speed["warmup"] + speed["steps"]) * STEP_S
     compiled = COMPILATION_S if ENGINES[study.runs[run].engine].compiles else 0
     return Cost(JOB_S + compiled + (speed["repetitions"] + 1) * (read + stepped))

@@ -10,7 +10,7 @@ from sinkbench.text import corpora
 KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}  # by source
 
 
-class Origins:
+class StudyInputs:
     """The sources that a config names.
 
     Args:

@@ -3,7 +3,7 @@
 from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.model_folder import check_model_folder
 from sinkbench.errors import UserError
-from sinkbench.runtime.shell import output
+from sinkbench.runtime.shell import try_run
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
@@ -24,7 +24,7 @@ def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: 
         for corpus in study.corpora.values():
             if corpus.get("source") != "hub":
                 corpora.find(corpus)
-    for repository in study.origins.repositories().values():
+    for repository in study.inputs.repositories().values():
         if is_fetched(repository):
             check_fetched(repository)
         elif fetches:
@@ -82,4 +82,4 @@ def _complaint(torch) -> str:
 
 def _driver() -> str | None:
     """Version of the NVIDIA driver, or None where there is none."""
-    return output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
+    return try_run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")

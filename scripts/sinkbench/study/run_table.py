@@ -11,7 +11,7 @@ from itertools import product
 from sinkbench import policies
 from sinkbench.engines.table import ENGINES
 from sinkbench.errors import UserError, check_name
-from sinkbench.policies._refreshed import FORMS
+from sinkbench.policies import REFRESHED
 from sinkbench.quantization.table import FORMATS
 
 
@@ -57,7 +57,7 @@ class Run:
         tpot_against: names of runs; of a method that is named alone, its run on the same engine.
         positions: stream positions (context lengths) at which it is timed; None: those of the whole study.
         profiled: whether a study that measures profiles has one of it.
-        drafted: tokens that a draft model proposes in a round; None: there is none.
+        draft_tokens: tokens that a draft model proposes in a round; None: there is none.
         temperature: at which tokens are sampled then; 0 is greedy.
     """
 
@@ -68,7 +68,7 @@ class Run:
     tpot_against: tuple[str, ...]
     positions: tuple[int, ...] | None
     profiled: bool
-    drafted: int | None = None
+    draft_tokens: int | None = None
     temperature: float | None = None
 
     @property
@@ -80,7 +80,7 @@ class Run:
     def label(self) -> str:
         """The engine as measurements name it, with the tokens drafted and the temperature, if any."""
         sampled = f"-t{self.temperature:g}" if self.temperature else ""
-        return self.engine + (f"-k{self.drafted}" if self.drafted else "") + sampled
+        return self.engine + (f"-k{self.draft_tokens}" if self.draft_tokens else "") + sampled
 
 
 class RunTable:
@@ -113,7 +113,7 @@ class RunTable:
         for method in _expand(entry, model_dtype):
             known = self.methods.setdefault(method.name, method)
             if not known.is_listed_again_by(method):
-                raise UserError(f"with: {method.name} is listed before, with other settings")
+                raise UserError(f"options: {method.name} is listed before, with other settings")
             for run in _runs(entry, known):
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
@@ -127,9 +127,9 @@ class RunTable:
 
 def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
     """One method for every combination of the values that an entry lists."""
-    axes = {key: _as_list(value) for key, value in entry["with"].items()}
+    axes = {key: _as_list(value) for key, value in entry["options"].items()}
     for key in (key for key, values in axes.items() if not values):
-        raise UserError(f"with.{key}: an empty list makes no run")
+        raise UserError(f"options.{key}: an empty list makes no run")
     formats = product(_as_list(entry.get("quantization", "none")), _as_list(entry.get("dtype", model_dtype)))
     for (quantization, dtype), values in product(formats, list(product(*axes.values()))):
         check_name(quantization, FORMATS, "quantization")
@@ -150,7 +150,7 @@ def _runs(entry: dict, method: Method) -> Iterator[Run]:
         raise UserError("speculate: what family speculation has, and no other")
     axes = [_as_list(entry.get("engine", [])), _as_list(entry.get("batch", 1))]
     drafts = [
-        _as_list(speculate.get("drafted")),
+        _as_list(speculate.get("draft_tokens")),
         _as_list(speculate.get("temperature", 0 if speculate else None)),
     ]
     for engine, batch, *drafting in product(*axes, *drafts):
@@ -176,7 +176,7 @@ def _check_engine(engine: str, method: Method, batch: int) -> None:
     if form not in ENGINES[engine].caches:
         fitting = ", ".join(name for name, row in ENGINES.items() if form in row.caches)
         raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
-    if batch > 1 and form in FORMS:
+    if batch > 1 and form in REFRESHED:
         raise UserError(f"batch: {batch} streams; a cache of {method.policy} is refreshed for one")
     if batch > ENGINES[engine].max_batch:
         raise UserError(f"batch: {batch} is more than the {ENGINES[engine].max_batch} of engine {engine}")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from sinkbench.artifacts.digests import digest, inputs_of, tokenizer_digest, tokens_digest
 from sinkbench.artifacts.files import FAILED
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.lineage import (
     from_continuations,
     from_measurements,
     from_results,
-    made_notes,
-    result_notes,
-    table_notes,
-    tables_read,
+    read_lineage,
+    read_metadata,
+    result_metadata,
+    tables_in_lineage,
 )
 from sinkbench.errors import UserError
 from sinkbench.report import catalogue
@@ -75,23 +75,23 @@ def _products(study: Study, results: Path) -> Iterator[Product]:
         yield from tokens
         old |= set() if tokens and not tokens[0].complaint else {path}
     table, measured = results / "measurements.parquet", []
-    read = tables_read(table) | tables_read(results / catalogue.CONTINUATIONS)
+    read = tables_in_lineage(table) | tables_in_lineage(results / catalogue.CONTINUATIONS)
     for folder, name, settings in study.measuring_jobs():
         path = results / folder / f"{name}.parquet"
         tokens = results / f"tokens/{settings['tokens']['corpus']['name']}.parquet"
         measured += [] if folder == "continuations" else [path]
         if path.exists():
             inputs = inputs_of(settings, tokens) | ({"tokens": "made again"} if tokens in old else {})
-            yield Product(path, stamp(settings), inputs, result_notes(path, read))
+            yield Product(path, settings_hash(settings), inputs, result_metadata(path, read))
     if table.exists():
-        yield Product(table, stamp(study.plan()), from_results(measured, SCHEMA), made_notes(table))
+        yield Product(table, settings_hash(study.plan()), from_results(measured, SCHEMA), read_lineage(table))
     yield from _rendered(study, results)
 
 
 def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
     if not path.exists():
         return
-    if (notes := table_notes(path)) is None or tokens_digest(path) is None:
+    if (notes := read_metadata(path)) is None or tokens_digest(path) is None:
         raise UserError(
             f"{path}: not a readable result; to make it again and keep what was measured on it: "
             f"rm {path} && snakemake --cores 1 --until tokenize"
@@ -101,20 +101,20 @@ def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
         "tokenizer": tokenizer_digest(settings["tokenizer"]),
         "texts": corpora.digest(settings["corpus"]),
     }
-    yield Product(path, stamp(settings), inputs, notes)
+    yield Product(path, settings_hash(settings), inputs, notes)
 
 
 def _rendered(study: Study, results: Path) -> Iterator[Product]:
     measured = _required(from_measurements(results / "measurements.parquet"))
-    for path, settings in catalogue.rendered(study.config).items():
+    for path, settings in catalogue.output_specs(study.config).items():
         if (results / path).exists():
-            yield Product(results / path, stamp(settings), measured, made_notes(results / path))
+            yield Product(results / path, settings_hash(settings), measured, read_lineage(results / path))
     page = results / catalogue.CONTINUATIONS
     if study.continued_runs() and page.exists():
         paths = [results / f"continuations/{run}.parquet" for run in study.continued_runs()]
         settings = catalogue.continuation_facts(study.config)
         inputs = from_continuations(paths, settings) | _required({"continuations": digest(paths)})
-        yield Product(page, stamp(settings), inputs, made_notes(page))
+        yield Product(page, settings_hash(settings), inputs, read_lineage(page))
 
 
 def _required(inputs: dict) -> dict:

@@ -9,11 +9,11 @@ from itertools import product
 from pathlib import Path
 
 from sinkbench import registry
-from sinkbench.artifacts.fingerprint import fingerprint, stamp
+from sinkbench.artifacts.fingerprint import fingerprint, settings_hash
 from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.study.checks import check_measurable
-from sinkbench.study.inputs import Origins
+from sinkbench.study.inputs import StudyInputs
 from sinkbench.study.run_table import Method, RunTable
 
 CODE = Path(__file__).parents[2]
@@ -34,9 +34,9 @@ class Study:
         self.config, self.name = config, config["study"]
         table = RunTable(config["runs"], config["model"]["dtype"])
         self.methods, self.runs = table.methods, table.runs
-        self.origins = Origins(config, drafts=any(run.drafted for run in self.runs.values()))
-        self.model, self.draft = self.origins.model, self.origins.draft
-        self.tokenizer, self.corpora = self.origins.tokenizer, self.origins.corpora
+        self.inputs = StudyInputs(config, drafts=any(run.draft_tokens for run in self.runs.values()))
+        self.model, self.draft = self.inputs.model, self.inputs.draft
+        self.tokenizer, self.corpora = self.inputs.tokenizer, self.inputs.corpora
         check_measurable(config, self.runs, self.corpora)
 
     def measures(self, what: str) -> bool:
@@ -83,14 +83,14 @@ class Study:
         """Settings of a speed job."""
         return self._run_settings(run, "speed", "measure_speed.py")
 
-    def settings_of(self, run: str) -> dict:
+    def timing_settings(self, run: str) -> dict:
         """Settings of the job that times a run."""
-        return self.speculation_settings(run) if self.runs[run].drafted else self.speed_settings(run)
+        return self.speculation_settings(run) if self.runs[run].draft_tokens else self.speed_settings(run)
 
     def speculation_settings(self, run: str) -> dict:
         """Settings of a speed job with a draft model."""
         chosen, settings = self.runs[run], self._run_settings(run, "speed", "measure_speculation.py")
-        drafting = {"drafted": chosen.drafted, "temperature": chosen.temperature}
+        drafting = {"draft_tokens": chosen.draft_tokens, "temperature": chosen.temperature}
         return settings | drafting | {"draft": self.draft, "seed": self.config["statistics"]["seed"]}
 
     def profile_settings(self, run: str) -> dict:
@@ -137,12 +137,12 @@ class Study:
     def plan(self) -> dict:
         """What aggregation needs to know of every method and run, and the stamps it must find."""
         quality = {
-            f"{method}/{corpus}": stamp(self.quality_settings(method, corpus))
+            f"{method}/{corpus}": settings_hash(self.quality_settings(method, corpus))
             for method, corpus in self.scored()
             if self.measures("quality")
         }
-        speed = {run: stamp(self.settings_of(run)) for run in self.runs if self.measures("speed")}
-        profile = {run: stamp(self.profile_settings(run)) for run in self.profiled_runs()}
+        speed = {run: settings_hash(self.timing_settings(run)) for run in self.runs if self.measures("speed")}
+        profile = {run: settings_hash(self.profile_settings(run)) for run in self.profiled_runs()}
         return {
             "study": self.name,
             "random": "random" in (self.model["source"], (self.draft or self.model)["source"]),
@@ -153,7 +153,7 @@ class Study:
                     "method": run.method.name,
                     "engine": run.label,
                     "batch": run.batch,
-                    "drafted": run.drafted,
+                    "draft_tokens": run.draft_tokens,
                     "temperature": run.temperature,
                     "tpot_against": run.tpot_against,
                 }
@@ -177,7 +177,7 @@ class Study:
             for method, corpus in self.scored():
                 yield "nll", f"{method}/{corpus}", self.quality_settings(method, corpus)
         if self.measures("speed"):
-            yield from (("speed", run, self.settings_of(run)) for run in self.runs)
+            yield from (("speed", run, self.timing_settings(run)) for run in self.runs)
         yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
         yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
 
@@ -186,7 +186,7 @@ class Study:
             "model": self.model | {"dtype": method.dtype or self.model["dtype"]},
             "device": self.config["device"],
             "policy": method.policy,
-            "with": method.options,
+            "options": method.options,
             "quantization": format_row(method.quantization),
             "chunk_tokens": self.config["evaluation"]["chunk_tokens"],
         }

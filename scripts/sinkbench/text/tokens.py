@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from sinkbench.artifacts.digests import tokenizer_digest
 from sinkbench.artifacts.files import write_json
-from sinkbench.artifacts.fingerprint import stamp
+from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.hub import file_sha256, local_folder
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
@@ -38,7 +38,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
             progress(1)
     frame = pd.DataFrame(rows)
     inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
-    write_table(tokens_path, frame, {"stamp": stamp(settings), "inputs": inputs})
+    write_table(tokens_path, frame, {"stamp": settings_hash(settings), "inputs": inputs})
     write_json(record_path, _record(settings, frame, tokenizer_path))
 
 
@@ -59,7 +59,7 @@ def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
         UserError: the file was made with other settings than these (see tokenize), or was altered.
     """
     frame, notes = read_table(path)
-    if notes["stamp"] != stamp(settings):
+    if notes["stamp"] != settings_hash(settings):
         raise UserError(f"{path}: made with another config or other code; delete it and run again")
     for row in frame.itertuples():
         if _digest(row.token_ids) != row.sha256:
@@ -91,7 +91,7 @@ def _digest(ids: np.ndarray) -> str:
 def _record(settings: dict, frame: pd.DataFrame, tokenizer_path) -> dict:
     counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
     return {
-        "stamp": stamp(settings),
+        "stamp": settings_hash(settings),
         "corpus": settings["corpus"],
         "tokenizer": settings["tokenizer"],
         "tokenizer_sha256": file_sha256(tokenizer_path),

@@ -7,7 +7,7 @@ import pandas as pd
 from sinkbench.analysis.claims import Finding, at_most
 from sinkbench.analysis.estimate import Estimate
 from sinkbench.analysis.profiles import Profile
-from sinkbench.analysis.step_shares import distinct, of_the_brief, sentence, share
+from sinkbench.analysis.step_shares import distinct, hypothesis_profiles, sentence, share
 from sinkbench.results.step_parts import ATTENTION
 
 TECHNIQUE = "Profile"
@@ -25,7 +25,7 @@ LIMIT = 1.25
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     """One: the brief's kind of engine decides."""
-    deciding, fastest = of_the_brief(measurements)
+    deciding, fastest = hypothesis_profiles(measurements)
     measured = "; ".join(_sentence(profile) for profile in distinct(deciding, fastest))
     yield Finding(measured, at_most(_gain(deciding), LIMIT))
 
@@ -43,6 +43,6 @@ def _sentence(profile: Profile) -> str:
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """What the rest of a step is."""
-    for profile in distinct(*of_the_brief(measurements)):
+    for profile in distinct(*hypothesis_profiles(measurements)):
         largest = max(profile.parts.index, key=profile.percent)
         yield f"the largest part of {profile.name} is {sentence(profile, (largest,)).partition(' ')[2]}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.analysis.claims import Finding, at_least
-from sinkbench.analysis.step_shares import distinct, of_the_brief, sentence, share
+from sinkbench.analysis.step_shares import distinct, hypothesis_profiles, sentence, share
 from sinkbench.results.step_parts import BRIEF, IDLE
 
 TECHNIQUE = "Profile"
@@ -20,13 +20,13 @@ LIMIT_PERCENT = 50.0
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     """One: the brief's kind of engine decides."""
-    deciding, fastest = of_the_brief(measurements)
+    deciding, fastest = hypothesis_profiles(measurements)
     measured = "; ".join(sentence(profile, BRIEF) for profile in distinct(deciding, fastest))
     yield Finding(measured, at_least(share(deciding, BRIEF), LIMIT_PERCENT))
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """How many launches a step is made of, and how long the device waits for them."""
-    for profile in distinct(*of_the_brief(measurements)):
+    for profile in distinct(*hypothesis_profiles(measurements)):
         idle = profile.percent(IDLE)
         yield f"a step of {profile.name} is {profile.launches:,} launches, and idle for {idle:.0f} %"

@@ -57,7 +57,7 @@ def _change(measurements: pd.DataFrame, method: str) -> tuple[str, Estimate]:
 def _greedy(measurements: pd.DataFrame, method: str, metric: str) -> pd.DataFrame:
     """The metric along the stream, greedy and with most drafts a round, on the first engine that has it."""
     rows = matching(usable(measurements), method=method, metric=metric, temperature=0)
-    rows = rows[rows["drafted"] == rows["drafted"].max()]
+    rows = rows[rows["draft_tokens"] == rows["draft_tokens"].max()]
     rows = rows[rows["engine"] == rows["engine"].iloc[:1].squeeze()].sort_values("position")
     if len(rows) < 2:
         raise NotMeasured("")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.attention.ring_refresh import RingRefresh, observed_queries, take_over
+from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
@@ -14,8 +14,8 @@ from sinkbench.runtime.cuda_graph import capture
 # Parts of a step by kernel, for the profile (see parts): several share the memory within one launch.
 PARTS = {
     "embed_kernel": "other",
-    "in_kernel": "projections+attention+mlp",
-    "out_kernel": "mlp+projections",
+    "qkv_attention_up_kernel": "projections+attention+mlp",
+    "dense_down_kernel": "mlp+projections",
     "head_kernel": "head",
 }
 
@@ -26,23 +26,23 @@ class Engine:
     Raises Unavailable off CUDA, and for models that the kernels do not compute.
     """
 
-    def __init__(self, model, policy, scorer):
+    def __init__(self, model, policy, evaluator):
         check_supported(model)
         if model.device.type != "cuda":
             raise Unavailable("the fused engine needs a CUDA device; the other engines decode on a CPU")
-        self.model, self.policy, self.scorer = model, policy, scorer
+        self.model, self.policy, self.evaluator = model, policy, evaluator
         self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
         self.reset()
 
     @torch.inference_mode()
-    def prefill(self, prompts: Tensor, room: int) -> Tensor:
+    def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         batch, tokens = prompts.shape
         self.reset()
-        visibility = ring_visibility(self.policy, tokens + room)
-        self.ring = FusedRing(self.model, visibility, batch, observed_queries(self.policy))
+        visibility = ring_visibility(self.policy, tokens + max_new_tokens)
+        self.ring = FusedRing(self.model, visibility, batch, kept_queries(self.policy))
         hidden = []
         for row, prompt in enumerate(prompts):
-            last, self.refresh = take_over(self.scorer, self.policy, prompt, self.ring, row)
+            last, self.refresh = prefill_ring(self.evaluator, self.policy, prompt, self.ring, row)
             hidden.append(last)
         return logits(self.model, torch.cat(hidden))
 

@@ -14,7 +14,7 @@ LINE_BYTES = tl.constexpr(128)
 
 
 @triton.jit
-def ask_ahead(weight, program, LINES: tl.constexpr, NBYTES: tl.constexpr):
+def prefetch_l2(weight, program, LINES: tl.constexpr, NBYTES: tl.constexpr):
     """Ask for LINES of the first lines of a matrix of NBYTES, those of this program; 0: for none."""
     if LINES > 0:
         line = program * LINES + tl.arange(0, LINES)
@@ -24,6 +24,6 @@ def ask_ahead(weight, program, LINES: tl.constexpr, NBYTES: tl.constexpr):
 
 
 def asked(linear: FusedLinear, programs: int, nbytes: int) -> dict:
-    """Constants of `ask_ahead` for about `nbytes` of a layer's weights, asked for by so many programs."""
+    """Constants of `prefetch_l2` for about `nbytes` of a layer's weights, asked for by so many programs."""
     lines = next_power_of_2(cdiv(nbytes, LINE_BYTES.value * programs)) if nbytes else 0
     return {"LINES": lines, "AHEAD_BYTES": linear.weight.nbytes}

@@ -1,7 +1,7 @@
 """Triton kernels of one decode step of GPT-NeoX with parallel residual: two launches a layer.
 
-    in_kernel    query, key and value; attention; the MLP's first half, which waits for neither
-    out_kernel   attention's output projection, the MLP's second half, and the residual
+    qkv_attention_up_kernel    query, key and value; attention; the MLP's first half, which waits for neither
+    dense_down_kernel   attention's output projection, the MLP's second half, and the residual
 
 Around them `embed_kernel` begins a step and `head_kernel` ends it. Decoding is bound by the bytes of weights
 and cache, so every byte is read once, and the memory must never wait: what depends on no other launch
@@ -14,7 +14,7 @@ Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimension
 import triton
 import triton.language as tl
 
-from sinkbench.engines.fused.l2_prefetch import ask_ahead
+from sinkbench.engines.fused.l2_prefetch import prefetch_l2
 from sinkbench.engines.fused.matvec import (
     load_row_scales,
     load_strip,
@@ -77,7 +77,7 @@ def embed_kernel(
         tl.store(moments[0] + other, tl.zeros_like(other).to(tl.int64), mask=other < SUMS)
         place_token(position, state, tables, frequencies, budget, sinks, ROTARY, BH)
     else:
-        ask_ahead(ahead, pid - BATCH - 1, LINES, AHEAD_BYTES)
+        prefetch_l2(ahead, pid - BATCH - 1, LINES, AHEAD_BYTES)
 
 
 @triton.jit
@@ -135,7 +135,7 @@ def head_kernel(
 
 
 @triton.jit
-def in_kernel(
+def qkv_attention_up_kernel(
     inputs, moments, eps, qkv_linear, qkv, ready,
     keys, values, state, tables, partial, attended, slots, share, scale,
     up_linear, activated, lead,
@@ -178,7 +178,7 @@ def in_kernel(
 
 
 @triton.jit
-def out_kernel(
+def dense_down_kernel(
     attended, dense, dense_scales, activated, down, down_scales, bias,
     residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
@@ -201,7 +201,7 @@ def out_kernel(
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
-        ask_ahead(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
+        prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
         dtype: tl.constexpr = attended.dtype.element_ty
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
         other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)

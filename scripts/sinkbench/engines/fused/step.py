@@ -108,7 +108,7 @@ class FusedStep:
         qkv_tile, up_tile = self._tile("in", qkv), self._tile("in", up)
         up_programs = cdiv(up.rows, up_tile.all_rows)
         attending = self.batch * self.attention["HEADS"] * self.splits
-        layer_kernels.in_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
+        layer_kernels.qkv_attention_up_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
             self.inputs, self.moments[index], self.eps, _operands(qkv),
             self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
@@ -121,7 +121,7 @@ class FusedStep:
     def _out(self, index: int, dense, down: FusedLinear, bias: Tensor, behind: FusedLinear) -> None:
         tile = self._tile("out", down)
         programs = cdiv(down.rows, tile.rows)
-        layer_kernels.out_kernel[(programs,)](
+        layer_kernels.dense_down_kernel[(programs,)](
             self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
             self.residual, self.inputs, self.gammas[index + 1], self.moments[index + 1], self.ready,
             behind.weight,

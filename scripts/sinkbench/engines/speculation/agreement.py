@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from sinkbench.attention.evaluator import Scorer
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.policies import Visibility
 
 
 @torch.inference_mode()
 def agreement(
-    target: Scorer, draft: Scorer, document: Tensor, visibility: Visibility
+    target: Evaluator, draft: Evaluator, document: Tensor, visibility: Visibility
 ) -> tuple[Tensor, Tensor]:
     """Of the token after each of document [T]: the chance that one draft stays, greedy and sampled, both [T].
 

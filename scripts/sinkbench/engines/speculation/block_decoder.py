@@ -17,34 +17,34 @@ class BlockDecoder:
 
     Args:
         policy: one whose cache form is in CACHES.
-        scorer: of the same model; it reads prompts.
+        evaluator: of the same model; it reads prompts.
         block: the most tokens that are read at once; all of them but one may be taken back.
         form: a word of READS. `graph` is the static form; capturing it is up to the caller.
 
     A ring, whose size never changes, stays where it is over prefills, so that a captured graph stays valid.
     """
 
-    def __init__(self, model, policy, scorer, block: int, form: str):
+    def __init__(self, model, policy, evaluator, block: int, form: str):
         if policy.cache not in CACHES:
             raise Unavailable(
                 f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}"
             )
-        self.model, self.policy, self.scorer, self.block = model, policy, scorer, block
+        self.model, self.policy, self.evaluator, self.block = model, policy, evaluator, block
         self._read, self.ring = READS[form], None
 
     @torch.inference_mode()
-    def prefill(self, prompt: Tensor, room: int) -> Tensor:
+    def prefill(self, prompt: Tensor, max_new_tokens: int) -> Tensor:
         """Read ids [T], all sinks among them, before at most `room` more; logits [1, vocabulary] of the last.
 
         Raises ValueError for a prompt that does not hold the sinks.
         """
         if self.ring is None or self.policy.cache == "growing":
             self.ring = None  # two might not fit
-            visibility = ring_visibility(self.policy, len(prompt) + room)
+            visibility = ring_visibility(self.policy, len(prompt) + max_new_tokens)
             self.ring = BlockRing(self.model, visibility, self.block)
         if len(prompt) < self.ring.visibility.sinks:
             raise ValueError(f"{len(prompt)} tokens do not hold the {self.ring.visibility.sinks} sinks")
-        chunks, hidden = self.scorer.prefill(prompt, self.ring.visibility)
+        chunks, hidden = self.evaluator.prefill(prompt, self.ring.visibility)
         self.ring.buffers.load(chunks)
         self.ring.position.fill_(self.ring.buffers.position)
         return logits(self.model, hidden)

@@ -31,7 +31,7 @@ class Speculator:
 
     Args:
         target, draft: with room in their blocks for k + 1 tokens.
-        drafted: k, tokens drafted in a round.
+        draft_tokens: k, tokens drafted in a round.
         rule: of `verification`.
         captured: whether a round is one CUDA graph; both decoders must have the static form.
 
@@ -40,11 +40,13 @@ class Speculator:
             at the beginning of a round, since after a round that keeps every draft it has not read the last.
     """
 
-    def __init__(self, target: BlockDecoder, draft: BlockDecoder, drafted: int, rule, captured: bool = False):
-        self.target, self.draft, self.drafted, self.rule, self.captured = (
+    def __init__(
+        self, target: BlockDecoder, draft: BlockDecoder, draft_tokens: int, rule, captured: bool = False
+    ):
+        self.target, self.draft, self.draft_tokens, self.rule, self.captured = (
             target,
             draft,
-            drafted,
+            draft_tokens,
             rule,
             captured,
         )
@@ -54,7 +56,7 @@ class Speculator:
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, rounds: int) -> Tensor:
         """Read ids [T], T > sinks and at least LEAST_PROMPT, before `rounds` rounds; the next id [1]."""
-        room = (rounds + 1) * (self.drafted + 1)
+        room = (rounds + 1) * (self.draft_tokens + 1)
         self.draft.prefill(prompt[:-1], room)
         self.rule.renew()
         first = self.rule.draft(self.target.prefill(prompt, room), 0)
@@ -87,7 +89,7 @@ class Speculator:
         accepted, following = self.rule.verify(drafts, guesses, scores)
         text = torch.cat((self.pair[1:], drafts, drafts[-1:])).scatter(0, accepted + 1, following)
         for decoder in (self.target, self.draft):  # the draft model read a token before, and not the last
-            decoder.take_back(self.drafted - accepted)
+            decoder.take_back(self.draft_tokens - accepted)
         self.pair.copy_(text.gather(0, torch.cat((accepted, accepted + 1))))
         return Round(text[1:], accepted)
 
@@ -95,7 +97,7 @@ class Speculator:
         """The drafts [k], and the logits [k, vocabulary] that they were chosen from."""
         guesses = [self.draft.read(self.pair)[1:]]
         drafts = [self.rule.draft(guesses[0], 0)]
-        for index in range(1, self.drafted):
+        for index in range(1, self.draft_tokens):
             guesses.append(self.draft.read(drafts[-1]))
             drafts.append(self.rule.draft(guesses[-1], index))
         return torch.cat(drafts), torch.cat(guesses)

@@ -41,17 +41,19 @@ class Sampled:
     """Draws from the softmax of the target's logits / temperature.
 
     Args:
-        drafted: k, tokens drafted in a round.
+        draft_tokens: k, tokens drafted in a round.
         vocabulary: of both models.
         temperature: above 0.
         seed: of the draws; the same seed on the same device gives the same ids.
     """
 
-    def __init__(self, drafted: int, vocabulary: int, temperature: float, seed: int, device: torch.device):
+    def __init__(
+        self, draft_tokens: int, vocabulary: int, temperature: float, seed: int, device: torch.device
+    ):
         self.temperature = temperature
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.chances = torch.empty(drafted, device=device)
-        self.races = torch.empty(drafted + 1, vocabulary, device=device)
+        self.chances = torch.empty(draft_tokens, device=device)
+        self.races = torch.empty(draft_tokens + 1, vocabulary, device=device)
 
     def renew(self) -> None:
         """New noise for one round."""

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from sinkbench.report.figures._labels import label_ends
 from sinkbench.report.figures._palette import text_colour
-from sinkbench.report.figures._style import label, lines, log_axis, look
+from sinkbench.report.figures._style import label, lines_of_runs, log_axis, style_of
 
 XLABEL = "Context length (dense) or stream position [tokens]"
 
@@ -16,15 +16,15 @@ def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: st
     A run that was timed by budget does not depend on the position, and is a horizontal line.
     """
     ends, points = [], set()
-    for row, line in lines(measurements, metric):
+    for row, line in lines_of_runs(measurements, metric):
         values = line[["value", "low", "high"]] * scale
         if not (values["value"] > 0).all():
             continue  # nothing held between steps: no place on a logarithmic axis
         if row["kind"] == "budget":
-            axes.axhline(values["value"].iloc[-1], **{**look(measurements, row), "marker": None})
+            axes.axhline(values["value"].iloc[-1], **{**style_of(measurements, row), "marker": None})
         else:
             points |= set(line["position"])
-            _draw_line(axes, line["position"], values, look(measurements, row))
+            _draw_line(axes, line["position"], values, style_of(measurements, row))
         end = None if row["kind"] == "budget" else line["position"].iloc[-1]
         ends.append((end, values["value"].iloc[-1], label(row, measurements), text_colour(row["policy"])))
     axes.set(xlabel=XLABEL, ylabel=heading)

@@ -11,7 +11,7 @@ POLICIES = {
     "window": "#E69F00",
     "dense": "#D55E00",
     "recompute": "#009E73",
-    "copy": "#CC79A7",
+    "repeat_lookup": "#CC79A7",
     "lazy": "#56B4E9",
     "reprefill": "#000000",
     "select": "#B8A800",

@@ -20,7 +20,7 @@ from sinkbench.analysis.select import (
     usable,
     with_fastest_engines,
 )
-from sinkbench.artifacts.files import replacing
+from sinkbench.artifacts.files import atomic_write
 from sinkbench.report.figures._palette import colour, text_colour
 
 MARKERS = "os^Dv<>Ph"  # from the largest budget down
@@ -51,7 +51,7 @@ def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
         return module.draw(measurements, words)
 
 
-def notice(sentences: list[str]) -> Figure:
+def text_figure(sentences: list[str]) -> Figure:
     """A figure of nothing but text, one paragraph for each sentence."""
     figure = Figure(figsize=(WIDTH_INCHES, 0.3 + 0.3 * len(sentences)), layout="constrained")
     text = "\n".join(fill(sentence, LINE_CHARACTERS) for sentence in sentences)
@@ -63,7 +63,7 @@ def save(figure: Figure, title: str, *paths: str | Path) -> None:
     """Write the figure in the formats that the paths' extensions name; the title goes into their metadata."""
     with matplotlib.rc_context(STYLE):
         for path in map(Path, paths):
-            with replacing(path) as partial:
+            with atomic_write(path) as partial:
                 metadata = {"Title": title, **UNDATED[path.suffix]}
                 figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
 
@@ -77,7 +77,7 @@ def panels(names: list[str], height_inches: float) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def look(measurements: pd.DataFrame, row: Mapping) -> dict:
+def style_of(measurements: pd.DataFrame, row: Mapping) -> dict:
     """Colour by policy, marker by budget; hollow and dashed without sinks. Arguments of Axes.plot.
 
     What is hollow lies on top and is larger, so that of two equal runs both are seen.
@@ -101,7 +101,7 @@ def label(row: Mapping, measurements: pd.DataFrame) -> str:
     return f"{name} {row['engine']}" if several and not pd.isna(row["engine"]) else name
 
 
-def lines(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
+def lines_of_runs(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
     """(first row, rows by position) of what a figure shows of a metric.
 
     Of each policy the extreme budgets, in the model's own number format, one stream, on the fastest engine.

@@ -19,7 +19,7 @@ from sinkbench.analysis.select import (
 from sinkbench.analysis.tradeoff import Tradeoff, tradeoff
 from sinkbench.report.figures._labels import label_points
 from sinkbench.report.figures._palette import GREY, colour, text_colour
-from sinkbench.report.figures._style import label, log_axis, look, panels
+from sinkbench.report.figures._style import label, log_axis, panels, style_of
 
 TITLE = "Perplexity against time per token"
 CATEGORY = "findings"
@@ -50,7 +50,7 @@ def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str) -> None:
     found = tradeoff(measurements, corpus)
     for row, tpot, perplexity in found.points:
         bars = {"xerr": _errors(tpot), "yerr": _errors(perplexity)}
-        style = {**look(measurements, row), "linestyle": "none", "elinewidth": 0.8}
+        style = {**style_of(measurements, row), "linestyle": "none", "elinewidth": 0.8}
         axes.errorbar(tpot.value, perplexity.value, **bars, **style)
     _note_unbounded(axes, measurements, corpus)
     axes.margins(0.12, 0.1)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from sinkbench.analysis.select import corpora, full_budget, matching, method_of, pick
 from sinkbench.report.figures._labels import label_ends
 from sinkbench.report.figures._palette import GREY, text_colour
-from sinkbench.report.figures._style import label, lines, log_axis, look, panels
+from sinkbench.report.figures._style import label, lines_of_runs, log_axis, panels, style_of
 
 TITLE = "Perplexity by position in the text"
 CATEGORY = "baselines"
@@ -34,8 +34,8 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
 
 def _panel(axes: Axes, measurements: pd.DataFrame, corpus: str, width: int) -> None:
     ends = []
-    for row, line in lines(_complete(matching(measurements, corpus=corpus)), "perplexity_bin"):
-        middle, style = line["position"] + width / 2, look(measurements, row)
+    for row, line in lines_of_runs(_complete(matching(measurements, corpus=corpus)), "perplexity_bin"):
+        middle, style = line["position"] + width / 2, style_of(measurements, row)
         axes.plot(middle, line["value"], **{**style, "marker": None}, linewidth=1)
         if row["method"] in _banded(measurements):
             axes.fill_between(

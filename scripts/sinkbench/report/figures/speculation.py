@@ -21,7 +21,7 @@ CAPTION = (
 )
 HEIGHT_INCHES = 3.2
 PANELS = {"acceptance_rate": "Drafts that stay", "speedup": "Speed-up by drafts"}
-LINE = ["method", "drafted", "temperature"]
+LINE = ["method", "draft_tokens", "temperature"]
 
 
 def draw(measurements: pd.DataFrame, words: dict) -> Figure:
@@ -37,7 +37,7 @@ def draw(measurements: pd.DataFrame, words: dict) -> Figure:
 
 def _fastest(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with drafts, each line on the engine of its smallest TPOT; speed-ups against the method itself."""
-    rows = rows[rows["drafted"].notna()]
+    rows = rows[rows["draft_tokens"].notna()]
     if matching(rows, metric="acceptance_rate").empty:
         raise NotMeasured("")
     times = matching(rows, metric="tpot_ms").sort_values("value", kind="stable")
@@ -52,17 +52,17 @@ def _fastest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, heading: str) -> None:
-    ends, sizes = [], sorted(rows["drafted"].unique())
-    for (method, drafted, temperature), line in rows.groupby(LINE, sort=False):
+    ends, sizes = [], sorted(rows["draft_tokens"].unique())
+    for (method, draft_tokens, temperature), line in rows.groupby(LINE, sort=False):
         line = line.sort_values("position")
         policy, position = line["policy"].iloc[0], line["position"].astype(float)
-        style = {"color": colour(policy), "marker": MARKERS[sizes.index(drafted) % len(MARKERS)]}
+        style = {"color": colour(policy), "marker": MARKERS[sizes.index(draft_tokens) % len(MARKERS)]}
         errors = [line["value"] - line["low"], line["high"] - line["value"]]
         dashes = "--" if temperature else "-"
         axes.errorbar(
             position, line["value"], errors, markersize=4, elinewidth=0.8, linestyle=dashes, **style
         )
-        name = f"{method.replace('-', ' ')}, k = {drafted}" + (", sampled" if temperature else "")
+        name = f"{method.replace('-', ' ')}, k = {draft_tokens}" + (", sampled" if temperature else "")
         ends.append((position.iloc[-1], line["value"].iloc[-1], name, text_colour(policy)))
     axes.set(xlabel="Stream position or context length [tokens]", ylabel=heading)
     log_axis(axes, "x", sorted(rows["position"].dropna().unique()) or None)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from sinkbench.analysis.select import RUN, NotMeasured, matching, single_stream, usable
 from sinkbench.report.figures._by_length import draw_growth
-from sinkbench.report.figures._style import lines, look, panels
+from sinkbench.report.figures._style import lines_of_runs, panels, style_of
 
 TITLE = "Step time and memory along a long stream"
 CATEGORY = "streaming"
@@ -58,7 +58,7 @@ def _limits(values: pd.Series) -> tuple[float, float]:
 
 
 def _draw_bands(axes: Axes, rows: pd.DataFrame) -> None:
-    ends = zip(lines(rows, "step_p10_ms"), lines(rows, "step_p90_ms"), strict=True)
+    ends = zip(lines_of_runs(rows, "step_p10_ms"), lines_of_runs(rows, "step_p90_ms"), strict=True)
     for (row, low), (_, high) in ends:
-        shade = {"color": look(rows, row)["color"], "alpha": 0.2, "linewidth": 0}
+        shade = {"color": style_of(rows, row)["color"], "alpha": 0.2, "linewidth": 0}
         axes.fill_between(low["position"].astype(float), low["value"], high["value"], **shade)

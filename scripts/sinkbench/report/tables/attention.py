@@ -4,7 +4,7 @@ import pandas as pd
 
 from sinkbench.analysis.ablations import attention_runs, cell
 from sinkbench.analysis.estimate import Estimate, estimate, ratio, without_empty_columns
-from sinkbench.analysis.select import RUN, at_common_point, doubts, matching, usable
+from sinkbench.analysis.select import RUN, at_common_point, matching, status_warnings, usable
 
 TITLE = "Attention kernels: time and distance to the exact evaluator"
 CATEGORY = "ablations"
@@ -41,7 +41,7 @@ def _row(measurements: pd.DataFrame, valid: pd.DataFrame, times: pd.DataFrame, r
         "Speed [x eager]": _speed(valid, run, position),
         "NLL gap [nats]": cell(own, "nll_gap", ".1e"),
         "Largest NLL gap [nats]": cell(own, "nll_gap_max", ".1e"),
-        "Status": "; ".join(doubts(matching(measurements, **key), position)),
+        "Status": "; ".join(status_warnings(matching(measurements, **key), position)),
     }
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from sinkbench.analysis.ablations import CompiledRun, cell, compiled_runs
 from sinkbench.analysis.estimate import Estimate, without_empty_columns
-from sinkbench.analysis.select import RUN, doubts, matching, usable
+from sinkbench.analysis.select import RUN, matching, status_warnings, usable
 
 TITLE = "Compilation: what it buys and what it costs"
 CATEGORY = "ablations"
@@ -37,7 +37,7 @@ def _row(measurements: pd.DataFrame, run: dict, timed: CompiledRun | None) -> di
     own = matching(measurements, **{name: run[name] for name in RUN})
     named = {"Method": run["method"], "Engine": run["engine"]}
     if timed is None:
-        return {**named, "Status": "; ".join(doubts(own, None))}
+        return {**named, "Status": "; ".join(status_warnings(own, None))}
     row, after = timed.row, timed.pays_after_tokens
     return {
         **named,
@@ -47,5 +47,5 @@ def _row(measurements: pd.DataFrame, run: dict, timed: CompiledRun | None) -> di
         "Compilations": "" if timed.graphs is None else Estimate(timed.graphs, spec="d"),
         "Pays after [tokens]": "" if after is None else Estimate(after, spec=",.0f"),
         "NLL gap [nats]": cell(usable(own), "nll_gap", ".1e"),
-        "Status": "; ".join(doubts(own, row["position"])),
+        "Status": "; ".join(status_warnings(own, row["position"])),
     }

@@ -7,10 +7,10 @@ from sinkbench.analysis.select import (
     RUN,
     at_largest_point,
     corpora,
-    doubts,
     matching,
+    or_blank,
     run_name,
-    text,
+    status_warnings,
     usable,
     without_drafts,
 )
@@ -92,7 +92,7 @@ def _status(measurements: pd.DataFrame, run: dict, corpus: str | None) -> str:
     rows = matching(measurements, method=run["method"])
     own = matching(rows, engine=run["engine"], batch=run["batch"])
     quality = matching(rows[rows["engine"].isna() & has_failed(rows)], corpus=corpus)
-    return "; ".join(sorted({*quality["status"], *doubts(own, own["position"].max())}))
+    return "; ".join(sorted({*quality["status"], *status_warnings(own, own["position"].max())}))
 
 
 def _quality(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
@@ -111,7 +111,7 @@ def _cell(rows: pd.DataFrame, spec: str, scale: float) -> Estimate | str:
     if rows.empty:
         return ""
     row = rows.iloc[0]
-    note = f"against {row['against']}" if text(row["against"]) else ""
+    note = f"against {row['against']}" if or_blank(row["against"]) else ""
     if row["metric"] == "tpot_ms":
         note = f"at {row['kind']} {row['position']:,}"
     return estimate(row, spec, scale, note)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
-from sinkbench.analysis.select import RUN, at_common_point, doubts, matching, usable, without_drafts
+from sinkbench.analysis.select import RUN, at_common_point, matching, status_warnings, usable, without_drafts
 
 TITLE = "The ladder of engines: every run beside its floor"
 CATEGORY = "engine"
@@ -65,7 +65,9 @@ def _row(measurements: pd.DataFrame, valid: pd.DataFrame, times: pd.DataFrame, r
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
     """What is to be said against the run, and against its method's perplexity."""
     quality = matching(measurements[measurements["engine"].isna()], method=key["method"])
-    return "; ".join([*doubts(quality, None), *doubts(matching(measurements, **key), position)])
+    return "; ".join(
+        [*status_warnings(quality, None), *status_warnings(matching(measurements, **key), position)]
+    )
 
 
 def _cell(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
-from sinkbench.analysis.select import RUN, doubts, matching, run_name, usable
+from sinkbench.analysis.select import RUN, matching, run_name, status_warnings, usable
 
 TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
 CATEGORY = "ablations"
@@ -31,18 +31,20 @@ CELLS = (
 
 def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
-    drafted = measurements[measurements["drafted"].notna()]
-    points = drafted.drop_duplicates([*RUN, "position"]).to_dict("records")
-    timed = drafted[drafted["position"].notna()].groupby(RUN).groups
+    draft_tokens = measurements[measurements["draft_tokens"].notna()]
+    points = draft_tokens.drop_duplicates([*RUN, "position"]).to_dict("records")
+    timed = draft_tokens[draft_tokens["position"].notna()].groupby(RUN).groups
     shown = [row for row in points if not pd.isna(row["position"]) or _key(row) not in timed]
-    return without_empty_columns(pd.DataFrame([_row(drafted, usable(measurements), row) for row in shown]))
+    return without_empty_columns(
+        pd.DataFrame([_row(draft_tokens, usable(measurements), row) for row in shown])
+    )
 
 
 def _key(row: dict) -> tuple:
     return tuple(row[name] for name in RUN)
 
 
-def _row(drafted: pd.DataFrame, valid: pd.DataFrame, row: dict) -> dict:
+def _row(draft_tokens: pd.DataFrame, valid: pd.DataFrame, row: dict) -> dict:
     key = {name: row[name] for name in RUN}
     own = matching(valid, **key)
     here = own[own["position"].isna() | (own["position"] == row["position"]).fillna(False).astype(bool)]
@@ -50,7 +52,7 @@ def _row(drafted: pd.DataFrame, valid: pd.DataFrame, row: dict) -> dict:
         "Run": run_name(row),
         "Position": "" if pd.isna(row["position"]) else Estimate(int(row["position"]), spec=",d"),
         **{heading: _cell(here, *how) for heading, *how in CELLS},
-        "Status": "; ".join(doubts(matching(drafted, **key), row["position"])),
+        "Status": "; ".join(status_warnings(matching(draft_tokens, **key), row["position"])),
     }
 
 

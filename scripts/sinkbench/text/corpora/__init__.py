@@ -13,7 +13,7 @@ from sinkbench import registry
 from sinkbench.artifacts import digests
 from sinkbench.errors import UserError
 
-PYTHONS = ("stdlib", "topics")  # kinds whose text is whatever the interpreter brings
+PYTHONS = ("stdlib", "pydoc_topics")  # kinds whose text is whatever the interpreter brings
 
 
 def find(settings: dict) -> list[Path]:
