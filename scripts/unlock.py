@@ -2,7 +2,7 @@
 
 import sys
 
-from sinkbench.runtime.run_lock import try_exclusive, left_locks
+from sinkbench.runtime.run_lock import left_locks, try_exclusive
 
 
 def unlock() -> str:

@@ -99,10 +99,10 @@ MISTAKES = [
     ("corpora.0", {"nme": "a", "kind": "files", "glob": "*"}, "corpora[0]: unknown key nme; allowed: name"),
     ("model", ABSENT, "top level: missing model"),
     ("evaluation", {}, "evaluation: missing chunk_tokens"),
-    ("runs.REC.options.sinks", ABSENT, "runs[REC].with: recompute needs "),
+    ("runs.REC.options.sinks", ABSENT, "runs[REC].options: recompute needs "),
     # wrong types
     ("runs", {"a": 1}, "runs: {'a': 1} is not a list"),
-    ("runs.1.with", [], "runs[1].with: [] is not a mapping"),
+    ("runs.1.options", [], "runs[1].options: [] is not a mapping"),
     ("model", [HUB_MODEL], "model: [{'dtype': 'float32'"),
     ("tables", "headline", "tables: 'headline' is not a list"),
     ("speed.steps", 32.0, "speed.steps: 32.0 is not a whole number (Timed steps"),
@@ -126,7 +126,7 @@ MISTAKES = [
     # cache sizes
     ("runs.WIN.options.budget", -5, "runs[WIN].options.budget: -5 is not a whole number"),
     ("runs.WIN.options.budget", [512, "64"], "runs[WIN].options.budget: '64' is not a whole number"),
-    ("runs.STR.with", {"budget": 4, "sinks": 4}, "runs[STR].options.budget: 4 must be larger than sinks"),
+    ("runs.STR.options", {"budget": 4, "sinks": 4}, "runs[STR].options.budget: 4 must be larger than sinks"),
     ("runs.STR.options.sinks", -1, "runs[STR].options.sinks: -1 is not a whole number"),
     (
         "runs.REC.options.first_position",
@@ -212,7 +212,7 @@ def test_mistake_is_one_line(path, value, expected, tmp_path):
 def test_one_name_for_two_methods(tmp_path):
     again = {**ENTRIES[0], "options": ENTRIES[0]["options"] | {"samples": 3}}
     said = line(mutated(BASE, tmp_path, "runs", [*ENTRIES, again]))
-    assert f"runs[{len(ENTRIES)}].with: recompute-4+2044 is listed before, with " in said
+    assert f"runs[{len(ENTRIES)}].options: recompute-4+2044 is listed before, with " in said
 
 
 def entry(family: str, **keys) -> dict:

@@ -285,7 +285,8 @@ def test_out_of_memory_is_not_called_unavailable():
 def test_a_failed_capture_is_unavailable():
     """In a process of its own, since it may leave the device's state spoilt."""
     body = (
-        "import torch\nfrom sinkbench.runtime.cuda_graph import capture\nfrom sinkbench.errors import Unavailable\n"
+        "import torch\nfrom sinkbench.runtime.cuda_graph import capture\n"
+        "from sinkbench.errors import Unavailable\n"
         "try:\n    capture(lambda: torch.ones(1, device='cuda').item())\n"
         "except Unavailable as error:\n    print('refused:', error)\n"
     )

@@ -22,7 +22,8 @@ from faults import VICTIMS, Campaign, differences
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
 UNLOCK = [sys.executable, str(ROOT / "scripts/unlock.py")]
 SLEEPER = (
-    "import time; from sinkbench.runtime.job import job\nwith job('log'): print('ready', flush=True); time.sleep(60)"
+    "import time; from sinkbench.runtime.job import job\n"
+    "with job('log'): print('ready', flush=True); time.sleep(60)"
 )
 PARENT = f"""
 import os, subprocess, sys
@@ -31,7 +32,10 @@ child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
 print(child.pid, flush=True)
 child.wait()
 """
-HOLDER = "from sinkbench.runtime.run_lock import hold_run_lock; kept = hold_run_lock(); print('in', flush=True); input()"
+HOLDER = (
+    "from sinkbench.runtime.run_lock import hold_run_lock; kept = hold_run_lock(); "
+    "print('in', flush=True); input()"
+)
 
 
 def python(program: str, folder: Path, **options) -> subprocess.Popen:
@@ -91,7 +95,7 @@ def test_two_runs_may_be_present_and_nobody_enters_while_someone_unlocks(tmp_pat
     from sinkbench.runtime.run_lock import hold_run_lock, try_exclusive
 
     monkeypatch.chdir(tmp_path)
-    with hold_run_lock(), enter(), try_exclusive() as is_free:
+    with hold_run_lock(), hold_run_lock(), try_exclusive() as is_free:
         assert not is_free
     with try_exclusive() as is_free:
         assert is_free

@@ -74,7 +74,7 @@ def test_a_failed_run_is_left_out(word):
 
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_captions_ask_only_for_facts_that_exist(kind):
-    for word in catalogue.available(kind):
+    for word in registry.available(catalogue.FOLDERS[kind]):
         about = catalogue.job_spec(kind, word, CONFIG)
         assert about["title"] and "{" not in about["caption"]
 

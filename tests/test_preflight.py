@@ -117,7 +117,8 @@ def test_missing_or_wrong_model(damage, expected):
 def test_hub_that_does_not_answer():
     """The client reads HF_ENDPOINT when it is imported, hence a process."""
     program = (
-        "import pickle, sys; from sinkbench.study.preflight import check; check(pickle.load(sys.stdin.buffer))"
+        "import pickle, sys; from sinkbench.study.preflight import check; "
+        "check(pickle.load(sys.stdin.buffer))"
     )
     waiting = study(model={**HUB, "dtype": "float32"}, device="cuda")
     done = subprocess.run(

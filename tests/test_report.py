@@ -8,6 +8,7 @@ import pytest
 import synthetic
 import yaml
 from docutils.core import publish_parts
+from sinkbench import registry
 from sinkbench.report import catalogue
 from sinkbench.report.pages import landing, provenance
 from sinkbench.report.pages.summary import STEPS, sentences
@@ -90,7 +91,7 @@ def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_everything_has_a_place_in_the_report(kind):
     names = {catalogue.menu_entry(word) for word in catalogue.CATEGORIES}
-    assert {catalogue.category(kind, word) for word in catalogue.available(kind)} <= names
+    assert {catalogue.category(kind, word) for word in registry.available(catalogue.FOLDERS[kind])} <= names
 
 
 def test_the_page_of_provenance_says_what_the_record_says():

@@ -1,12 +1,12 @@
 """Refresh by repetition: what followed earlier occurrences of the last few tokens is made resident again.
 
 Like `select`, but without attention: token ids alone say where the text repeats itself. A refresh falls
-before the token at r = R, 2R, ... (past the budget). It finds every place of the store at which `min_match`
-or more tokens end as the text ends at one of its last `match_ends` tokens. The `copied_span` tokens after
-such a place score the length of that match. The k of r - H .. r - w - 1 with the highest scores become resident,
-the latest first among equals. So where nothing repeats, the cache is the window of streaming. All layers and
-heads share the choice. It is what induction heads look for (Olsson et al. 2022), and how prompt lookup finds
-drafts for speculative decoding (Saxena 2023).
+before the token at r = R, 2R, ... (past the budget). It finds every place of the store at which at least
+`min_match` tokens end as the text ends at one of its last `match_ends` tokens. The `copied_span` tokens after
+such a place score the length of that match. The k of r - H .. r - w - 1 with the highest scores become
+resident, the latest first among equals. So where nothing repeats, the cache is the window of streaming. All
+layers and heads share the choice. It is what induction heads look for (Olsson et al. 2022), and how prompt
+lookup finds drafts for speculative decoding (Saxena 2023).
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class Policy(RefreshedPolicy):
 
 
 def match_lengths(ids, back: int):
-    """How many tokens, up to LONGEST, end alike at each of `ids` [tokens] and at the last but `match_ends`."""
+    """How many tokens, up to LONGEST, end alike at each of `ids` [tokens] and at the last but `back`."""
     last = len(ids) - 1 - back
     length, alike = ids.new_zeros(len(ids)), None
     for step in range(min(LONGEST, last)):

@@ -1,15 +1,15 @@
 """Refresh by selection: a store of the last H keys, of which every R tokens some are made resident again.
 
-Of the W = budget - sinks resident keys that are no sinks, `selected_tokens` (k) are selected from the store
-and the rest (w = W - k) are recent. Before the token at r = R, 2R, ... (past the budget) each head takes k keys
-of r - H .. r - w - 1: those that the last `query_window` queries attended to most. Attention here is the mean of
-their softmax over sinks and store, averaged over `pool_kernel` neighbours (SnapKV does so once, after the
+Of the W = budget - sinks resident keys that are no sinks, `selected_tokens` (k) come from the store and the
+rest (w = W - k) are recent. Before the token at r = R, 2R, ... (past the budget) each head takes k keys of
+r - H .. r - w - 1: those that the last `query_window` queries attended to most. Attention here is the mean
+of their softmax over sinks and store, averaged over `pool_kernel` neighbours (SnapKV does so once, after the
 prompt: Li et al. 2024, section 4.1). With `shared` all heads of a layer take the same, by their mean weight.
 A key keeps the distance that it has in the text, so H belongs within the trained length. Until the next
-refresh each new token takes the place of the oldest recent key, and after w tokens of the oldest chosen ones.
-With R past the text's end, or k = 0, it is streaming. An evicted key comes back after R tokens, unlike in H2O
-(Zhang et al. 2023) and TOVA (Oren et al. 2024), which drop for good; RefreshKV (Xu et al. 2025) refreshes a
-small cache from a full one by a step of full attention.
+refresh each new token takes the place of the oldest recent key, and after w tokens of the oldest chosen
+ones. With R past the text's end, or k = 0, it is streaming. An evicted key comes back after R tokens, unlike
+in H2O (Zhang et al. 2023) and TOVA (Oren et al. 2024), which drop for good. RefreshKV (Xu et al. 2025)
+refreshes a small cache from a full one by a step of full attention.
 """
 
 from dataclasses import dataclass
