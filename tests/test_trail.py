@@ -34,7 +34,7 @@ def test_folded_trails_go_on_as_their_layers_would(most, counts):
     layers, folded = Trails(most), Trails(most)
     for step, count in enumerate(counts):
         if step == len(counts) // 2 and step:
-            folded.fold()
+            folded.stack_layers()
         new = torch.randn(3, 2, count, 3)
         for layer in range(3):
             layers.append(layer, new[layer])

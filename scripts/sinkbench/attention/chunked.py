@@ -28,7 +28,7 @@ class ChunkStream:
         model: a GPT-NeoX for causal language modelling.
         visibility: who sees whom. Dense text of T tokens: Visibility(0, T).
         kernel: see `kernels`.
-        past: what a refresh looks back on (refresh_store.RefreshStore), if anything does.
+        store: what a refresh looks back on (refresh_store.RefreshStore), if anything does.
         skipped: tokens left out of the text between the sinks and the rest: recent keys are rotated at
             their true index, while masks and the distance to the sinks count only what is read.
 
@@ -36,8 +36,8 @@ class ChunkStream:
     leading carried slots are empty; the mask (or `_used_slots`) hides them.
     """
 
-    def __init__(self, model, visibility: Visibility, kernel, past=None, skipped: int = 0):
-        self.visibility, self.kernel, self.past, self.skipped = visibility, kernel, past, skipped
+    def __init__(self, model, visibility: Visibility, kernel, store=None, skipped: int = 0):
+        self.visibility, self.kernel, self.store, self.skipped = visibility, kernel, store, skipped
         self.held = visibility.sinks + visibility.longest
         self.rotary = Rotary(model)
         self.head_dim = model.gpt_neox.layers[0].attention.head_size
@@ -46,9 +46,9 @@ class ChunkStream:
         self.position = 0  # stream index of the next token
         self._masks = {}
 
-    def ahead(self, most: int) -> int:
+    def tokens_until_refresh(self, most: int) -> int:
         """Tokens, at most `most`, that the next chunk may hold."""
-        return most if self.past is None else self.past.ahead(self, most)
+        return most if self.store is None else self.store.tokens_until_refresh(self, most)
 
     def begin(self, tokens: int, padding: int = 0) -> None:
         """Prepare tables, mask and room for a chunk of `tokens` real tokens and `padding` ones after them."""
@@ -71,8 +71,8 @@ class ChunkStream:
             self._keys[:, : self.held], self._values[:, : self.held] = self.carried[index]
         else:
             self._fill_first(first_keys)
-        if self.past is not None:
-            self.past.absorb(index, self.start, *(part[:, : self.tokens] for part in (query, *new)))
+        if self.store is not None:
+            self.store.append(index, self.start, *(part[:, : self.tokens] for part in (query, *new)))
         self.carried[index] = self._kept(self._keys), self._kept(self._values)
         keys, values = self._keys, self._values
         if self._slots is not None:

@@ -65,7 +65,7 @@ class Evaluator:
 
     @torch.inference_mode()
     def prefill_refreshed(self, prompt: Tensor, policy) -> tuple[ChunkStream, Tensor]:
-        """The same with a cache that `policy` refreshes: the next one needs the stream's `past`."""
+        """The same with a cache that `policy` refreshes: the next one needs the stream's `store`."""
         return self._prefill(self._refreshed(policy), prompt)
 
     @torch.inference_mode()
@@ -117,7 +117,7 @@ class Evaluator:
     def _read(self, stream: ChunkStream, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Ids and hidden states [tokens, hidden] of one chunk after another."""
         while len(ids):
-            size = stream.ahead(self._chunk_size(stream.visibility))
+            size = stream.tokens_until_refresh(self._chunk_size(stream.visibility))
             chunk, ids = ids[:size], ids[size:]
             yield chunk, self._hidden(stream, chunk)
 
@@ -129,8 +129,8 @@ class Evaluator:
         ids = torch.nn.functional.pad(inputs, (0, padding))
         stream.begin(len(inputs), padding)
         hidden = forward_hidden(self.model, ids, stream, stream.kernel.prepare)[: len(inputs)]
-        if stream.past is not None:
-            stream.past.advance(inputs)
+        if stream.store is not None:
+            stream.store.advance(inputs)
         return hidden
 
     def _batch(self, visibility: Visibility) -> int:

@@ -25,7 +25,7 @@ def prefill_ring(
     """
     if policy.cache in REFRESHED:
         chunks, hidden = evaluator.prefill_refreshed(prompt, policy)
-        refresh = RingRefresh(chunks.past, buffers)
+        refresh = RingRefresh(chunks.store, buffers)
     else:
         chunks, hidden = evaluator.prefill(prompt, buffers.visibility)
         refresh = None
@@ -42,14 +42,14 @@ class RingRefresh:
     """One stream's refreshes.
 
     Args:
-        past: of the stream after the prompt (evaluator.Evaluator.prefill_refreshed).
+        store: of the stream after the prompt (evaluator.Evaluator.prefill_refreshed).
         buffers: the ring that took over from it.
     """
 
-    def __init__(self, past: RefreshStore, buffers: RingBuffers):
-        self.past, self.policy, self.buffers = past, past.policy, buffers
-        self.unread: list[Tensor] = []  # ids that the past has not absorbed; their keys are in the ring
-        past.stack_layers()
+    def __init__(self, store: RefreshStore, buffers: RingBuffers):
+        self.store, self.policy, self.buffers = store, store.policy, buffers
+        self.unread: list[Tensor] = []  # ids that the store has not taken; their keys are in the ring
+        store.stack_layers()
 
     def before(self, tokens: Tensor) -> None:
         """Refresh the ring if one falls before the step that reads `tokens` [1]."""
@@ -57,27 +57,27 @@ class RingRefresh:
         if due or len(self.unread) > self.buffers.visibility.recent:  # the next token takes the oldest's slot
             self._catch_up()
         if due:
-            self.past.sinks = {0: self._sinks()}
-            renewed = self.policy.select_resident(self.past)
+            self.store.sinks = {0: self._sinks()}
+            renewed = self.policy.select_resident(self.store)
             pairs = zip(*(renewed[layer] for layer in sorted(renewed)), strict=True)
             self.buffers.rewrite(*map(_joined, pairs))
         self.unread.append(tokens)
 
     def nbytes(self) -> int:
         """Bytes of the store beside the ring."""
-        return self.past.nbytes()
+        return self.store.nbytes()
 
     def _catch_up(self) -> None:
-        """Let the past absorb the unread tokens from the ring."""
-        start = max(self.past.position, self.policy.sinks)
+        """Let the store take the unread tokens from the ring."""
+        start = max(self.store.position, self.policy.sinks)
         if self.unread:
-            self.past.advance(torch.cat(self.unread))
+            self.store.advance(torch.cat(self.unread))
             self.unread = []
-        if self.policy.query_window is not None and start < self.past.position:
-            self._absorb(torch.arange(start, self.past.position, device=self.buffers.keys.device))
+        if self.policy.query_window is not None and start < self.store.position:
+            self._append(torch.arange(start, self.store.position, device=self.buffers.keys.device))
 
-    def _absorb(self, tokens: Tensor) -> None:
-        """Keys, values and queries of `tokens` past the sinks, in the form that the past keeps."""
+    def _append(self, tokens: Tensor) -> None:
+        """Keys, values and queries of `tokens` past the sinks, in the form that the store keeps."""
         observed, slots = self.policy.query_window, self.buffers.slot(tokens)
         last = tokens[max(0, len(tokens) - observed) :]
         rings = self.buffers.queries, self.buffers.keys, self.buffers.values
@@ -89,7 +89,7 @@ class RingRefresh:
             queries, keys = widen_queries(queries, own, capped), widen_recent(keys, self.buffers.rotary.dim)
         else:
             queries = rotate_head(queries, own)
-        self.past.append(0, self.policy.sinks, queries, keys, values)
+        self.store.append(0, self.policy.sinks, queries, keys, values)
 
     def _sinks(self) -> Tensor:
         """The sinks' keys of all layers, widened; empty without sinks."""

@@ -48,16 +48,16 @@ class Policy(RefreshedPolicy):
     def label(self) -> str:
         return f"{self.split(self.selected_tokens)}-m{self.min_match}-s{self.copied_span}-b{self.match_ends}"
 
-    def select_resident(self, past) -> dict:
+    def select_resident(self, store) -> dict:
         """The recent keys, and the candidates that followed earlier repetitions, latest first."""
         recent = self.recent_count(self.selected_tokens)
-        scores = self._scores(past.ids[self.sinks :])
+        scores = self._scores(store.ids[self.sinks :])
         candidates = scores[: len(scores) - recent].argsort(stable=True)[
             len(scores) - recent - self.selected_tokens :
         ]
         return {
-            layer: past.gather(layer, past.with_recent(layer, recent, candidates.expand(len(keys), -1)))
-            for layer, keys in past.keys.items()
+            layer: store.gather(layer, store.with_recent(layer, recent, candidates.expand(len(keys), -1)))
+            for layer, keys in store.keys.items()
         }
 
     def refresh_traffic(self, position: int) -> RefreshTraffic:

@@ -22,9 +22,9 @@ class Policy(RefreshedPolicy):
     def label(self) -> str:
         return f"{super().label}-r{self.refresh_every}-h{self.lookback}"
 
-    def select_resident(self, past) -> dict:
+    def select_resident(self, store) -> dict:
         """The recent keys, computed again from the tokens that are looked back on."""
-        return past.forward_again()
+        return store.forward_again()
 
     def refresh_traffic(self, position: int) -> RefreshTraffic:
         """The weights: the store is ids."""

@@ -54,20 +54,20 @@ class Policy(RefreshedPolicy):
         choice = f"q{self.query_window}-p{self.pool_kernel}" + ("-shared" if self.shared else "")
         return f"{self.split(self.selected_tokens)}-{choice}"
 
-    def select_resident(self, past) -> dict:
+    def select_resident(self, store) -> dict:
         """The recent keys, and those of the store that the last queries ask for."""
-        return {layer: past.gather(layer, self._index(past, layer)) for layer in past.keys}
+        return {layer: store.gather(layer, self._index(store, layer)) for layer in store.keys}
 
     def refresh_traffic(self, position: int) -> RefreshTraffic:
         """Every key of the store, and the values of the chosen."""
         return RefreshTraffic(keys=self.stored(position), values=self.selected_tokens)
 
-    def _index(self, past, layer: int):
+    def _index(self, store, layer: int):
         """Of the layer's kept tokens the recent ones, then the chosen [heads, W]."""
-        weights = past.attention(layer, self.pool_kernel)
+        weights = store.attention(layer, self.pool_kernel)
         recent = self.recent_count(self.selected_tokens)
         candidates = weights[:, : weights.shape[1] - recent]
         if self.shared:
-            layers = candidates.unflatten(0, (-1, past.heads))
+            layers = candidates.unflatten(0, (-1, store.heads))
             candidates = layers.mean(1, keepdim=True).expand_as(layers).flatten(0, 1)
-        return past.with_recent(layer, recent, candidates.topk(self.selected_tokens, -1).indices)
+        return store.with_recent(layer, recent, candidates.topk(self.selected_tokens, -1).indices)
