@@ -10,7 +10,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/freshness.smk"
+include: "workflow/rules/staleness.smk"
 
 
 report: f"results/{study.name}/report/landing.rst"
@@ -18,20 +18,10 @@ report: f"results/{study.name}/report/landing.rst"
 
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/tokenize.smk"
-include: "workflow/rules/baseline.smk"
-include: "workflow/rules/streaming.smk"
-include: "workflow/rules/engine.smk"
-include: "workflow/rules/compile.smk"
-include: "workflow/rules/attention.smk"
-include: "workflow/rules/quantization.smk"
-include: "workflow/rules/refresh.smk"
-include: "workflow/rules/speculation.smk"
-include: "workflow/rules/profile.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/aggregate.smk"
-include: "workflow/rules/render.smk"
-include: "workflow/rules/continuation.smk"
-include: "workflow/rules/reference.smk"
-include: "workflow/rules/demo_model.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/extra.smk"
 
 
 rule all:

@@ -16,12 +16,12 @@ rule aggregate:
         csv=report(
             f"{RESULTS}/measurements.csv",
             category=catalogue.menu_entry("provenance"),
-            labels=report_labels(lambda wildcards: "Every number, as CSV"),
+            labels=report_labels("Every number, as CSV"),
         ),
         environment=report(
             f"{RESULTS}/environment.json",
             category=catalogue.menu_entry("provenance"),
-            labels=report_labels(lambda wildcards: "Environment, as JSON"),
+            labels=report_labels("Environment, as JSON"),
         ),
     log:
         f"{RESULTS}/logs/aggregate.log",

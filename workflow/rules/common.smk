@@ -14,6 +14,7 @@ from sinkbench.study.cost import estimate
 from sinkbench.artifacts.fingerprint import fingerprint
 from sinkbench.runtime.job import WORKFLOW
 from sinkbench.study.preflight import check
+from sinkbench.study.run_table import FAMILIES
 from sinkbench.runtime.run_lock import hold_run_lock, is_left_by_a_killed_run
 from sinkbench.artifacts.files import remove_partials
 
@@ -29,6 +30,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 RESULTS = f"results/{study.name}"
+TIMED_TOKENS = f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"
 
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
 os.environ[WORKFLOW] = str(os.getpid())
@@ -68,15 +70,22 @@ def timing_threads(wildcards):
 
 
 def results_of(study):
-    """Every file that a complete study has."""
-    tables = expand(f"{RESULTS}/tables/{{table}}.html", table=study.config["tables"])
-    figures = expand(
-        f"{RESULTS}/figures/{{figure}}.svg", figure=study.config["figures"]
-    )
-    pages = ["landing.rst", "findings.html", "provenance.html"]
-    if study.continued_runs():
-        pages.append("continuations.html")
-    return [*tables, *figures, *(f"{RESULTS}/report/{page}" for page in pages)]
+    """Every file that a complete study shows."""
+    shown = expand(f"{RESULTS}/tables/{{name}}.html", name=study.config["tables"])
+    shown += expand(f"{RESULTS}/figures/{{name}}.svg", name=study.config["figures"])
+    pages = ["landing.rst", *catalogue.pages_of(study.config)]
+    return shown + [f"{RESULTS}/report/{page}" for page in pages]
+
+
+def results_of_family(family):
+    """What is measured of a family: perplexities, times and profiles."""
+    folders = {"nll": study.methods_of(family), "speed": study.runs_of(family)}
+    folders["profile"] = folders["speed"]
+    return [
+        f"{RESULTS}/{folder}/{name}.parquet"
+        for folder, name, _ in study.measuring_jobs()
+        if name.split("/")[0] in folders.get(folder, [])
+    ]
 
 
 def cost_of(jobs):
@@ -93,9 +102,9 @@ onstart:
         planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
         needs = {
             "fetches": "fetch_repository" in planned,
-            "tokenizes": "tokenize" in planned,
+            "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
-                re.search("(_quality|_speed|profile|continue_prompt)$", name)
+                re.search("(_quality|_speed|profile|continuation)$", name)
                 for name in planned
             ),
         }

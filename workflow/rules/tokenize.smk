@@ -1,4 +1,12 @@
+# Every text as token ids, once: all measuring jobs read these files.
+
+
 rule tokenize:
+    input:
+        expand(f"{RESULTS}/tokens/{{corpus}}.parquet", corpus=study.corpora),
+
+
+rule tokenize_corpus:
     input:
         undated_input(lambda wildcards: study.inputs.text_files(wildcards.corpus)),
     output:
@@ -6,6 +14,8 @@ rule tokenize:
         record=f"{RESULTS}/tokens/{{corpus}}.json",
     log:
         f"{RESULTS}/logs/tokenize/{{corpus}}.log",
+    wildcard_constraints:
+        corpus=one_of(study.corpora),
     conda:
         "../../envs/sinkbench.yaml"
     params:

@@ -19,7 +19,7 @@ from sinkbench.text.tokens import load_documents
 COLUMNS = ["position", "token_id", "nll"]
 
 
-def measure_continuation(settings: dict, tokens_path: str, output_path: str) -> None:
+def measure(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write position, token_id and nll (nats, float32) of prompt and continuation; see attempt for failures.
 
     The NLL of a token is that under the distribution of the run's own model, engine and cache, before any

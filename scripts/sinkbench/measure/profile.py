@@ -40,7 +40,7 @@ PROFILED_STEPS = 8
 COLUMNS = ["step", "part", "kernel", "launches", "ms"]
 
 
-def measure_profile(settings: dict, tokens_path: str, output_path: str) -> None:
+def measure(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write the time of every kernel by step and part (COLUMNS) and, as notes, the unprofiled step times.
 
     Args:

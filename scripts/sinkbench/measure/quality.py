@@ -14,7 +14,7 @@ from sinkbench.text.tokens import load_documents
 COLUMNS = ["document", "position", "nll"]
 
 
-def measure_quality(settings: dict, tokens_path: str, output_path: str) -> None:
+def measure(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write document, position (index t) and nll (of token t + 1, nats, float32) for every scored t.
 
     A NaN or an infinity anywhere makes the whole run invalid: the table is then empty and its status says

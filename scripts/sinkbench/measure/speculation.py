@@ -19,20 +19,20 @@ from sinkbench.model.loading import load_model
 from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 
-def measure_speculation(settings: dict, tokens_path: str, output_path: str) -> None:
-    """Write what speed.measure_speed writes, a step being a round of 1 to `drafted` + 1 tokens.
+def measure(settings: dict, tokens_path: str, output_path: str) -> None:
+    """Write what speed.measure writes, a step being a round of 1 to `drafted` + 1 tokens.
 
     Args:
         settings: those of a speed job (bench.Bench), whose engine says how blocks are read, and draft (a
             model), draft_tokens, temperature (0: greedy) and seed.
     """
 
-    def measure():
+    def rounds():
         bench = Bench(settings, tokens_path)
         bench.engine = build(bench)
         return Timer(bench, time_rounds, target_nll).measure()
 
-    record_outcome(settings, tokens_path, output_path, COLUMNS, measure)
+    record_outcome(settings, tokens_path, output_path, COLUMNS, rounds)
 
 
 def build(bench: Bench) -> Speculator:

@@ -21,7 +21,7 @@ from sinkbench.runtime.progress import Progress
 COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens"]
 
 
-def measure_speed(settings: dict, tokens_path: str, output_path: str, model=None) -> None:
+def measure(settings: dict, tokens_path: str, output_path: str, model=None) -> None:
     """Write the per-step times (COLUMNS) and, as notes, a summary per point; see attempt for failures.
 
     Args:

@@ -1,10 +1,11 @@
-"""What the workflow needs to know of tables, figures and claims before any of them is made.
+"""What the workflow needs to know of tables, figures, pages and claims before any of them is made.
 
 Titles, captions and words are read from the source without importing it, since figures import matplotlib
 and the workflow is planned often.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from sinkbench import registry
@@ -12,58 +13,65 @@ from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.artifacts.fingerprint import fingerprint
 from sinkbench.errors import check_name
 
-HERE = Path(__file__).parents[1]
-FOLDERS = {
-    "tables": "report/tables",
-    "figures": "report/figures",
-    "claims": "analysis/claims",
-}  # by config key
-CONTINUATIONS = "report/continuations.html"
+SCRIPTS = Path(__file__).parents[2]
+SCRIPT = "render.py"
+# Folders of the library by the config key that lists their files.
+FOLDERS = {"tables": "report/tables", "figures": "report/figures", "claims": "analysis/claims"}
+SHOWN = {"tables": "html", "figures": "svg"}  # what the report shows of each kind, by the ending of its files
+CONTINUATIONS = "continuations.html"
 # The order of the report's argument, which Snakemake's menu sorts by name.
 CATEGORIES = ("findings", "baselines", "streaming", "engine", "refresh", "ablations", "provenance")
-PAGES = {"findings.html": ("findings", "Findings"), "provenance.html": ("provenance", "Provenance")}
-CONTINUED = {"continuations.html": ("streaming", "Continuations of one prompt")}
-SCRIPTS = {"tables": "render_table.py", "figures": "render_figure.py"}
+# Category and title of the pages beside the landing page.
+PAGES = {
+    "findings.html": ("findings", "Findings"),
+    "provenance.html": ("provenance", "Provenance"),
+    CONTINUATIONS: ("streaming", "Continuations of one prompt"),
+}
+LITERALS = ("TITLE", "CATEGORY", "CAPTION", "WORDS")
 
 
 def check(config: dict) -> None:
-    """Raise UserError for a word without a file."""
+    """Raise UserError for a name without a file."""
     for kind, folder in FOLDERS.items():
-        for word in config[kind]:
-            check_name(word, registry.available(folder), kind)
+        for name in config[kind]:
+            check_name(name, registry.available(folder), kind)
 
 
-def title(kind: str, word: str) -> str:
+def title(kind: str, name: str) -> str:
     """The title of a table or figure."""
-    return _literals(HERE / FOLDERS[kind] / f"{word}.py")["TITLE"]
+    return _literals(kind, name)["TITLE"]
 
 
-def category(kind: str, word: str) -> str:
+def category(kind: str, name: str) -> str:
     """The category of the report in which a table or figure is shown."""
-    return menu_entry(_literals(HERE / FOLDERS[kind] / f"{word}.py")["CATEGORY"])
+    return menu_entry(_literals(kind, name)["CATEGORY"])
 
 
-def menu_entry(word: str) -> str:
+def menu_entry(name: str) -> str:
     """A category as the report's menu names it: "3 Streaming"."""
-    return f"{CATEGORIES.index(word) + 1} {word.capitalize()}"
+    return f"{CATEGORIES.index(name) + 1} {name.capitalize()}"
 
 
-def job_spec(kind: str, word: str, config: dict) -> dict:
-    """What a table's or figure's job is told: word, title, caption, the facts that it asks for, and its code.
+def specs(kind: str, config: dict) -> dict[str, dict]:
+    """What the job that renders all tables, or all figures, is told of each, by its name."""
+    return {name: job_spec(kind, name, config) for name in config[kind]}
 
-    Only those, so that an edit of another key of the config, or of another figure, leaves it as it is.
+
+def job_spec(kind: str, name: str, config: dict) -> dict:
+    """What is told of one table or figure: title, caption, the facts that it asks for, and its code.
+
+    Only those, so that an edit of another key of the config leaves it as it is.
     """
-    source, known = _literals(HERE / FOLDERS[kind] / f"{word}.py"), caption_fields(config)
-    words = {name: known[name] for name in source["WORDS"]}
-    loaded = [registry.source(FOLDERS[kind], word), *(_claim_files(config) if "claims" in words else [])]
+    source, known = _literals(kind, name), caption_fields(config)
+    words = {word: known[word] for word in source["WORDS"]}
+    more = _claim_files(config) if "claims" in words else []
     if kind == "tables":
-        loaded += [registry.source("report/formats", name) for name in registry.available("report/formats")]
+        more += [registry.source("report/formats", ending) for ending in registry.available("report/formats")]
     return {
-        "word": word,
         "title": source["TITLE"],
         "caption": source["CAPTION"].format(**words),
         "words": words,
-        "code": fingerprint(HERE.parent, SCRIPTS[kind], *loaded),
+        "code": _code(FOLDERS[kind], name, more),
     }
 
 
@@ -83,14 +91,26 @@ def caption_fields(config: dict) -> dict:
 
 
 def output_specs(config: dict) -> dict[str, dict]:
-    """What each file that is rendered from the measurements is told, by its path below the results."""
-    shown = {f"tables/{word}.html": job_spec("tables", word, config) for word in config["tables"]}
-    shown |= {f"figures/{word}.svg": job_spec("figures", word, config) for word in config["figures"]}
-    return shown | {
-        "report/landing.rst": landing_facts(config),
-        "report/findings.html": findings_facts(config),
-        "report/provenance.html": provenance_facts(config),
+    """What each rendered file is told, by its path below the results."""
+    shown = {
+        f"{kind}/{name}.{ending}": spec
+        for kind, ending in SHOWN.items()
+        for name, spec in specs(kind, config).items()
     }
+    return shown | {f"report/{page}": spec for page, spec in page_specs(config).items()}
+
+
+def pages_of(config: dict) -> list[str]:
+    """The pages that the report's menu shows: those of a study without continuations have none."""
+    return [page for page in PAGES if page != CONTINUATIONS or "continuation" in config["measure"]]
+
+
+def page_specs(config: dict) -> dict[str, dict]:
+    """What the job that renders all pages is told of each, by the name of its file."""
+    makers = {"findings.html": findings_spec, "provenance.html": provenance_spec}
+    makers |= {CONTINUATIONS: continuations_spec}
+    pages = {page: makers[page](config) for page in pages_of(config)}
+    return {"landing.rst": landing_spec(config)} | pages
 
 
 def headline_figure(config: dict) -> list[str]:
@@ -98,62 +118,61 @@ def headline_figure(config: dict) -> list[str]:
     return config["figures"][:1]
 
 
-def landing_facts(config: dict) -> dict:
+def landing_spec(config: dict) -> dict:
     """What the report's first page says of the study; `links`: the files shown, by category and title."""
-    described = [job_spec("figures", word, config) for word in headline_figure(config)]
-    return _page_facts(config, "render_landing.py") | {
-        "headline_figure": "".join(about["title"] for about in described),
-        "figure_code": [about["code"] for about in described],
+    shown = {name: job_spec("figures", name, config) for name in headline_figure(config)}
+    return _study_facts(config, "landing") | {
+        "figures": list(shown),
+        "headline_figure": "".join(spec["title"] for spec in shown.values()),
+        "figure_code": [spec["code"] for spec in shown.values()],
         "links": _links(config),
     }
 
 
-def _links(config: dict) -> dict[str, dict[str, str]]:
-    pages = PAGES | (CONTINUED if "continuation" in config["measure"] else {})
-    shown = [(menu_entry(word), heading, name) for name, (word, heading) in pages.items()]
-    for kind, ending in (("tables", "html"), ("figures", "svg")):
-        shown += [(category(kind, word), title(kind, word), f"{word}.{ending}") for word in config[kind]]
-    order = sorted({category for category, *_ in shown})
-    return {name: {heading: file for other, heading, file in shown if other == name} for name in order}
-
-
-def provenance_facts(config: dict) -> dict:
-    """What the report's page of provenance says of the study."""
-    return {"study": config["study"], "code": fingerprint(HERE.parent, "render_provenance.py")}
-
-
-def findings_facts(config: dict) -> dict:
+def findings_spec(config: dict) -> dict:
     """What the report's page of findings says of the study."""
     known = caption_fields(config)
     statistics = {name: known[name] for name in ("confidence", "block_tokens", "repetitions", "steps")}
-    return _page_facts(config, "render_findings.py") | statistics
+    return _study_facts(config, "findings") | statistics
 
 
-def continuation_facts(config: dict) -> dict:
+def provenance_spec(config: dict) -> dict:
+    """What the report's page of provenance says of the study."""
+    return {"study": config["study"], "code": _code("report/pages", "provenance")}
+
+
+def continuations_spec(config: dict) -> dict:
     """What the report's page of continuations says of the study."""
     about = {"study": config["study"], "model": _model(config["model"]), "tokenizer": config["tokenizer"]}
-    code = fingerprint(HERE.parent, "render_continuations.py")
-    return {**about, **config["continuations"], "code": code}
+    return {**about, **config["continuations"], "code": _code("report/pages", "continuations")}
 
 
-def _page_facts(config: dict, script: str) -> dict:
+def _study_facts(config: dict, page: str) -> dict:
     """What every page says of the study, and the code that makes it."""
     return {
         "study": config["study"],
         "model": _model(config["model"]),
         "corpora": [_corpus(entry) for entry in config["corpora"]],
         "claims": config["claims"],
-        "code": fingerprint(HERE.parent, script, *_claim_files(config)),
+        "code": _code("report/pages", page, _claim_files(config)),
     }
 
 
+def _links(config: dict) -> dict[str, dict[str, str]]:
+    shown = [(menu_entry(PAGES[page][0]), PAGES[page][1], page) for page in pages_of(config)]
+    for kind, ending in SHOWN.items():
+        shown += [(category(kind, name), title(kind, name), f"{name}.{ending}") for name in config[kind]]
+    order = sorted({category for category, *_ in shown})
+    return {name: {heading: file for other, heading, file in shown if other == name} for name in order}
+
+
 def _model(model: dict) -> str:
-    origins = {
+    sources = {
         "hub": "{repo} at revision {revision}",
         "folder": "the folder {path}",
         "random": "random weights (seed {seed}), whose times mean something and whose perplexities would not",
     }
-    return origins[model["source"]].format(**model) + f", as {model['dtype']}"
+    return sources[model["source"]].format(**model) + f", as {model['dtype']}"
 
 
 def _corpus(corpus: dict) -> str:
@@ -163,13 +182,20 @@ def _corpus(corpus: dict) -> str:
 
 
 def _claim_files(config: dict) -> list[str]:
-    return [registry.source("analysis/claims", word) for word in config["claims"]]
+    return [registry.source("analysis/claims", name) for name in config["claims"]]
 
 
-def _literals(path: Path) -> dict:
+def _code(folder: str, name: str, more: list[str] = ()) -> str:
+    """Fingerprint of a file that a rendering job loads by name, of its folder's frame, and of `more`."""
+    return fingerprint(
+        SCRIPTS, SCRIPT, *(registry.source(folder, each) for each in ("__init__", name)), *more
+    )
+
+
+@cache
+def _literals(kind: str, name: str) -> dict:
     """Constants that a module assigns at its top level."""
-    found = {}
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id in ("TITLE", "CATEGORY", "CAPTION", "WORDS"):
-            found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
+    source = (SCRIPTS / registry.source(FOLDERS[kind], name)).read_text()
+    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    named = [(node.targets[0].id, node.value) for node in assigned if isinstance(node.targets[0], ast.Name)]
+    return {constant: ast.literal_eval(value) for constant, value in named if constant in LITERALS}

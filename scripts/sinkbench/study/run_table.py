@@ -14,6 +14,18 @@ from sinkbench.errors import UserError, check_name
 from sinkbench.policies import REFRESHED
 from sinkbench.quantization.table import FORMATS
 
+# What a run is measured for; each is a target of the workflow.
+FAMILIES = (
+    "baseline",
+    "streaming",
+    "engine",
+    "compile",
+    "attention",
+    "quantization",
+    "refresh",
+    "speculation",
+)
+
 
 @dataclass(frozen=True)
 class Method:
@@ -81,6 +93,18 @@ class Run:
         """The engine as measurements name it, with the tokens drafted and the temperature, if any."""
         sampled = f"-t{self.temperature:g}" if self.temperature else ""
         return self.engine + (f"-k{self.draft_tokens}" if self.draft_tokens else "") + sampled
+
+    def describe(self) -> dict:
+        """What aggregation needs to know of the run."""
+        return {
+            "family": self.family,
+            "method": self.method.name,
+            "engine": self.label,
+            "batch": self.batch,
+            "draft_tokens": self.draft_tokens,
+            "temperature": self.temperature,
+            "tpot_against": self.tpot_against,
+        }
 
 
 class RunTable:

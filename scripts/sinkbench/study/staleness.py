@@ -28,6 +28,7 @@ from sinkbench.study.study import SCHEMA, Study
 from sinkbench.text import corpora
 
 MISSING = "missing"
+CONTINUATIONS = f"report/{catalogue.CONTINUATIONS}"
 EDITED = "was edited"
 TRIED_AGAIN = "it failed, and is tried again"
 
@@ -75,7 +76,7 @@ def _products(study: Study, results: Path) -> Iterator[Product]:
         yield from tokens
         old |= set() if tokens and not tokens[0].complaint else {path}
     table, measured = results / "measurements.parquet", []
-    read = tables_in_lineage(table) | tables_in_lineage(results / catalogue.CONTINUATIONS)
+    read = tables_in_lineage(table) | tables_in_lineage(results / CONTINUATIONS)
     for folder, name, settings in study.measuring_jobs():
         path = results / folder / f"{name}.parquet"
         tokens = results / f"tokens/{settings['tokens']['corpus']['name']}.parquet"
@@ -94,7 +95,7 @@ def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
     if (notes := read_metadata(path)) is None or tokens_digest(path) is None:
         raise UserError(
             f"{path}: not a readable result; to make it again and keep what was measured on it: "
-            f"rm {path} && snakemake --cores 1 --until tokenize"
+            f"rm {path} && snakemake --cores 1 tokenize"
         )
     settings = study.tokens_settings(corpus)
     inputs = {
@@ -106,15 +107,16 @@ def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
 
 def _rendered(study: Study, results: Path) -> Iterator[Product]:
     measured = _required(from_measurements(results / "measurements.parquet"))
-    for path, settings in catalogue.output_specs(study.config).items():
-        if (results / path).exists():
-            yield Product(results / path, settings_hash(settings), measured, read_lineage(results / path))
-    page = results / catalogue.CONTINUATIONS
-    if study.continued_runs() and page.exists():
-        paths = [results / f"continuations/{run}.parquet" for run in study.continued_runs()]
-        settings = catalogue.continuation_facts(study.config)
-        inputs = from_continuations(paths, settings) | _required({"continuations": digest(paths)})
-        yield Product(page, settings_hash(settings), inputs, read_lineage(page))
+    for name, spec in catalogue.output_specs(study.config).items():
+        path = results / name
+        if path.exists():
+            inputs = _continued(results, spec) if path == results / CONTINUATIONS else measured
+            yield Product(path, settings_hash(spec), inputs, read_lineage(path))
+
+
+def _continued(results: Path, spec: dict) -> dict:
+    paths = [results / f"continuations/{run}.parquet" for run in spec["runs"]]
+    return from_continuations(paths, spec) | _required({"continuations": digest(paths)})
 
 
 def _required(inputs: dict) -> dict:

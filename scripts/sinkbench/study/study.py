@@ -70,32 +70,20 @@ class Study:
 
     def quality_settings(self, method: str, corpus: str) -> dict:
         """Settings of a quality job."""
-        chosen = self.methods[method]
-        code = fingerprint(CODE, "measure_quality.py", *_method_files(chosen))
-        return {
-            "label": f"quality {method} {corpus}",
-            **self._method_settings(chosen),
-            "tokens": self.tokens_settings(corpus),
-            "code": code,
-        }
-
-    def speed_settings(self, run: str) -> dict:
-        """Settings of a speed job."""
-        return self._run_settings(run, "speed", "measure_speed.py")
+        return self._settings("quality", f"{method} {corpus}", self.methods[method], corpus)
 
     def timing_settings(self, run: str) -> dict:
-        """Settings of the job that times a run."""
-        return self.speculation_settings(run) if self.runs[run].draft_tokens else self.speed_settings(run)
-
-    def speculation_settings(self, run: str) -> dict:
-        """Settings of a speed job with a draft model."""
-        chosen, settings = self.runs[run], self._run_settings(run, "speed", "measure_speculation.py")
+        """Settings of the job that times a run, whether or not it has a draft model."""
+        chosen = self.runs[run]
+        if not chosen.draft_tokens:
+            return self._run_settings("speed", run)
         drafting = {"draft_tokens": chosen.draft_tokens, "temperature": chosen.temperature}
-        return settings | drafting | {"draft": self.draft, "seed": self.config["statistics"]["seed"]}
+        drafting |= {"draft": self.draft, "seed": self.config["statistics"]["seed"]}
+        return self._run_settings("speculation", run) | drafting
 
     def profile_settings(self, run: str) -> dict:
         """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
-        return self._run_settings(run, "profile", "measure_profile.py")
+        return self._run_settings("profile", run)
 
     def continued_runs(self) -> list[str]:
         """Names of the runs that continue a prompt."""
@@ -105,17 +93,10 @@ class Study:
         """Settings of the job in which a run continues the prompt."""
         chosen, wanted = self.runs[run], dict(self.config["continuations"])
         del wanted["runs"]
-        files = (*_method_files(chosen.method), _engine_file(chosen.engine))
-        return {
-            "label": f"continuation {run}",
-            **self._method_settings(chosen.method),
-            "engine": engine_row(chosen.engine),
-            "continuation": wanted,
-            "tokens": self.tokens_settings(wanted["corpus"]),
-            "code": fingerprint(CODE, "continue_prompt.py", *files),
-        }
+        settings = self._settings("continuation", run, chosen.method, wanted["corpus"], chosen.engine)
+        return settings | {"continuation": wanted}
 
-    def _run_settings(self, run: str, what: str, script: str) -> dict:
+    def _run_settings(self, job: str, run: str) -> dict:
         chosen = self.runs[run]
         speed = dict(self.config["speed"])
         corpus = speed.pop("corpus")
@@ -123,43 +104,44 @@ class Study:
             speed["positions"] = speed["contexts"] = list(chosen.positions)
         kind, points = chosen.method.build().timed_at(speed)
         del speed["contexts"], speed["positions"]
-        files = (*_method_files(chosen.method), _engine_file(chosen.engine))
+        settings = self._settings(job, run, chosen.method, corpus, chosen.engine)
+        return settings | {"batch": chosen.batch, "speed": speed | {"kind": kind, "points": points}}
+
+    def _settings(
+        self, job: str, subject: str, method: Method, corpus: str, engine: str | None = None
+    ) -> dict:
+        """What every measuring job is told.
+
+        Args:
+            job: module of sinkbench.measure that does it.
+        """
+        quantization = format_row(method.quantization)
+        loaded = [("measure", job), ("policies", method.policy)]
+        loaded += [("quantization", quantization["implementation"])] if quantization["implementation"] else []
+        decoder = {"engine": engine_row(engine)} if engine else {}
+        loaded += [("engines", row["implementation"].replace(".", "/")) for row in decoder.values()]
         return {
-            "label": f"{what} {run}",
-            **self._method_settings(chosen.method),
-            "engine": engine_row(chosen.engine),
-            "batch": chosen.batch,
-            "speed": speed | {"kind": kind, "points": points},
+            "job": job,
+            "label": f"{job} {subject}",
+            "model": self.model | {"dtype": method.dtype or self.model["dtype"]},
+            "device": self.config["device"],
+            "policy": method.policy,
+            "options": method.options,
+            "quantization": quantization,
+            "chunk_tokens": self.config["evaluation"]["chunk_tokens"],
+            **decoder,
             "tokens": self.tokens_settings(corpus),
-            "code": fingerprint(CODE, script, *files),
+            "code": fingerprint(CODE, "measure.py", *(registry.source(*module) for module in loaded)),
         }
 
     def plan(self) -> dict:
-        """What aggregation needs to know of every method and run, and the stamps it must find."""
-        quality = {
-            f"{method}/{corpus}": settings_hash(self.quality_settings(method, corpus))
-            for method, corpus in self.scored()
-            if self.measures("quality")
-        }
-        speed = {run: settings_hash(self.timing_settings(run)) for run in self.runs if self.measures("speed")}
-        profile = {run: settings_hash(self.profile_settings(run)) for run in self.profiled_runs()}
+        """What aggregation needs to know of every method and run, and the stamps that it must find."""
         return {
             "study": self.name,
             "random": "random" in (self.model["source"], (self.draft or self.model)["source"]),
             "methods": {name: self._describe(method) for name, method in self.methods.items()},
-            "runs": {
-                name: {
-                    "family": run.family,
-                    "method": run.method.name,
-                    "engine": run.label,
-                    "batch": run.batch,
-                    "draft_tokens": run.draft_tokens,
-                    "temperature": run.temperature,
-                    "tpot_against": run.tpot_against,
-                }
-                for name, run in self.runs.items()
-            },
-            "stamps": {"quality": quality, "speed": speed, "profile": profile},
+            "runs": {name: run.describe() for name, run in self.runs.items()},
+            "stamps": self._stamps(),
             "statistics": self.config["statistics"],
             "timed_on": self.config["speed"]["corpus"],
             "sources": {
@@ -171,6 +153,15 @@ class Study:
             "code": fingerprint(CODE, "aggregate.py"),
         }
 
+    def _stamps(self) -> dict[str, dict[str, str]]:
+        """By kind and name, the stamp of every job that the measurements are made from."""
+        kinds = {"nll": "quality", "speed": "speed", "profile": "profile"}
+        stamps = {kind: {} for kind in kinds.values()}
+        for folder, name, settings in self.measuring_jobs():
+            if folder in kinds:
+                stamps[kinds[folder]][name] = settings_hash(settings)
+        return stamps
+
     def measuring_jobs(self) -> Iterator[tuple[str, str, dict]]:
         """(folder, name, settings) of every job that measures; continuations come last."""
         if self.measures("quality"):
@@ -180,16 +171,6 @@ class Study:
             yield from (("speed", run, self.timing_settings(run)) for run in self.runs)
         yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
         yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
-
-    def _method_settings(self, method: Method) -> dict:
-        return {
-            "model": self.model | {"dtype": method.dtype or self.model["dtype"]},
-            "device": self.config["device"],
-            "policy": method.policy,
-            "options": method.options,
-            "quantization": format_row(method.quantization),
-            "chunk_tokens": self.config["evaluation"]["chunk_tokens"],
-        }
 
     def _describe(self, method: Method) -> dict:
         policy = method.build()
@@ -201,14 +182,3 @@ class Study:
             "sinks": shape.sinks if bounded else None,
             "period": policy.period,
         }
-
-
-def _method_files(method: Method) -> list[str]:
-    """What a job of a method imports by name."""
-    implementation = format_row(method.quantization)["implementation"]
-    quantizes = [registry.source("quantization", implementation)] if implementation else []
-    return [registry.source("policies", method.policy), *quantizes]
-
-
-def _engine_file(engine: str) -> str:
-    return registry.source("engines", engine_row(engine)["implementation"].replace(".", "/"))

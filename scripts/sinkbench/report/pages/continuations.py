@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
+from sinkbench.artifacts.hub import local_folder
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.pages._html import document, paragraph
+from sinkbench.text.tokens import load_tokenizer
 
 TITLE = "Continuations of one prompt"
 STYLE = """
@@ -29,12 +33,19 @@ PROMPT_TOKENS = 120  # of its end, shown
 REPEATED = 4  # tokens of a sequence that counts as a repetition
 
 
+def render(results: Path, spec: dict) -> str:
+    """The page of a study's folder of results; `spec` is catalogue.continuations_spec()."""
+    tokenizer = load_tokenizer(local_folder(spec["tokenizer"]) / "tokenizer.json")
+    runs = {run: read_table(results / f"continuations/{run}.parquet") for run in spec["runs"]}
+    return page(runs, tokenizer, spec)
+
+
 def page(results: dict[str, tuple[pd.DataFrame, dict]], tokenizer: Tokenizer, facts: dict) -> str:
     """The page; every text on it is escaped, and every number is counted from the results.
 
     Args:
         results: (continuation.COLUMNS, notes) by run.
-        facts: catalogue.continuation_facts().
+        facts: catalogue.continuations_spec().
     """
     parts = [paragraph(_about(facts)), *_prompt(results, tokenizer)]
     for first, last in _stretches(facts["new_tokens"]):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from sinkbench.analysis.claims import Verdict, judge
 from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.analysis.recommend import baseline, by_target, by_time, left_out
 from sinkbench.analysis.select import NotMeasured, corpora, is_disturbed
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.formats._sortable import SCRIPT
 from sinkbench.report.formats.html import table_element
 from sinkbench.report.pages._html import document, paragraph
@@ -27,11 +29,17 @@ MADE = ("Measured", "Cause")  # from the measurements, joined by semicolons
 NO_CAUSE = "This study has no measurement that explains it."
 
 
+def render(results: Path, spec: dict) -> str:
+    """The page of a study's folder of results; `spec` is catalogue.findings_spec()."""
+    measurements, _ = read_table(results / "measurements.parquet")
+    return page(measurements, spec)
+
+
 def page(measurements: pd.DataFrame, facts: dict) -> str:
     """The page. Every number on it comes from the measurements, every name from the config.
 
     Args:
-        facts: catalogue.findings_facts().
+        facts: catalogue.findings_spec().
     """
     body = [
         "<main>",

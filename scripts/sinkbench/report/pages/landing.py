@@ -4,6 +4,7 @@ from base64 import encodebytes
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from textwrap import indent
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from sinkbench.analysis.claims import judge
 from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.analysis.select import is_disturbed, statuses
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.pages.summary import sentences
 
 QUESTION = (
@@ -18,11 +20,18 @@ QUESTION = (
 )
 
 
+def render(results: Path, spec: dict) -> str:
+    """The page of a study's folder of results; `spec` is catalogue.landing_spec()."""
+    measurements, _ = read_table(results / "measurements.parquet")
+    figures = [(results / f"figures/{name}.svg").read_bytes() for name in spec["figures"]]
+    return page(measurements, spec, *figures or [None])
+
+
 def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:
     """The page. Every number on it comes from the measurements, every name from the config.
 
     Args:
-        facts: catalogue.landing_facts().
+        facts: catalogue.landing_spec().
         figure: the headline figure as SVG; None in a study without figures.
     """
     sections = (

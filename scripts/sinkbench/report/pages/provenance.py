@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from pathlib import Path
 
+from sinkbench.artifacts.files import read_json
 from sinkbench.report.pages._html import document, paragraph
 
 TITLE = "Provenance"
@@ -11,6 +13,11 @@ ABOUT = (
     "environment.json beside the results says the same for programs, and measurements.csv has every number."
 )
 JOBS = "jobs"
+
+
+def render(results: Path, spec: dict) -> str:
+    """The page of a study's folder of results; `spec` is catalogue.provenance_spec()."""
+    return page(read_json(results / "environment.json"), spec["study"])
 
 
 def page(record: dict, study: str) -> str:

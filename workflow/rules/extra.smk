@@ -1,3 +1,5 @@
+# Beside the study; no target of its own needs these.
+
 # The tables, figures, environment and timings of a study as files to keep under version control:
 # snakemake --cores 1 --configfile workflow/studies/latency.yaml reference
 
@@ -27,3 +29,24 @@ rule reference:
         "../../envs/sinkbench.yaml"
     script:
         "../../scripts/keep_reference.py"
+
+
+# The demonstration model, trained anew. No other rule reads it: the study uses resources/demo-model.
+# snakemake --configfile workflow/studies/train.yaml results/train/demo-model
+
+
+rule train_demo_model:
+    output:
+        directory(f"{RESULTS}/demo-model"),
+    log:
+        f"{RESULTS}/logs/demo-model.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    threads: timing_threads
+    resources:
+        gpu=gpu_slots,
+    params:
+        settings=config.get("training", {}) | {"device": config["device"]},
+        code=code("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),
+    script:
+        "../../scripts/train_demo_model.py"

@@ -1,4 +1,4 @@
-# Results that are not up to date, by what they say of themselves (scripts/sinkbench/study/staleness.py), are made again,
+# Results that are not up to date, by what they say of themselves (sinkbench/study/staleness.py), are made again,
 # whatever Snakemake's own records and dates say; a report refuses them.
 
 import functools
@@ -88,7 +88,7 @@ def report_labels(title):
             sys.exit(
                 f"error: {path}: {why} ({len(old)} such results); before a report: snakemake --cores 1"
             )
-        return {"title": title(wildcards)}
+        return {"title": title}
 
     return labels
 

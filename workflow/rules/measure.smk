@@ -1,0 +1,105 @@
+# What the study measures, family by family. Each family is a target: snakemake --cores 1 streaming
+# A family's jobs differ in nothing but their names, which show in the plan: streaming_quality, refresh_speed.
+
+for family in FAMILIES:
+
+    rule:
+        name:
+            family
+        input:
+            results_of_family(family),
+
+    rule:
+        name:
+            f"{family}_quality"
+        input:
+            model=undated_input(study.inputs.model_files()),
+            tokens=undated_input(
+                lambda wildcards: f"{RESULTS}/tokens/{wildcards.corpus}.parquet"
+            ),
+        output:
+            nll=f"{RESULTS}/nll/{{method}}/{{corpus}}.parquet",
+        log:
+            f"{RESULTS}/logs/nll/{{method}}/{{corpus}}.log",
+        wildcard_constraints:
+            method=one_of(study.methods_of(family)),
+        conda:
+            "../../envs/sinkbench.yaml"
+        resources:
+            gpu=gpu_slots,
+        params:
+            settings=lambda wildcards: study.quality_settings(
+                wildcards.method, wildcards.corpus
+            ),
+        script:
+            "../../scripts/measure.py"
+
+    rule:
+        name:
+            f"{family}_speed"
+        input:
+            model=undated_input(study.inputs.model_files()),
+            draft=undated_input(
+                study.inputs.draft_files() if family == "speculation" else []
+            ),
+            tokens=undated_input(TIMED_TOKENS),
+        output:
+            steps=f"{RESULTS}/speed/{{run}}.parquet",
+        log:
+            f"{RESULTS}/logs/speed/{{run}}.log",
+        wildcard_constraints:
+            run=one_of(study.runs_of(family)),
+        conda:
+            "../../envs/sinkbench.yaml"
+        threads: timing_threads
+        resources:
+            gpu=gpu_slots,
+        params:
+            settings=lambda wildcards: study.timing_settings(wildcards.run),
+        script:
+            "../../scripts/measure.py"
+
+
+# Where the time of a decode step goes, part by part.
+rule profile:
+    input:
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(TIMED_TOKENS),
+    output:
+        profile=f"{RESULTS}/profile/{{run}}.parquet",
+    log:
+        f"{RESULTS}/logs/profile/{{run}}.log",
+    wildcard_constraints:
+        run=one_of(study.profiled_runs()),
+    conda:
+        "../../envs/sinkbench.yaml"
+    threads: timing_threads
+    resources:
+        gpu=gpu_slots,
+    params:
+        settings=lambda wildcards: study.profile_settings(wildcards.run),
+    script:
+        "../../scripts/measure.py"
+
+
+# One prompt continued by several runs, to be read side by side.
+rule continuation:
+    input:
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(
+            lambda wildcards: f"{RESULTS}/tokens/{config['continuations']['corpus']}.parquet"
+        ),
+    output:
+        ids=f"{RESULTS}/continuations/{{run}}.parquet",
+    log:
+        f"{RESULTS}/logs/continuations/{{run}}.log",
+    wildcard_constraints:
+        run=one_of(study.continued_runs()),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=gpu_slots,
+    params:
+        settings=lambda wildcards: study.continuation_settings(wildcards.run),
+    script:
+        "../../scripts/measure.py"

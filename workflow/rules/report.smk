@@ -1,0 +1,95 @@
+# Tables, figures and pages: one job for all of a kind, each output with a caption of its own.
+# scripts/sinkbench/report/catalogue.py says what they are.
+
+
+def shown(kind, name):
+    """A table or figure as the report shows it, with the caption that its job writes beside."""
+    return report(
+        f"{RESULTS}/{kind}/{name}.{catalogue.SHOWN[kind]}",
+        category=catalogue.category(kind, name),
+        labels=report_labels(catalogue.title(kind, name)),
+        caption=os.path.abspath(f"{RESULTS}/{kind}/{name}.rst"),
+    )
+
+
+def shown_page(page):
+    """A page as the report shows it."""
+    category, title = catalogue.PAGES[page]
+    return report(
+        f"{RESULTS}/report/{page}",
+        category=catalogue.menu_entry(category),
+        labels=report_labels(title),
+    )
+
+
+rule tables:
+    input:
+        measurements=f"{RESULTS}/measurements.parquet",
+    output:
+        [shown("tables", name) for name in config["tables"]],
+        expand(
+            f"{RESULTS}/tables/{{table}}.{{ending}}",
+            table=config["tables"],
+            ending=["csv", "md", "tex", "rst"],
+        ),
+    log:
+        f"{RESULTS}/logs/tables.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        kind="tables",
+        results=RESULTS,
+        specs=catalogue.specs("tables", config),
+    script:
+        "../../scripts/render.py"
+
+
+rule figures:
+    input:
+        measurements=f"{RESULTS}/measurements.parquet",
+    output:
+        [shown("figures", name) for name in config["figures"]],
+        expand(
+            f"{RESULTS}/figures/{{figure}}.{{ending}}",
+            figure=config["figures"],
+            ending=["pdf", "rst"],
+        ),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        kind="figures",
+        results=RESULTS,
+        specs=catalogue.specs("figures", config),
+    script:
+        "../../scripts/render.py"
+
+
+rule pages:
+    input:
+        measurements=f"{RESULTS}/measurements.parquet",
+        environment=f"{RESULTS}/environment.json",
+        figure=[
+            f"{RESULTS}/figures/{name}.svg"
+            for name in catalogue.headline_figure(config)
+        ],
+        continuations=refreshed_input(
+            [
+                f"{RESULTS}/continuations/{run}.parquet"
+                for run in study.continued_runs()
+            ]
+        ),
+    output:
+        f"{RESULTS}/report/landing.rst",
+        [shown_page(page) for page in catalogue.pages_of(config)],
+    log:
+        f"{RESULTS}/logs/pages.log",
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        kind="pages",
+        results=RESULTS,
+        specs=catalogue.page_specs(config),
+    script:
+        "../../scripts/render.py"
