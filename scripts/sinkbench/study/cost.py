@@ -14,7 +14,7 @@ from sinkbench.study.run_table import Method
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
-# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/measurements.md.
+# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/results.md.
 EVALUATED_TOKENS_PER_S = 70_000
 STEP_S = 0.05  # of an engine that the host's launches bound; the fused one takes a thirtieth
 JOB_S = 25  # imports, weights, and the evaluator's kernel from the compiler's cache
