@@ -155,7 +155,7 @@ def about_the_device(frame: pd.DataFrame) -> str:
     """What the floors are made of."""
     device = ", ".join(frame["device"].unique())
     speeds = {
-        way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "repeat_lookup")
+        way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "copy")
     }
     speeds["datasheet"] = datasheet_bandwidth(device)
     known = [f"{what} {speed / 1e12:.3f}" for what, speed in speeds.items() if pd.notna(speed)]

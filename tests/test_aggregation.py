@@ -93,7 +93,7 @@ def run_speed(
                 for step, count in enumerate(tokens)
             ]
         )
-        bandwidths = [{"read": 4e12, "repeat_lookup": 3.5e12}, {"read": 4e12, "repeat_lookup": 3e12}]
+        bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
         score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         notes["inputs"] = INPUTS | ({"draft": "ghi"} if name == "drafts" else {})

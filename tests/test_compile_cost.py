@@ -23,7 +23,7 @@ def folders(monkeypatch):
 
     def bandwidth(device) -> dict:
         seen.append((os.environ[CACHE], os.environ[TRITON_CACHE]))
-        return {"read": 1.0, "repeat_lookup": 1.0}
+        return {"read": 1.0, "copy": 1.0}
 
     monkeypatch.setattr(speed, "measure_bandwidth", bandwidth)
     for name in (CACHE, TRITON_CACHE):

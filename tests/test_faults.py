@@ -130,7 +130,7 @@ def measured_of(checkout) -> pd.DataFrame:
 
 def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
     """benchmarks/faults.py in short: a job, Snakemake, and the group of both."""
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     for path in (*NLL, TABLE):
         (checkout.folder / path).unlink()
     campaign = Campaign(checkout, longest_s=8)
@@ -144,7 +144,7 @@ def test_three_kills_and_resumes_change_no_number(finished, tmp_path):
 
 
 def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     engine = checkout.folder / "scripts/sinkbench/engines/hf.py"
     good = engine.read_text()
     engine.write_text(
@@ -167,7 +167,7 @@ def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_pa
 @pytest.fixture
 def full_disk(finished, tmp_path):
     """A copy of the finished study without one result, and no byte left where the results lie."""
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     results = checkout.folder / "results"
     results.rename(tmp_path / "kept")
     with small_disk(results, "32m"):
@@ -193,7 +193,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_good(full_disk):
 
 
 def test_a_cut_checkpoint_is_one_line_before_any_job(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     path = checkout.folder / "resources/demo-model/model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
     before = {name: (checkout.folder / name).read_bytes() for name in NLL}

@@ -29,7 +29,7 @@ def code(tmp_path):
 
 def edited(code, name: str, content: str) -> bool:
     """Whether the script's fingerprint notices that a module now has this content (in a fresh copy)."""
-    copy = code.with_name("repeat_lookup")
+    copy = code.with_name("copy")
     shutil.copytree(code, copy)
     (copy / "sinkbench" / name).write_text(content)
     return fingerprint(copy, "script.py") != fingerprint(code, "script.py")

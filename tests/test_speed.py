@@ -171,7 +171,7 @@ def test_every_repetition_has_its_state_and_what_disturbed_it(tokens_path, tmp_p
 
 def test_bandwidth_is_that_of_reading_and_of_copying():
     bandwidth = measure_bandwidth(torch.device("cpu"))
-    assert set(bandwidth) == {"read", "repeat_lookup"}
+    assert set(bandwidth) == {"read", "copy"}
     assert all(1e8 < speed < 1e13 for speed in bandwidth.values())
 
 

@@ -216,7 +216,7 @@ def _shared(rule: str) -> str:
 @pytest.mark.parametrize("edit", MATRIX)
 def test_an_edit_runs_what_it_makes_stale_and_nothing_else(finished, tmp_path, edit, record):
     checkout = finished.copy(
-        tmp_path / "repeat_lookup", *([".snakemake"] if record.startswith("without") else [])
+        tmp_path / "copy", *([".snakemake"] if record.startswith("without") else [])
     )
     change, expected = MATRIX[edit]
     change(checkout)
@@ -246,7 +246,7 @@ def report(checkout: Checkout) -> tuple[int, str]:
     ],
 )
 def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished, tmp_path, edit, line):
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake", "report.html")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake", "report.html")
     MATRIX[edit][0](checkout)
     code, said = report(checkout)
     assert code == 1
@@ -265,7 +265,7 @@ def test_a_report_of_old_results_is_refused_in_a_line_with_the_command(finished,
     ],
 )
 def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
     MATRIX[edit][0](checkout)
     assert [said for said in checkout.snakemake("--dry-run").stdout.splitlines() if "was edited" in said] == [
         line
@@ -273,7 +273,7 @@ def test_what_was_edited_is_named_in_one_line(finished, tmp_path, edit, line):
 
 
 def test_an_edited_number_is_measured_again_and_comes_back(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     MATRIX["NLLs edited"][0](checkout)
     assert checkout.snakemake(NLL).returncode == 0
     same, edited = (read_table(folder.folder / NLL)[0] for folder in (finished, checkout))
@@ -285,7 +285,7 @@ def test_an_edited_number_is_measured_again_and_comes_back(finished, tmp_path):
 @pytest.mark.parametrize("edit", ["key evaluation.chunk_tokens", "NLLs edited", "nothing"])
 def test_a_target_that_is_named_is_compared_as_well(finished, tmp_path, edit, asked):
     """Without Snakemake's record, and nothing that the target does not need is made."""
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
     MATRIX[edit][0](checkout)
     planned = checkout.planned(*asked)
     assert ("streaming_quality streaming-4+124 stdlib" in planned) == (edit != "nothing")
@@ -293,24 +293,24 @@ def test_a_target_that_is_named_is_compared_as_well(finished, tmp_path, edit, as
 
 
 def test_a_report_of_copied_results_is_made(finished, tmp_path):
-    assert report(finished.copy(tmp_path / "repeat_lookup", ".snakemake", "report.html"))[0] == 0
+    assert report(finished.copy(tmp_path / "copy", ".snakemake", "report.html"))[0] == 0
 
 
 def test_tables_without_their_measurements_are_nothing(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake", "report.html", "measurements.parquet")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake", "report.html", "measurements.parquet")
     assert by_rule(checkout.planned()) == AGGREGATED
     assert "made from other measurements" in report(checkout)[1]
 
 
 def test_a_copy_with_scrambled_dates_measures_nothing_again(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
     for number, path in enumerate(sorted(checkout.folder.rglob("results/**/*.parquet"), reverse=True)):
         os.utime(path, (1e9 + number, 1e9 + number))
     assert set(by_rule(checkout.planned())) <= set(AGGREGATED) | {"continuations"}
 
 
 def test_a_changed_text_is_tokenized_and_measured_again(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     text = checkout.folder / "book.txt"
     text.write_text("word " * 3000)
     entry = {"name": "stdlib", "kind": "files", "glob": "*.txt"}
@@ -324,7 +324,7 @@ def test_a_changed_text_is_tokenized_and_measured_again(finished, tmp_path):
 
 
 def test_a_damaged_token_file_is_said_with_the_command_that_keeps_what_was_measured(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup")
+    checkout = finished.copy(tmp_path / "copy")
     path = checkout.folder / "results/toy/tokens/stdlib.parquet"
     path.write_bytes(path.read_bytes()[:-100])
     refused = checkout.snakemake("--dry-run")
@@ -336,7 +336,7 @@ def test_a_damaged_token_file_is_said_with_the_command_that_keeps_what_was_measu
 
 
 def test_results_are_rendered_where_there_is_no_model(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "repeat_lookup", ".snakemake")
+    checkout = finished.copy(tmp_path / "copy", ".snakemake")
     shutil.rmtree(checkout.folder / "resources/demo-draft")
     (checkout.folder / "resources/demo-model/model.safetensors").unlink()
     code(f"{LIBRARY}/figures/pareto.py")(checkout)

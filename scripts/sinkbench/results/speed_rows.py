@@ -70,7 +70,7 @@ class _RunRows:
         self.recorder, self.bootstrap, self.about = recorder, bootstrap, about
         self.score, self.measured = notes["score"], pd.DataFrame(notes["bandwidth_bytes_per_s"])
         self.compilation = notes["compilation"]
-        bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "repeat_lookup")}
+        bandwidths = {way: bootstrap.median(self.measured[way]) for way in ("read", "copy")}
         self.bandwidths, self.best = bandwidths, max(bandwidths.values())
 
     def record(self, points: list[_Point], steps: pd.DataFrame) -> None:
