@@ -1,4 +1,4 @@
-"""The last tokens of something that grows, such as the keys that refreshes look back on."""
+"""The last tokens of a growing stream, such as the keys that refreshes look back on."""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,7 +20,7 @@ class Trail:
         self.buffer: Tensor | None = None
 
     def append(self, new: Tensor) -> Tensor:
-        """Go on with `new` [heads, tokens, dim]; returns a view of the last `most` tokens up to its end."""
+        """Append `new` [heads, tokens, dim]; returns a view of the last `most` tokens."""
         new = _last(new, self.most)
         if self.buffer is None:
             self._move(new[:, :0], new.shape[1])
@@ -49,18 +49,18 @@ class Trail:
 
 
 class Trails(Mapping):
-    """A trail for each layer, by its number; read as the tokens that it holds [heads, tokens, dim]."""
+    """A history for each layer, by its number; each reads as the tokens held [heads, tokens, dim]."""
 
     def __init__(self, most: int):
         self.most = most
         self._trails: dict[int, Trail] = {}
 
     def append(self, layer: int, new: Tensor) -> None:
-        """Go on with a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
+        """Append a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
         self._trails.setdefault(layer, Trail(self.most)).append(new)
 
     def fold(self) -> None:
-        """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
+        """Lay the heads of all layers side by side, as layer 0's heads: one operation then serves all."""
         if self._trails:
             trails = [self._trails.pop(layer) for layer in sorted(self._trails)]
             folded = self._trails[0] = Trail(self.most)

@@ -14,7 +14,7 @@ class PrunedBuffers(RingBuffers):
     cached = 0
 
     def load(self, chunks: ChunkStream, row: int = 0) -> None:
-        """Take over what the next query sees."""
+        """Load what the next query sees from a parallel pass."""
         self.cached = self.visibility.keys_at(chunks.position) - 1
         super().load(chunks, row)
 

@@ -68,7 +68,7 @@ class FlexKernel:
 
 
 def kernel_for(model) -> MaskedKernel | FlexKernel:
-    """The fast kernel for passes of a model on its device.
+    """Choose the fast kernel for passes of a model on its device.
 
     Layers whose weights are a library's own kind of tensor run as they are: torch.compile gives TorchAO's
     int8 a kernel meant for a few tokens, which took two minutes to read a prompt in place of half a second.

@@ -1,4 +1,4 @@
-"""Memory bandwidth as this device shows it: the denominator of MBU."""
+"""Measure the memory bandwidth of a device, the denominator of MBU."""
 
 import torch
 

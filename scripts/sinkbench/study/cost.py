@@ -1,4 +1,4 @@
-"""What a study will cost, said before its first job: a guess from its plan at the rates that one card showed.
+"""Estimated cost of a study before its first job, at the rates that one card showed.
 
 Free of torch, since it is made whenever a run starts. Only jobs that are to run are counted.
 """
@@ -35,7 +35,7 @@ class Cost:
 
 
 def estimate(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
-    """One line.
+    """One line that says what the jobs will take.
 
     Args:
         quality: (method, corpus) of the perplexities that are to be measured.

@@ -1,4 +1,4 @@
-"""Several queries at once over a ring whose last tokens can be taken back: what verifies drafted tokens.
+"""A ring that reads blocks of tokens and takes the last ones back, to verify drafts.
 
 A ring of W + B recent slots holds, for a block of up to B tokens, what its first query and its last one see:
 the key of token j lies in slot (j - S) mod (W + B) behind the sinks'. Taking tokens back is moving the
@@ -97,7 +97,7 @@ def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
 
 
 def read_block_eagerly(ring: BlockRing, tokens: Tensor) -> Tensor:
-    """The same through transformers' own modules and cache interface."""
+    """Read ids [rows] through transformers' own modules and cache interface; logits [rows, vocabulary]."""
     place = advance_block(ring, len(tokens))
     return logits(ring.model, decode_hidden(ring.model, tokens[None], BlockCache(ring, place))[0])
 
