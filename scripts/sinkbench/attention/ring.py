@@ -23,8 +23,8 @@ SLOT_MULTIPLE = 1024  # tokens
 def ring_visibility(policy, length: int) -> Visibility:
     """Who sees whom in the ring of a stream of `length` tokens.
 
-    A growing cache is a ring that never fills. Its slots are rounded up to whole SLOT_MULTIPLEs, since kernels are
-    planned, compiled and captured anew for every size.
+    A growing cache is a ring that never fills. Its slots are rounded up to a multiple of SLOT_MULTIPLE, since
+    kernels are planned, compiled and captured anew for every size.
     """
     visibility = policy.visibility(length)
     if policy.cache != "growing":
