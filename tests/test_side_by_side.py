@@ -4,7 +4,6 @@ import os
 import re
 
 import pytest
-
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.runtime import threads
 from sinkbench.runtime.threads import use_cores_to_score
