@@ -1,6 +1,6 @@
 """Bytes that decoding must read, whatever an engine moves: over bandwidth they are its floor.
 
-The slots of a static growing cache are a multiple of ring.SLOT_MULTIPLE. A step in static shapes may therefore
+The slots of a static growing cache are a multiple of ring.SLOT_MULTIPLE. A step in static shapes may then
 read up to 1,023 slots more, for which MBU gives no credit. Of a refresh only what the mathematics asks for
 counts (_refreshed.RefreshTraffic): an engine may copy keys that it has already.
 """
