@@ -21,7 +21,7 @@ MODEL = {"source": "folder", "path": str(FIXTURES / "neox-tiny")}
 JOB = """
 import json, sys
 from sinkbench.quality import measure_quality
-from sinkbench.scoring_threads import use_cores_to_score
+from sinkbench.runtime.threads import use_cores_to_score
 use_cores_to_score("cpu", 1)
 measure_quality(json.loads(sys.argv[1]), *sys.argv[2:])
 """

@@ -4,10 +4,9 @@ import os
 import re
 
 import pytest
-from sinkbench import scoring_threads
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.runtime import threads
-from sinkbench.scoring_threads import use_cores_to_score
+from sinkbench.runtime.threads import use_cores_to_score
 from workflow_runner import JOB, Checkout
 
 CORES = len(os.sched_getaffinity(0))
@@ -44,7 +43,7 @@ def test_side_by_side_gives_the_same_nlls_bit_for_bit(finished, tmp_path):
 
 def test_a_job_that_scores_computes_on_its_cores_and_beside_a_gpu_on_all(monkeypatch):
     used = []
-    monkeypatch.setattr(scoring_threads.torch, "set_num_threads", used.append)
+    monkeypatch.setattr(threads.torch, "set_num_threads", used.append)
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: range(7))
     use_cores_to_score("cpu", 3)
     use_cores_to_score("cuda", 1)

@@ -215,9 +215,7 @@ def _shared(rule: str) -> str:
 @pytest.mark.parametrize("record", ["with .snakemake", "without .snakemake"])
 @pytest.mark.parametrize("edit", MATRIX)
 def test_an_edit_runs_what_it_makes_stale_and_nothing_else(finished, tmp_path, edit, record):
-    checkout = finished.copy(
-        tmp_path / "copy", *([".snakemake"] if record.startswith("without") else [])
-    )
+    checkout = finished.copy(tmp_path / "copy", *([".snakemake"] if record.startswith("without") else []))
     change, expected = MATRIX[edit]
     change(checkout)
     assert by_rule(checkout.planned()) == expected
