@@ -38,7 +38,6 @@ rule tables:
         "../../envs/sinkbench.yaml"
     params:
         kind="tables",
-        results=RESULTS,
         specs=catalogue.specs("tables", config),
     script:
         "../../scripts/render.py"
@@ -60,7 +59,6 @@ rule figures:
         "../../envs/sinkbench.yaml"
     params:
         kind="figures",
-        results=RESULTS,
         specs=catalogue.specs("figures", config),
     script:
         "../../scripts/render.py"
@@ -89,7 +87,6 @@ rule pages:
         "../../envs/sinkbench.yaml"
     params:
         kind="pages",
-        results=RESULTS,
         specs=catalogue.page_specs(config),
     script:
         "../../scripts/render.py"
