@@ -2,26 +2,6 @@
 # scripts/sinkbench/report/catalogue.py says what they are.
 
 
-def shown(kind, name):
-    """A table or figure as the report shows it, with the caption that its job writes beside."""
-    return report(
-        f"{RESULTS}/{kind}/{name}.{catalogue.SHOWN[kind]}",
-        category=catalogue.category(kind, name),
-        labels=report_labels(catalogue.title(kind, name)),
-        caption=os.path.abspath(f"{RESULTS}/{kind}/{name}.rst"),
-    )
-
-
-def shown_page(page):
-    """A page as the report shows it."""
-    category, title = catalogue.PAGES[page]
-    return report(
-        f"{RESULTS}/report/{page}",
-        category=catalogue.menu_entry(category),
-        labels=report_labels(title),
-    )
-
-
 rule tables:
     input:
         measurements=f"{RESULTS}/measurements.parquet",
