@@ -11,8 +11,8 @@ HEADROOM = 4  # a new buffer has room for one token more in every so many that i
 class History:
     """The last `most` tokens [heads, tokens, dim] of what was appended.
 
-    They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
-    used up are they copied, not at every append; of fewer than HEADROOM tokens, always.
+    The tokens lie in a longer buffer. Appending writes behind them, and a full buffer is copied to a new one.
+    So an append costs amortised O(1); a buffer of fewer than HEADROOM tokens is copied at every append.
     """
 
     def __init__(self, most: int):

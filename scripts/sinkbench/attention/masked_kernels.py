@@ -1,7 +1,7 @@
 """Attention kernels for a chunk of queries over masked keys: one per device kind.
 
-A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors, so that the
-rule is written once (`chunked.ChunkStream`) and each kernel turns it into the mask that it wants.
+A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors. The rule is
+written once (`chunked.ChunkStream`), and each kernel turns the rule into its own kind of mask.
 """
 
 import torch

@@ -1,13 +1,13 @@
 """Refreshes of a streaming cache (RefreshLite): every R tokens a policy chooses the W keys beside the sinks.
 
 A refresh falls before the token at r, for every multiple r of R past the budget (until then nothing has
-been dropped). It rewrites what the ring of W recent slots holds; between two refreshes the ring goes on as
-in streaming, so that token r + i takes the place of the i-th key that the refresh gave. Two things follow:
+been dropped). The refresh rewrites the ring of W recent slots. Between two refreshes the ring goes on as in
+streaming: token r + i takes the place of the i-th key that the refresh gave. Two things follow:
 
-- a segment of R tokens is an ordinary chunk of `chunked.ChunkStream` whose carried keys were rewritten:
-  segments are sequential, the tokens inside one are parallel, and the result is that of decoding;
-- any engine that decodes a ring decodes this: a refresh writes into its buffers, in place, between two of
-  its steps (`ring_refresh`). With `every` past the text's end nothing is rewritten, and it is streaming.
+- A segment of R tokens is an ordinary chunk of `chunked.ChunkStream` whose carried keys were rewritten.
+  Segments are sequential, the tokens of a segment are parallel, and the result equals decoding.
+- Any engine that decodes a ring decodes a refreshed cache: a refresh writes into the ring's buffers, in
+  place, between two steps (`ring_refresh`). With `refresh_every` past the text's end this is streaming.
 """
 
 import torch

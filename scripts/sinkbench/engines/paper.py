@@ -1,8 +1,8 @@
 """The StreamingLLM paper's formulation, re-implemented as a baseline: rotate everything, concatenate.
 
-Keys are cached before rotation; every step concatenates the new key, looks the rotations up and rotates all
-keys at their positions inside the cache, layer by layer, attends with plain matrix products, and evicts by
-concatenating again (Xiao et al. 2024, section 3.2 and its public code). Exact; the ring (`eager`) avoids it.
+Keys are cached before rotation (Xiao et al. 2024, section 3.2 and its public code). In each layer a step
+concatenates the new key, rotates all keys at their positions inside the cache, and attends with plain matrix
+products. Eviction concatenates again. The formulation is exact; the ring (`eager`) avoids its work.
 """
 
 from contextlib import nullcontext

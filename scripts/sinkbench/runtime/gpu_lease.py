@@ -1,10 +1,10 @@
 """Lease a GPU to a measuring job, where several jobs of one host share several GPUs.
 
-Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free one under a lock
-of the operating system, which goes with the process however that ends, and with it that GPU's share of the
-cores: a compiler that runs for one job would slow the kernel launches of another. The share is the same
-whether or not other jobs run, so that times are comparable. GPUs and sockets are taken to come in the same
-order, as drivers number GPUs along the PCI bus.
+Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free GPU under a lock
+of the operating system, which ends with the process. The job also takes the GPU's share of the cores: a
+compiler that runs for one job would slow the kernel launches of another. The share does not depend on other
+jobs, so that times are comparable. GPUs are taken to come in the order of the sockets, as drivers number them
+along the PCI bus.
 """
 
 import fcntl
