@@ -20,7 +20,7 @@ from math import prod
 import torch
 from torch.profiler import record_function
 
-from sinkbench.measure.trace import PART, Launch, Operator
+from sinkbench.measure.trace import PART, Launch
 from sinkbench.results.step_parts import ATTENTION, HEAD, MLP, NORMS, OTHER, PROJECTIONS
 
 # Part of a module of GPT-NeoX, and of what follows it. The LM head's weight is read, the module never called.
@@ -130,26 +130,23 @@ def _parts_alone(launches: list[Launch], shapes: Shapes) -> Iterator[str]:
 def _compiled(launch: Launch, shapes: Shapes, place: str) -> tuple[str, str]:
     """The launch's part, and the place of those that follow."""
     words = " ".join((launch.name, *(operator.name for operator in launch.operators)))
-    read = next(filter(None, (_read(operator, shapes) for operator in launch.operators)), set())
+    read = _modules_read(launch, shapes)
     if not read or "embedding" in words:  # an embedding reads a matrix of the LM head's shape
         part = _named(words) or place
         return part, NORMS if (part, place) == (NORMS, OTHER) else place
     # The MLP changes no place: compilers move it before attention.
     after = {place if module == "mlp" else MODULES[module][1] for module in read}
-    return "+".join(sorted({MODULES[module][0] for module in read})), after.pop() if len(
-        after
-    ) == 1 else place
+    part = "+".join(sorted({MODULES[module][0] for module in read}))
+    return part, after.pop() if len(after) == 1 else place
 
 
-def _read(operator: Operator, shapes: Shapes) -> set[str]:
-    """Modules whose weight the operator may read; none if it reads none.
+def _modules_read(launch: Launch, shapes: Shapes) -> set[str]:
+    """Modules that the weight may be of; none if no input has a weight's shape.
 
-    The last input that fits counts: the weight comes after the activations, which may have its shape.
-    What reads more than these two is a region around many operators, and says nothing.
+    The weight is the last input that has: activations, which may have such a shape too, come before.
     """
-    fits = (shapes.get((dims[0], prod(dims))) for dims in operator.shapes if len(dims) > 1)
-    found = [modules for modules in fits if modules]
-    return found[-1] if 1 <= len(found) <= 2 else set()
+    inputs = (dims for operator in launch.operators for dims in reversed(operator.shapes))
+    return next(filter(None, (shapes.get((dims[0], prod(dims))) for dims in inputs)), set())
 
 
 def _named(words: str) -> str | None:

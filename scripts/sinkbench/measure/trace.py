@@ -35,7 +35,8 @@ class Launch:
         us: microseconds charged. On a CPU operators inside are left out; on CUDA see `shared_times`.
         step: index of the annotated step that launched this; None outside of annotated steps.
         part: annotated last before the launch; OTHER at the beginning of an annotated step.
-        operators: around the launch, outermost first, and on a CPU the launch itself.
+        operators: around the launch, outermost first, and on a CPU the launch itself. Compiled regions, whose
+            inputs are those of many operators, are none.
         compiled: whether code of torch.compile launched this.
         graph: number of the CUDA graph's launch that this belongs to, if any.
     """
@@ -96,22 +97,29 @@ def _host_calls(events: Iterable[dict]) -> list[tuple[dict, Launch]]:
         around, name = stacks[event["pid"], event["tid"]], event["name"]
         while around and _end(around[-1][0]) <= event["ts"]:
             around.pop()
-        outer = around[-1][1] if around else Launch("")
-        call = replace(outer, name=name, us=event["dur"], compiled=outer.compiled or "Compiled" in name)
+        call = replace(around[-1][1] if around else Launch(""), name=name, us=event["dur"])
         if name == STEP:
             call.step, part = next(steps), OTHER
         elif name.startswith(PART):
             part = name.removeprefix(PART)
+        elif "Compiled" in name:
+            call.compiled = True
         elif event["cat"] == "cpu_op":
-            call.operators = (*outer.operators, _operator(event))
-            for _, operator in [pair for pair in around if pair[0]["cat"] == "cpu_op"][-1:]:
-                operator.us = max(0.0, operator.us - event["dur"])
+            call.operators = (*call.operators, _operator(event))
         elif "GraphLaunch" in name:
             call.graph = event["args"]["correlation"]
         call.part = part
+        if event["cat"] == "cpu_op":
+            _leave_out(event["dur"], [outer for other, outer in around if other["cat"] == "cpu_op"])
         around.append((event, call))
         calls.append(around[-1])
     return calls
+
+
+def _leave_out(us: float, operators: list[Launch]) -> None:
+    """Charge the innermost operator with that much less."""
+    if operators:
+        operators[-1].us = max(0.0, operators[-1].us - us)
 
 
 def _operator(event: dict) -> Operator:
