@@ -221,7 +221,7 @@ PART_OF = {
 def run_profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
     policy, options = POLICIES[engine]
     settings = SETTINGS | {"engine": engine_row(engine), "policy": policy, "options": options}
-    profile.measure_profile(settings, tokens, folder / "profile.parquet")
+    profile.measure(settings, tokens, folder / "profile.parquet")
     return settings, *read_table(folder / "profile.parquet")
 
 
