@@ -6,7 +6,7 @@
 `findings` raises select.NotMeasured if the study lacks a number that the claim needs. For the page of
 findings a claim may also define
 
-    TECHNIQUE             the technique of the brief under whose heading it stands
+    TECHNIQUE             the technique, of the hypothesis under test, under whose heading the claim stands
     EXPERIMENT            in a sentence, what was compared and how
     cause(measurements)   sentences with measured numbers that explain the result; NotMeasured as above
 """

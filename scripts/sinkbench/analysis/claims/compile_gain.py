@@ -1,4 +1,4 @@
-"""The brief's compile: without CUDA graphs it gives a small gain."""
+"""torch.compile without CUDA graphs gives a small gain."""
 
 from collections.abc import Iterator
 

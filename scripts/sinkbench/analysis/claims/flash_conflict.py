@@ -1,4 +1,4 @@
-"""The brief's flash attention: it conflicts with streaming's rotated keys and cache, and gains little."""
+"""Flash attention conflicts with streaming's rotated keys and cache, and gains little."""
 
 from collections.abc import Iterator
 

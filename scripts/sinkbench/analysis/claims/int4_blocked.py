@@ -1,4 +1,4 @@
-"""The brief's int4: the path that it tried needs a package of kernels that it could not install."""
+"""Int4 cannot run: its path needs a package of kernels that could not be installed."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The brief's TorchAO experiment: int8 weights make single-token decoding slower."""
+"""TorchAO's int8 weights make single-token decoding slower."""
 
 from collections.abc import Iterator
 

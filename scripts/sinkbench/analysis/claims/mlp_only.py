@@ -1,4 +1,4 @@
-"""The brief's targeted attempt: int8 in the MLP alone, where it saw the bottleneck."""
+"""Int8 in the MLP alone helps, where the hypothesis under test sees the bottleneck."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The brief's compile: shapes that stay the same are what it needs."""
+"""torch.compile needs shapes that stay the same."""
 
 from collections.abc import Iterator
 from contextlib import suppress
