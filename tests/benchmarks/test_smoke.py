@@ -12,7 +12,7 @@ import yaml
 from conftest import FIXTURES, ROOT
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
-from sinkbench.runtime.bandwidth import BYTES
+from sinkbench.runtime.memory import BYTES
 from tiny_texts import bytes_tokenizer
 
 BENCHMARKS = ROOT / "benchmarks"

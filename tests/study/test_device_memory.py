@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 from conftest import FIXTURES, ROOT
-from sinkbench.runtime import bandwidth
+from sinkbench.runtime import memory
 from sinkbench.study import device_memory as module
 from sinkbench.study.device_memory import GIB, ModelSizes, describe_memory
 from sinkbench.study.study import Study
@@ -69,7 +69,7 @@ def test_the_line_is_about_the_job_that_needs_most(latency):
 
 
 def test_the_yardstick_is_that_of_the_bandwidth():
-    assert 2 * bandwidth.BYTES["cuda"] == module.YARDSTICK_BYTES
+    assert 2 * memory.BYTES["cuda"] == module.YARDSTICK_BYTES
 
 
 def test_a_perplexity_needs_no_cache_and_no_yardstick(latency):
