@@ -54,12 +54,16 @@ rule train_demo_model:
 
 # What no job of this config makes: of runs that it once named, or that have another name now.
 rule orphans:
+    log:
+        f"{RESULTS}/logs/orphans.log",
     localrule: True
     run:
         print(*orphans(study, RESULTS), sep="\n")
 
 
 rule remove_orphans:
+    log:
+        f"{RESULTS}/logs/remove_orphans.log",
     localrule: True
     run:
         remove_orphans(orphans(study, RESULTS), RESULTS)
