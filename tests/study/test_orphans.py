@@ -23,6 +23,7 @@ GONE = [
     "tokens/other.parquet",
     "tables/nothing.html",
     "tables/nothing.csv",
+    "tables/.nothing.made.json",
 ]
 
 
@@ -42,6 +43,7 @@ def results(study, tmp_path) -> Path:
     shown = [
         f"tables/{name}.{ending}" for name in study.config["tables"] for ending in ("html", "csv", "rst")
     ]
+    shown += [f"tables/.{name}.made.json" for name in study.config["tables"]]  # what each was made from
     shown += [
         f"figures/{name}.{ending}" for name in study.config["figures"] for ending in ("svg", "pdf", "rst")
     ]

@@ -6,6 +6,7 @@ user removes it, since it may be the result of hours.
 
 from pathlib import Path
 
+from sinkbench.artifacts.lineage import RECORD
 from sinkbench.report import catalogue
 from sinkbench.study.study import Study
 
@@ -51,4 +52,7 @@ def _owned(study: Study) -> set[str]:
 
 
 def _name(path: Path, results: Path) -> str:
+    """The result that a file is, or that it is the record of, without its ending."""
+    if path.name.endswith(RECORD):
+        path = path.with_name(path.name.removeprefix(".").removesuffix(RECORD) + ".record")
     return str(path.relative_to(results).with_suffix(""))
