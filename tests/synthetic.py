@@ -13,7 +13,7 @@ FULL = 512
 POSITIONS = [512, 1024, 2048, 4096, 8192]
 DOCUMENTS = {"_pydecimal": 0.8, "turtle": 1.4, "inspect": 1.0}
 DENSE_TOKENS, DOCUMENT_TOKENS, BIN = 4096, 16384, 256
-WORDS = {
+FIELDS = {
     "claims": ["perplexity", "speedup", "sinks", "explosion", "flatness", "sweep"],
     "confidence": "95",
     "block_tokens": 256,

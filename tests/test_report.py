@@ -12,10 +12,10 @@ from sinkbench import registry
 from sinkbench.report import catalogue
 from sinkbench.report.pages import landing, provenance
 from sinkbench.report.pages.summary import STEPS, sentences
-from synthetic import SCHEMA, WORDS
+from synthetic import FIELDS, SCHEMA
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
-FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": WORDS["claims"]}
+FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": FIELDS["claims"]}
 FACTS |= {"links": {"1 Findings": {"Findings": "findings.html"}}, "headline_figure": "Title"}
 TARGETS = ".. _findings.html: javascript:app"  # as Snakemake appends for each file
 SVG = b"<svg>" + b"x" * 40_000 + b"</svg>"
@@ -79,12 +79,12 @@ def test_a_dagger_and_a_status_are_on_the_page():
 
 
 def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
-    facts = catalogue.landing_facts(CONFIG)
+    facts = catalogue.landing_spec(CONFIG)
     assert all(one < other for one, other in pairwise(facts["links"]))
     words = [name.split(" ", 1)[1].lower() for name in facts["links"]]
     assert words == list(catalogue.CATEGORIES)
     files = [file for shown in facts["links"].values() for file in shown.values()]
-    shown = len(CONFIG["tables"]) + len(CONFIG["figures"]) + len(catalogue.PAGES | catalogue.CONTINUED)
+    shown = len(CONFIG["tables"]) + len(CONFIG["figures"]) + len(catalogue.pages_of(CONFIG))
     assert len(files) == len(set(files)) == shown
 
 

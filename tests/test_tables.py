@@ -10,7 +10,7 @@ from sinkbench.analysis import select
 from sinkbench.analysis.estimate import Estimate
 from sinkbench.errors import UserError
 from sinkbench.report import catalogue, formats
-from synthetic import WORDS
+from synthetic import FIELDS
 
 INVALID = "invalid: 3 NLLs are NaN or infinite, the first in turtle at position 77"
 UNAVAILABLE = "unavailable: out of memory"
@@ -18,7 +18,7 @@ FORMATS = registry.available("report/formats")
 
 
 def build(word: str, **options) -> pd.DataFrame:
-    return registry.load("report/tables", word).build(synthetic.measurements(**options), WORDS)
+    return registry.load("report/tables", word).build(synthetic.measurements(**options), FIELDS)
 
 
 def row_of(table: pd.DataFrame, run: str) -> dict:
@@ -82,7 +82,7 @@ def test_a_run_invalid_on_one_corpus_has_no_time_on_another():
     failed = (kept["method"] == "window-0+64") & (kept["corpus"] == "books")
     kept.loc[failed, ["value", "low", "high"]] = float("nan")
     kept.loc[failed, "status"] = INVALID
-    table = registry.load("report/tables", "headline").build(kept, WORDS)
+    table = registry.load("report/tables", "headline").build(kept, FIELDS)
     good, invalid = table[table["Run"] == "window-0+64.eager"].to_dict("records")
     assert isinstance(good["Perplexity"], Estimate) and good["TPOT [ms]"] == ""
     assert not numbers_in(invalid)
@@ -94,11 +94,12 @@ def test_an_unavailable_run_keeps_only_its_perplexity():
     assert row["TPOT [ms]"] == "" and isinstance(row["Perplexity"], Estimate)
 
 
-def test_verdicts_come_first_as_configured_then_what_is_not_measured():
-    verdicts = build("verdict")["Verdict"].tolist()
-    count = len(WORDS["claims"])
-    assert "not measured in this study" not in verdicts[:count]
-    assert set(verdicts[count:]) == {"not measured in this study"}
+def test_verdicts_stand_as_configured_with_what_is_not_measured():
+    fields = FIELDS | {"claims": ["fp8", *FIELDS["claims"]]}
+    table = registry.load("report/tables", "verdict").build(synthetic.measurements(), fields)
+    first, *others = table["Verdict"]
+    assert first == "not measured in this study" and first not in others
+    assert len(others) == len(FIELDS["claims"])
 
 
 def test_csv_has_full_precision_in_columns_of_numbers(tmp_path):
@@ -136,7 +137,7 @@ def test_no_number_below_zero_is_written_as_minus_nothing():
 
 def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus():
     frame = synthetic.measurements(corpora=("stdlib", "prose"), refresh=True)
-    table = registry.load("report/tables", "refresh").build(frame, WORDS)
+    table = registry.load("report/tables", "refresh").build(frame, FIELDS)
     row = table[table["Cache"] == "select-4+92+32-r4-h508-q1-p7"].iloc[0]
     assert row["Change on prose [%]"].value == -6.0
     assert row["Recovered on stdlib [%]"].value == pytest.approx(100 * 15.90 * 0.06 / (15.90 - 14.05))
@@ -146,7 +147,7 @@ def test_what_a_refresh_recovers_stands_beside_what_it_changes_on_every_corpus()
 def test_the_headline_has_no_row_for_a_corpus_that_a_method_does_not_score():
     frame = synthetic.measurements(corpora=("stdlib", "prose"))
     frame = frame[(frame["corpus"] != "prose") | (frame["family"] == "streaming")]
-    table = registry.load("report/tables", "headline").build(frame, WORDS)
+    table = registry.load("report/tables", "headline").build(frame, FIELDS)
     assert {run.split("-")[0] for run in table[table["Corpus"] == "prose"]["Run"]} == {"streaming"}
 
 
@@ -169,7 +170,7 @@ def test_drafts_of_random_weights_have_rounds_and_no_acceptance():
     frame = synthetic.measurements(quality=False, drafts=True)
     judged = frame["metric"].isin(["tpot_ms", "speedup", "acceptance_rate", "tokens_per_step"])
     rounds = frame[~judged | frame["draft_tokens"].isna()]
-    table = registry.load("report/tables", "speculation").build(rounds, WORDS)
+    table = registry.load("report/tables", "speculation").build(rounds, FIELDS)
     assert len(table) == len(synthetic.DRAFTS) * len(synthetic.POSITIONS)
     assert "Round [ms]" in table and "Drafts that stay [%]" not in table and "TPOT [ms]" not in table
 
@@ -208,7 +209,7 @@ def test_the_ladder_is_at_one_point_however_far_single_runs_went():
     own = (frame["method"] == "streaming-4+508") & (frame["engine"] == "fused") & (frame["batch"] == 1)
     longer = frame[own & (frame["position"] == 8192)].assign(position=1_000_000)
     table = registry.load("report/tables", "ladder").build(
-        pd.concat([frame, longer], ignore_index=True), WORDS
+        pd.concat([frame, longer], ignore_index=True), FIELDS
     )
     notes = {cell.note for cell in table["TPOT [ms]"] if "position" in cell.note}
     assert notes == {"at position 8,192"}
@@ -237,21 +238,21 @@ def test_a_disturbed_time_is_shown_with_a_dagger_and_its_reason(word, ending):
 
 def test_a_dagger_follows_its_number_into_verdicts():
     frame = synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",))
-    verdicts = registry.load("report/tables", "verdict").build(frame, WORDS).set_index("Claim")["Measured"]
+    verdicts = registry.load("report/tables", "verdict").build(frame, FIELDS).set_index("Claim")["Measured"]
     assert "0.00\N{DAGGER}" in verdicts["Streaming's time per token does not grow with the stream"]
 
 
 def test_no_claim_takes_a_batch_for_a_stream():
     frame = synthetic.measurements(ladder=True)
     fast = synthetic.edited(frame, "tpot_ms", 0.001, batch=16)
-    before, after = (registry.load("report/tables", "verdict").build(each, WORDS) for each in (frame, fast))
+    before, after = (registry.load("report/tables", "verdict").build(each, FIELDS) for each in (frame, fast))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_a_study_that_compares_no_times_has_a_ladder_without_speedups():
     frame = synthetic.measurements(quality=False)
     alone = frame[frame["metric"] != "speedup"].assign(against=float("nan"))
-    table = registry.load("report/tables", "ladder").build(alone, WORDS)
+    table = registry.load("report/tables", "ladder").build(alone, FIELDS)
     assert "TPOT [ms]" in table and "Speed-up [x]" not in table
 
 

@@ -45,10 +45,10 @@ STYLE = {
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(module: ModuleType, measurements: pd.DataFrame, fields: dict) -> Figure:
     """The figure of a module of sinkbench.figures, in the shared style."""
     with matplotlib.rc_context(STYLE):
-        return module.draw(measurements, words)
+        return module.draw(measurements, fields)
 
 
 def text_figure(sentences: list[str]) -> Figure:

@@ -11,7 +11,7 @@ from sinkbench.report.figures._style import WIDTH_INCHES, draw_times
 
 TITLE = "Attention kernels under streaming"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "
     "steps; bars: {confidence} % intervals) with one attention kernel at a time, on the ring and "
@@ -30,7 +30,7 @@ INCHES_PER_PANEL = 0.6
 ROOM = 1.3  # right of the slowest run, as a factor: space for its number
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per formulation."""
     shown = attention_runs(measurements)
     times = at_common_point(matching(usable(shown), metric="tpot_ms"))

@@ -13,7 +13,7 @@ from sinkbench.report.figures._style import BESIDE, WIDTH_INCHES, draw_times
 
 TITLE = "Time per token beside the time to compile"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "
     "after warm-up; bars: {confidence} % intervals). Right: time to compile from an empty cache, "
@@ -27,7 +27,7 @@ INCHES_PER_PANEL = 0.7
 ROOM = 1.75  # right of the longest bar, as a factor: space for its numbers
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one row of panels per method."""
     runs = list(compiled_runs(measurements))
     if not runs:

@@ -9,7 +9,7 @@ from sinkbench.report.figures._style import panels
 
 TITLE = "Memory along the stream"
 CATEGORY = "streaming"
-WORDS = ("device",)
+CAPTION_FIELDS = ("device",)
 CAPTION = (
     "Bytes of keys and values held at the end of the timed stretch, and peak memory while reading the "
     "prompt and decoding (device memory on CUDA, resident memory of the process on a CPU; here: {device}), "
@@ -23,7 +23,7 @@ PANELS = {"cache_bytes": "Keys and values [MiB]", "peak_memory_bytes": "Peak mem
 MEBI = 2**-20
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     figure, axes = panels(["Cache", "Peak"], HEIGHT_INCHES)
     for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):

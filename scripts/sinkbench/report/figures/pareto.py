@@ -23,7 +23,7 @@ from sinkbench.report.figures._style import label, log_axis, panels, style_of
 
 TITLE = "Perplexity against time per token"
 CATEGORY = "findings"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Perplexity against time per output token (TPOT, {device}, median of {repetitions} repetitions of "
     "{steps} steps at the largest point timed), one point per method, on its fastest engine; lower left is "
@@ -36,7 +36,7 @@ CAPTION = (
 HEIGHT_INCHES = 4.2
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per corpus."""
     pick(measurements, "perplexity_change")
     names = corpora(measurements)

@@ -11,7 +11,7 @@ from sinkbench.report.figures._style import log_axis, panels
 
 TITLE = "Perplexity since the last refresh"
 CATEGORY = "refresh"
-WORDS = ("confidence",)
+CAPTION_FIELDS = ("confidence",)
 CAPTION = (
     "Change of perplexity against streaming, by the number of tokens that were read since the last refresh "
     "(or lazy prune), the predicting one included; 1 is the first query after it. Groups of tokens where a "
@@ -21,7 +21,7 @@ CAPTION = (
 HEIGHT_INCHES = 4.2
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per corpus."""
     rows = pick(measurements, "perplexity_change_phase", quantization="none")
     names = corpora(rows)

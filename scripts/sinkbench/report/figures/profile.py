@@ -12,7 +12,7 @@ from sinkbench.results import step_parts
 
 TITLE = "Where the time of a decode step goes"
 CATEGORY = "engine"
-WORDS = ("device", "repetitions", "steps")
+CAPTION_FIELDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Share of each part in the time of a decode step on {device}, without the choice of the next token, the "
     "fastest run first. Beside each run the time of its step (not profiled, median of {repetitions} "
@@ -31,7 +31,7 @@ BAR = 0.52  # of the space between two runs
 LEAST_PERCENT = 6.0  # a narrower segment has no room for its number
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     found = sorted(profiles(measurements), key=lambda profile: profile.step_ms)
     shown = step_parts.ordered(part for profile in found for part in profile.parts.index)

@@ -13,7 +13,7 @@ from sinkbench.results.schema import has_failed
 
 TITLE = "When quantized weights pay"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Speed of quantized weights over that of unquantized ones (TPOT, {device}), the same method on the same "
     "engine, one panel for each engine: right of the line they pay. Medians of {repetitions} repetitions of "
@@ -25,7 +25,7 @@ FRAME_INCHES = 0.35  # of a panel: title and space
 TORCHAO = "torchao_"
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = gains(measurements)
     timed = quantized(measurements[measurements["engine"].notna()])

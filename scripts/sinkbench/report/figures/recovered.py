@@ -12,7 +12,7 @@ from sinkbench.report.figures._style import log_axis, panels
 
 TITLE = "Perplexity recovered by refreshes"
 CATEGORY = "refresh"
-WORDS = ("confidence",)
+CAPTION_FIELDS = ("confidence",)
 CAPTION = (
     "Of the perplexity that streaming loses between its full budget (100 %) and a smaller one (0 %), the "
     "share that a cache of the smaller budget recovers, of each document; below 0 it loses more. One "
@@ -24,7 +24,7 @@ HEIGHT_INCHES = 2.3
 NAMED = 8  # documents beyond which lines have no names
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per corpus and variant."""
     rows = recovered(measurements)
     if rows.empty:

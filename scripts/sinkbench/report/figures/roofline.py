@@ -24,7 +24,7 @@ from sinkbench.report.figures._style import WIDTH_INCHES, log_axis
 
 TITLE = "Time per token beside the memory-bandwidth floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "
     "steps; bars: {confidence} % intervals) of one stream, and its floor: the bytes that a step "
@@ -46,7 +46,7 @@ MARGIN = 1.2
 ROOM = 0.7  # to the right of the slowest run, as a share of the way there: space for its numbers
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel for streaming, one for dense attention if it was timed."""
     groups = list(_groups(measurements))
     counts = [len(rows) for _, rows in groups]

@@ -11,7 +11,7 @@ from sinkbench.report.figures._style import MARKERS, log_axis, panels
 
 TITLE = "Speculative decoding along the stream"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "
     "drafts over that with drafts ({device}); above the dotted line speculation pays. Both against the "
@@ -24,7 +24,7 @@ PANELS = {"acceptance_rate": "Drafts that stay", "speedup": "Speed-up by drafts"
 LINE = ["method", "draft_tokens", "temperature"]
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = _fastest(usable(measurements))
     figure, axes = panels(list(PANELS.values()), HEIGHT_INCHES)

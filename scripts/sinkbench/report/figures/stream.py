@@ -10,7 +10,7 @@ from sinkbench.report.figures._style import lines_of_runs, panels, style_of
 
 TITLE = "Step time and memory along a long stream"
 CATEGORY = "streaming"
-WORDS = ("repetitions", "steps", "device")
+CAPTION_FIELDS = ("repetitions", "steps", "device")
 CAPTION = (
     "Median step (device time by events on CUDA, wall time on a CPU; here: {device}) of {repetitions} "
     "repetitions of {steps} steps, with a band from the 10th to the 90th percentile, and peak memory while "
@@ -27,7 +27,7 @@ PANELS = {
 }
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = _long_streams(measurements)
     figure, axes = panels([name for name, _, _ in PANELS.values()], HEIGHT_INCHES)

@@ -9,7 +9,7 @@ from sinkbench.report.figures._style import panels
 
 TITLE = "Time per token along the stream"
 CATEGORY = "streaming"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
     "Time per output token (TPOT) on {device}: dense attention by context length, caches of fixed size by "
     "stream position, recompute by its budget (a horizontal line: it does not depend on the position). "
@@ -20,7 +20,7 @@ CAPTION = (
 HEIGHT_INCHES = 4.2
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     pick(measurements, "tpot_ms")
     figure, (axes,) = panels([""], HEIGHT_INCHES)

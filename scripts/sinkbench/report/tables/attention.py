@@ -8,7 +8,7 @@ from sinkbench.analysis.select import RUN, at_common_point, matching, status_war
 
 TITLE = "Attention kernels: time and distance to the exact evaluator"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "Streaming on {device} with one attention kernel at a time. eager: the ring, which rotates the new key "
     "and the sinks only, with the kernel that torch chooses, or with the one that the name ends in and no "
@@ -21,7 +21,7 @@ CAPTION = (
 YARDSTICK = "eager"
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead."""
     shown = attention_runs(measurements)
     valid = usable(measurements)

@@ -8,7 +8,7 @@ from sinkbench.analysis.select import RUN, matching, status_warnings, usable
 
 TITLE = "Compilation: what it buys and what it costs"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "The decode step on {device} as it is (static: shapes never change; growing: the cache is concatenated, "
     "so that no step has the shapes of the one before) and through torch.compile, by mode. TPOT: time per "
@@ -21,7 +21,7 @@ CAPTION = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead; the order is the study's."""
     timed = {_key(run.row): run for run in compiled_runs(measurements)}
     runs = matching(measurements[measurements["engine"].notna()], family="compile").drop_duplicates(RUN)

@@ -7,7 +7,7 @@ from sinkbench.analysis.select import corpora, matching, usable
 
 TITLE = "Perplexity of each document"
 CATEGORY = "baselines"
-WORDS = ("confidence", "block_tokens")
+CAPTION_FIELDS = ("confidence", "block_tokens")
 CAPTION = (
     "Perplexity, exp(mean NLL in nats), of each document (rows) under each method (columns), over the "
     "positions that the method scores: all of them for window and streaming, the first ones up to its cap "
@@ -17,7 +17,7 @@ CAPTION = (
 POOLED = "all documents"
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A method without a number has its status beside the pooled documents."""
     rows = matching(measurements, metric="perplexity")
     valid = usable(rows)

@@ -18,7 +18,7 @@ from sinkbench.results.schema import has_failed
 
 TITLE = "Headline: quality, time and memory of every run"
 CATEGORY = "findings"
-WORDS = ("confidence", "block_tokens", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "block_tokens", "repetitions", "steps", "dagger")
 CAPTION = (
     "Each method on each engine, without drafts (they have a table of their own). Perplexity, exp(mean NLL "
     "in nats), is over all positions that a method scores, and paired over those that all methods score "
@@ -48,7 +48,7 @@ SPEED = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
     measurements = without_drafts(measurements)
     valid = usable(measurements)

@@ -7,7 +7,7 @@ from sinkbench.analysis.select import RUN, at_common_point, matching, status_war
 
 TITLE = "The ladder of engines: every run beside its floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
     "Every timed run without drafts (they have a table of their own) at the point where most runs of its "
     "policy were timed, of several the largest. GPU: median step by events on the device (on a CPU wall "
@@ -37,7 +37,7 @@ OF_RUN = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead; the order is the study's."""
     measurements = without_drafts(measurements)
     timed, valid = measurements[measurements["engine"].notna()], usable(measurements)

@@ -9,7 +9,7 @@ from sinkbench.results.step_parts import label, ordered
 
 TITLE = "Time of each part of a decode step"
 CATEGORY = "engine"
-WORDS = ("device", "repetitions", "steps")
+CAPTION_FIELDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "
     "the step. Point: stream position, context (dense) or budget (recomputed). A part is the median of the "
@@ -21,7 +21,7 @@ CAPTION = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. Without profiles the table is empty."""
     try:
         found = profiles(measurements)

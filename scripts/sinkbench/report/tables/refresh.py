@@ -8,7 +8,7 @@ from sinkbench.analysis.select import at_largest_point, matching, usable, with_f
 
 TITLE = "Refreshed caches: perplexity recovered, and its cost"
 CATEGORY = "refresh"
-WORDS = ("confidence",)
+CAPTION_FIELDS = ("confidence",)
 CAPTION = (
     "Names: sinks + recent + chosen tokens, r: tokens from one refresh to the next, h: tokens looked back "
     "on; select: q: queries that choose, p: neighbours pooled; copy: m: tokens that must repeat, s: tokens "
@@ -29,7 +29,7 @@ COSTS = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION; in the study's order."""
     shares = recovered(measurements, pooled=True)
     timed = with_fastest_engines(usable(measurements))

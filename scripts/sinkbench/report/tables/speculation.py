@@ -7,7 +7,7 @@ from sinkbench.analysis.select import RUN, matching, run_name, status_warnings, 
 
 TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
     "Speculative decoding changes no output, so a run has the perplexity of its method. Round: wall time of "
     "k drafts and their verification. Break-even: tokens that a round must give to be as fast as the same "
@@ -29,7 +29,7 @@ CELLS = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
     draft_tokens = measurements[measurements["draft_tokens"].notna()]
     points = draft_tokens.drop_duplicates([*RUN, "position"]).to_dict("records")
