@@ -10,12 +10,12 @@ TITLE = "Verdict on the claims"
 CATEGORY = "findings"
 CAPTION_FIELDS = ("claims", "confidence", "dagger")
 CAPTION = (
-    "Each claim with its threshold and what this study measured. A claim is reproduced if the whole "
-    "{confidence} % interval lies on its side of the threshold, refuted if the whole interval lies on the "
-    "other, and undecided if the interval spans it. With several corpora it must hold on each. Claims that "
-    "no part of the study measures are listed too. {dagger}"
+    "Each claim beside its verdict, what this study measured, and the threshold. A claim is reproduced if "
+    "the whole {confidence} % interval lies on its side of the threshold. It is refuted if the whole "
+    "interval lies on the other, and undecided if the interval spans it. With several corpora a claim must "
+    "hold on each. {dagger}"
 )
-COLUMNS = ["claim", "threshold", "measured", "verdict"]
+COLUMNS = ["claim", "verdict", "measured", "threshold"]
 
 
 def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
