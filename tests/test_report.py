@@ -1,16 +1,18 @@
 """The report's first page and its order: what is said comes from the measurements, and the page is valid."""
 
+import json
 import re
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
 import yaml
 from docutils.core import publish_parts
 from sinkbench import registry
 from sinkbench.report import catalogue
-from sinkbench.report.pages import landing, provenance
+from sinkbench.report.pages import gpu_reference, landing, provenance
 from sinkbench.report.pages.summary import STEPS, sentences
 from synthetic import FIELDS, SCHEMA
 
@@ -104,3 +106,34 @@ def test_the_page_of_provenance_says_what_the_record_says():
     text = provenance.page(record, "demo")
     for said in ("path &lt;p&gt;, dtype float32", "unknown", "0.95", "2.13", "no<", "b96f", "2 jobs"):
         assert said in text
+
+
+REFERENCE = SCHEMA.parent.parent.parent / "docs/reference/latency"
+
+
+def test_the_reference_of_a_gpu_is_labelled_and_its_numbers_are_those_of_its_files():
+    text = gpu_reference.page(REFERENCE)
+    record = json.loads((REFERENCE / "environment.json").read_text())
+    assert f"Reference measured on one {record['environments'][0]['device']} with random weights" in text
+    assert all(each["commit"][:7] in text for each in record["environments"])
+    ladder = pd.read_csv(REFERENCE / "ladder.csv")
+    values = re.findall('data-value="([^"]*)"', text)
+    shown = ("TPOT [ms]", "Floor [ms]", "MBU [%]", "Speed-up [x]")
+    expected = pd.concat([ladder[heading].dropna() for heading in shown])
+    assert sorted(map(float, values)) == sorted(expected)
+
+
+def test_the_reference_of_a_gpu_is_one_file_with_its_figure_in_it():
+    text = gpu_reference.page(REFERENCE)
+    assert text.count("<svg") == 1 and "<?xml" not in text and text.count("<!DOCTYPE") == 1
+    assert not re.search(r"""<(img|script|link)[^>]*(src|href)=""", text)
+
+
+def test_words_that_a_reference_uses_and_that_are_others_today_are_told(tmp_path):
+    for path in REFERENCE.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    ladder = tmp_path / "ladder.csv"
+    for name, said in (("dense,stock_flash", True), ("dense,hf_flash", False)):
+        header, *rows = (REFERENCE / "ladder.csv").read_text().splitlines()
+        ladder.write_text("\n".join([header, name + rows[0][rows[0].index(",1,") :]]) + "\n")
+        assert ("stock is hf today" in gpu_reference.page(tmp_path)) == said

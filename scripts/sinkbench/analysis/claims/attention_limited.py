@@ -11,6 +11,7 @@ from sinkbench.analysis.step_shares import distinct, hypothesis_profiles, senten
 from sinkbench.results.step_parts import ATTENTION
 
 TECHNIQUE = "Profile"
+GPU_ONLY = True
 CLAIM = "Attention and cache are no longer the bottleneck, so improving them gains little"
 EXPERIMENT = (
     "The time of rotation, cache, scores and weighted values was read from the profile; a step without it is "

@@ -9,6 +9,7 @@ from sinkbench.analysis.step_shares import distinct, hypothesis_profiles, senten
 from sinkbench.results.step_parts import BRIEF, IDLE
 
 TECHNIQUE = "Profile"
+GPU_ONLY = True
 CLAIM = "The bottleneck is the MLP, residual and LayerNorm, and framework overhead"
 EXPERIMENT = "The launches of decode steps were traced and each was attributed to a part of the model."
 THRESHOLD = (

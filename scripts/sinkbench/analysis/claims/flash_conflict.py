@@ -9,6 +9,7 @@ from sinkbench.analysis.estimate import Estimate, estimate, ratio
 from sinkbench.analysis.select import at_common_point, full_budget, method_of, pick
 
 TECHNIQUE = "Flash attention"
+GPU_ONLY = True
 CLAIM = "Flash attention conflicts with streaming's rotated keys and cache, and its benefit is limited"
 EXPERIMENT = (
     "The same ring was decoded and scored with one attention kernel of torch at a time; flash also in the "
