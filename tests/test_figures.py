@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from sinkbench import registry
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import NotMeasured
+from sinkbench.analysis.tradeoff import tradeoff
 from sinkbench.report import catalogue, figures
 from sinkbench.report.figures import _palette, _style
 from sinkbench.report.figures._labels import _spread
@@ -65,7 +66,7 @@ def test_a_failed_run_is_left_out(word):
     frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **WITH_ALL)
     figure = _style.draw(registry.load("report/figures", word), frame, FIELDS)
     texts = texts_in(figure)
-    shown = "int8" if word == "quantization" else "streaming"
+    shown = {"quantization": "int8", "phase": "select"}.get(word, "streaming")
     assert not any("window 0+64" in text for text in texts) and any(shown in text for text in texts)
 
 
@@ -174,7 +175,45 @@ def test_the_stream_shows_flat_as_flat_and_needs_long_streams():
         registry.load("report/figures", "stream").draw(short, FIELDS)
 
 
-@pytest.mark.parametrize("word", ["tpot", "memory", "pareto"])
+def test_the_pareto_figure_names_the_frontier_and_the_baselines_and_no_other_point():
+    frame = synthetic.measurements(ladder=True, refresh=True)
+    (axes,) = _style.draw(registry.load("report/figures", "pareto"), frame, FIELDS).axes
+    found = tradeoff(frame, "stdlib")
+    best = {_style.short_name(row["method"], frame) for row in found.frontier}
+    compared = {"streaming 4+508", "window 0+512", "recompute 4+508", "recompute 0+512"}
+    names = [text.get_text() for text in axes.texts if text.get_text()]
+    assert set(names) == best | compared and len(names) == len(set(names))
+    assert len(found.points) > len(names)
+
+
+def test_the_pareto_figure_has_policies_and_engines_in_its_legend():
+    figure = _style.draw(
+        registry.load("report/figures", "pareto"), synthetic.measurements(ladder=True), FIELDS
+    )
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        *("recompute", "window", "streaming"),
+        *("on fresh", "on eager", "on fused", "dense on fused"),
+    }
+
+
+def test_a_name_has_the_settings_of_a_method_only_where_it_must():
+    frame = synthetic.measurements(refresh=True, quantized=True)
+    names = {_style.short_name(name, frame) for name in frame["method"].unique()}
+    assert len(names) == frame["method"].nunique()
+    assert "select 4+92+32" in names and "streaming 4+508 int8" in names
+
+
+@pytest.mark.parametrize("budgets", [{128}, {128, 256}])
+def test_what_is_recovered_is_drawn_by_document_or_by_budget(budgets):
+    frame = synthetic.measurements(refresh=True)
+    frame = frame[(frame["family"] != "refresh") | frame["budget"].isin(budgets)]
+    axes = _style.draw(registry.load("report/figures", "recovered"), frame, FIELDS).axes
+    ticks = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert (ticks == list(synthetic.DOCUMENTS)) == (len(budgets) == 1)
+
+
+@pytest.mark.parametrize("word", ["tpot", "memory"])
 def test_other_figures_show_each_method_on_its_fastest_engine_only(word):
     frame = synthetic.measurements(ladder=True)
     names = [

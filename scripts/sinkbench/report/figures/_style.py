@@ -26,9 +26,9 @@ from sinkbench.report.figures._palette import colour, text_colour
 MARKERS = "os^Dv<>Ph"  # from the largest budget down
 UNBOUNDED_MARKER = "X"
 TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
-WIDTH_INCHES = 6.5  # the text of a page
+WIDTH_INCHES = 5.0  # type of 9 points can be read where a phone shows this in 360 pixels
 BESIDE = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 8}  # right of a point
-LINE_CHARACTERS = 105  # of small type in that width
+LINE_CHARACTERS = 80  # of small type in that width
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -97,8 +97,19 @@ def style_of(measurements: pd.DataFrame, row: Mapping) -> dict:
 def label(row: Mapping, measurements: pd.DataFrame) -> str:
     """A method as a figure names it, with its engine where the study has several for some method."""
     several = (measurements.groupby("method")["engine"].nunique() > 1).any()
-    name = row["method"].replace("-", " ")
+    name = short_name(row["method"], measurements)
     return f"{name} {row['engine']}" if several and not pd.isna(row["engine"]) else name
+
+
+def short_name(method: str, measurements: pd.DataFrame) -> str:
+    """A method's policy and budget, and its settings where another method has that policy and budget too."""
+    begins = [_beginning(name) for name in measurements["method"].unique()]
+    short = _beginning(method)
+    return (short if begins.count(short) == 1 else method).replace("-", " ")
+
+
+def _beginning(method: str) -> str:
+    return "-".join(method.split("-")[:2])
 
 
 def lines_of_runs(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:

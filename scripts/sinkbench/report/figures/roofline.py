@@ -43,7 +43,7 @@ KEY = [
 INCHES_PER_BAR = 0.23
 INCHES_PER_PANEL = 0.75
 MARGIN = 1.2
-ROOM = 0.7  # to the right of the slowest run, as a share of the way there: space for its numbers
+ROOM = 1.3  # to the right of the slowest run, as a share of the way there: space for its numbers
 
 
 def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
