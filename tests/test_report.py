@@ -47,17 +47,18 @@ def test_the_page_is_no_template():
     assert text.startswith("{% raw %}") and text.endswith("{% endraw %}\n")
 
 
-def test_a_study_of_everything_finds_one_sentence_for_each_step():
+def test_a_study_of_everything_finds_sentences_for_each_step():
     found = list(sentences(synthetic.measurements(**ALL)))
     assert [step for step, _ in found] == list(STEPS)
-    for _, sentence in found:
-        assert sentence.endswith(".") and ";." not in sentence
+    for sentence in (sentence for _, step in found for sentence in step):
+        assert sentence.endswith(".") and ";" not in sentence and sentence[0] == sentence[0].upper()
 
 
 def test_a_study_of_times_says_nothing_of_perplexity():
     steps = dict(sentences(synthetic.measurements(quality=False, ladder=True)))
     assert set(steps) == {"Streaming", "Engine", "Choice"}
-    assert " ms" in steps["Engine"] and "has perplexity" not in " ".join(steps.values())
+    said = " ".join(sentence for found in steps.values() for sentence in found)
+    assert " ms" in steps["Engine"][0] and "has perplexity" not in said
 
 
 def test_no_number_of_a_sentence_is_typed():
@@ -67,7 +68,7 @@ def test_no_number_of_a_sentence_is_typed():
     for _ in range(4):
         factors = draw.uniform(0.5, 2.0, len(frame))
         drawn = frame.assign(**{name: frame[name] * factors for name in ("value", "low", "high")})
-        said = " ".join(sentence for _, sentence in sentences(drawn))
+        said = " ".join(sentence for _, step in sentences(drawn) for sentence in step)
         found.append(set(re.findall(r"\d+\.\d\d+", said)))
         assert len(found[-1]) > len(STEPS)
     assert not set.intersection(*found)

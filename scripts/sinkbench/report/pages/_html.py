@@ -86,3 +86,8 @@ def document(title: str, body: str, style: str = "", script: str = "") -> str:
 def paragraph(text: str) -> str:
     """Plain text as a paragraph."""
     return f"<p>{escape(text)}</p>"
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital first letter, and the other letters as they are."""
+    return text[:1].upper() + text[1:]

@@ -6,7 +6,7 @@ from sinkbench.analysis.estimate import Estimate, estimate, without_empty_column
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import at_largest_point, matching, usable, with_fastest_engines
 
-TITLE = "Refreshed caches: perplexity recovered, and its cost"
+TITLE = "RefreshLite: perplexity recovered, and its cost"
 CATEGORY = "refresh"
 CAPTION_FIELDS = ("confidence",)
 CAPTION = (
