@@ -13,7 +13,7 @@ GPU_ONLY = True
 CLAIM = "Flash attention conflicts with streaming's rotated keys and cache, and its benefit is limited"
 EXPERIMENT = (
     "The same ring was decoded and scored with one attention kernel of torch at a time; flash also in the "
-    "reference formulation, which rotates every key anew."
+    "formulation of the paper, which rotates every key anew."
 )
 THRESHOLD = (
     "on the ring at the full budget the flash kernel scores at least 2 times as far from the exact evaluator "
@@ -39,7 +39,7 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
     streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
     ring, formulation = (_tpot(measurements, streaming, engine) for engine in (FLASH, REFERENCE))
     yield (
-        f"with the same kernel the reference formulation takes {formulation} ms a token, "
+        f"with equal kernels the formulation of the paper takes {formulation} ms a token, "
         f"{ratio(formulation, ring)} times the ring's, which rotates only the sinks and its new key"
     )
 

@@ -14,10 +14,10 @@ CATEGORY = "baselines"
 CAPTION_FIELDS = ("confidence", "position_bin")
 CAPTION = (
     "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "
-    "each bin; both axes are logarithmic. Of each policy the largest and the smallest budget, unquantized. "
-    "Bands, of dense attention and of streaming at its full budget: {confidence} % intervals. The "
-    "vertical line is that budget, which a study sets to the model's trained length. Methods that score only "
-    "a sample of the positions are left out. Dashed: without attention sinks."
+    "each bin. Both axes are logarithmic. Of each policy the largest and the smallest budget, unquantized. "
+    "Bands are {confidence} % intervals of dense attention and of streaming at its full budget. The "
+    "vertical line is that budget, which a study sets to the model's trained length. Methods that score "
+    "only a sample of the positions are left out. Dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.8
 

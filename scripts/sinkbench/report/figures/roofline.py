@@ -26,12 +26,12 @@ TITLE = "Time per token beside the memory-bandwidth floor"
 CATEGORY = "engine"
 CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "
-    "steps; bars: {confidence} % intervals) of one stream, and its floor: the bytes that a step "
+    "Time per output token (wall clock, {device}, median of {repetitions} repetitions of {steps} steps, "
+    "bars: {confidence} % intervals) of one stream, beside its floor. The floor is the bytes that a step "
     "must read over the bandwidth measured beside the timing. The line between them is what an engine adds; "
-    "MBU is floor over TPOT. Streaming at its full budget and dense attention, on every engine and in every "
-    "number format, each at the point where most of its runs were timed, of several the largest. The axis is "
-    "logarithmic. {dagger}"
+    "MBU is floor over time. Streaming at its full budget and dense attention, on every engine and in every "
+    "number format. Each is shown at the point where most of its runs were timed. The axis is logarithmic. "
+    "{dagger}"
 )
 LINE = {"linewidth": 4, "alpha": 0.3, "solid_capstyle": "butt"}
 FLOOR = {"marker": "|", "markersize": 9, "markeredgewidth": 1.5, "linestyle": "none"}

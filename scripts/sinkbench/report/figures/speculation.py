@@ -13,11 +13,11 @@ TITLE = "Speculative decoding along the stream"
 CATEGORY = "ablations"
 CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
-    "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "
-    "drafts over that with drafts ({device}); above the dotted line speculation pays. Both against the "
-    "stream position (dense: context length) where it started, over {repetitions} repetitions of {steps} "
-    "rounds, with {confidence} % intervals. k: tokens drafted in a round; of each k the fastest "
-    "engine. Colours are those of the policies; dashed: sampled, solid: greedy."
+    "Above: drafts that stay, of those that were judged. Below: time per token of a method without drafts "
+    "over that with drafts ({device}); above the dotted line speculation pays. Both by the stream position "
+    "(dense: context length) where decoding started. Each point is over {repetitions} repetitions of "
+    "{steps} rounds, with {confidence} % intervals. k is the number of tokens drafted in a round; of each k "
+    "the fastest engine is shown. Colours are those of the policies. Dashed: sampled; solid: greedy."
 )
 HEIGHT_INCHES = 3.2
 # metric: title, unit

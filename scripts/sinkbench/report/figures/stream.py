@@ -12,12 +12,12 @@ TITLE = "Step time and memory along a long stream"
 CATEGORY = "streaming"
 CAPTION_FIELDS = ("repetitions", "steps", "device")
 CAPTION = (
-    "Median step (device time by events on CUDA, wall time on a CPU; here: {device}) of {repetitions} "
-    "repetitions of {steps} steps, with a band from the 10th to the 90th percentile, and peak memory while "
-    "reading the prompt and decoding, against the stream position where they were measured. Runs whose "
-    "positions span a factor of 10 or more; of each policy the largest and the smallest budget on their "
-    "fastest engine, unquantized. All axes are logarithmic, the upright ones over at least a factor of 10: "
-    "flat is good. Hollow and dashed: without attention sinks."
+    "Above: median step of {repetitions} repetitions of {steps} steps, with a band from the 10th to the "
+    "90th percentile (events on CUDA, wall time on a CPU; here: {device}). Below: peak memory while reading "
+    "the prompt and decoding. Both by the stream position. Shown are runs whose positions span a factor of "
+    "10 or more, unquantized. Of each policy the largest and the smallest budget are drawn on their fastest "
+    "engine. All axes are logarithmic, the upright ones over at least a factor of 10: flat is good. Hollow "
+    "and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.0
 LEAST_SPAN = 10

@@ -21,13 +21,13 @@ CATEGORY = "findings"
 CAPTION_FIELDS = ("confidence", "block_tokens", "repetitions", "steps", "dagger")
 CAPTION = (
     "Each method on each engine and corpus, without drafts. Perplexity is exp(mean NLL in nats) over all "
-    "positions that a method scores. Paired perplexity is over those that all methods score; dense attention "
-    "is left out of it. The change compares two methods token by token over the positions that both score. "
-    "TPOT, the time per output token, is the median of {repetitions} repetitions of {steps} steps at the "
-    "largest point timed. Speed-up is the TPOT of the first named baseline over the run's at an equal point. "
-    "MBU is the share of the measured memory bandwidth that a step needs at least. NLL gap is the mean "
-    "difference between engine and exact evaluator. Brackets are {confidence} % intervals, over blocks of "
-    "{block_tokens} tokens or over repetitions. {dagger}"
+    "positions that a method scores. Paired perplexity is over those that all methods score; dense "
+    "attention is left out of it. The change compares two methods token by token over the positions that "
+    "both score. TPOT, the time per output token, is the median of {repetitions} repetitions of {steps} "
+    "steps at the largest point timed. Speed-up is the TPOT of the first named baseline over the run's at "
+    "an equal point. MBU is the share of the measured memory bandwidth that a step needs at least. NLL gap "
+    "is the mean difference between engine and exact evaluator. Brackets are {confidence} % intervals, over "
+    "blocks of {block_tokens} tokens or over repetitions. {dagger} The footnote says what."
 )
 
 MEBI = 2**-20

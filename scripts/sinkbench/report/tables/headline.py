@@ -40,7 +40,7 @@ CAPTION = (
     "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-up is over the fastest "
     "dense run of unmodified transformers, at the run's own point (recomputation: at the largest); a batch "
     "counts the tokens of all streams. Brackets are {confidence} % intervals. Other tables have runs with "
-    "drafts, and corpora beyond the third. {dagger}"
+    "drafts, and corpora beyond the third. {dagger} The footnote says what."
 )
 CORPORA = 3
 UNMODIFIED = "hf"  # how names of engines begin that are transformers as it comes
