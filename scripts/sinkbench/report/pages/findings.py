@@ -105,8 +105,8 @@ def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
 
 def _by_time(measurements: pd.DataFrame) -> Iterator[str]:
     yield paragraph(
-        "This study measured no perplexity: no row says what a combination costs in quality. Each method is on "
-        "its fastest engine, the fastest method first."
+        "This study measured no perplexity: no row says what a combination costs in quality. Each method is "
+        "on its fastest engine, the fastest method first."
     )
     yield table_element(by_time(measurements), "Fastest runs")
 
