@@ -242,6 +242,8 @@ def test_ticks_keep_their_distance_on_a_logarithmic_axis():
     assert _style._apart([512]) == [512]
     shown = [[t for t in _style._locator(to).tick_values(1, to) if 1 <= t <= to] for to in (5, 50, 2e3)]
     assert shown == [[1, 2, 3, 4, 5], [1, 2, 5, 10, 20, 50], [1, 10, 100, 1000]]
+    wide = [t for t in _style._locator(1e3, wide=True).tick_values(1, 1e3) if 1 <= t <= 1e3]
+    assert wide == [1, 3, 10, 30, 100, 300, 1000]
     assert len([t for t in _style._locator(1.9e3).tick_values(1, 1.9e3) if 1 <= t <= 1.9e3]) == 10
 
 

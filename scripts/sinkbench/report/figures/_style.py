@@ -146,16 +146,22 @@ def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
     if ticks is not None:
         axis.set_major_locator(FixedLocator(_apart(ticks)))
     else:
-        axis.set_major_locator(_locator(high / low))
+        axis.set_major_locator(_locator(high / low, wide=which == "x"))
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def _locator(span: float) -> LogLocator | MaxNLocator:
-    """Round numbers, few enough for an axis whose ends are a factor of `span` apart."""
+def _locator(span: float, wide: bool = False) -> LogLocator | MaxNLocator:
+    """Round numbers, few enough for an axis whose ends are a factor of `span` apart.
+
+    Args:
+        wide: the numbers stand beside each other, and not above.
+    """
     if span <= 8:
         return MaxNLocator(6, steps=(1, 2, 5, 10))
-    return LogLocator(subs=(1, 2, 5) if span < 2e3 else (1,))
+    if span >= 2e3:
+        return LogLocator(subs=(1,))
+    return LogLocator(subs=(1, 3) if wide and span > 50 else (1, 2, 5))
 
 
 def _apart(ticks: list[float]) -> list[float]:

@@ -92,8 +92,9 @@ def _panel(axes: Axes, plain: str, runs: pd.DataFrame) -> None:
     axes.set_yticks(range(len(rows)), [_name(row, plain) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the fastest on top
     axes.grid(visible=False, axis="y")
-    points = " or ".join(dict.fromkeys(f"{row['kind']} {row['position']:,}" for row in rows))
-    axes.set_title(f"{plain.replace('-', ' ')} at {points}", loc="left", color=text_colour(rows[0]["policy"]))
+    points = " or ".join(dict.fromkeys(f"{row['position']:,}" for row in rows))
+    title = f"{plain.replace('-', ' ')} at {points} tokens"
+    axes.set_title(title, loc="left", color=text_colour(rows[0]["policy"]))
 
 
 def _bar(axes: Axes, height: int, row: dict) -> None:

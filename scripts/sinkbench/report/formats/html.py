@@ -53,8 +53,16 @@ def _cell(cell: Estimate | str, kind: str) -> str:
     """Attributes and content of a cell; a number's interval, note and change go below it."""
     if not isinstance(cell, Estimate):
         return f'class="{kind}">{escape(cell)}'
-    below = "".join(f'<small class="{name}">{escape(line)}</small>' for name, line in cell.below.items())
+    lines = {name: escape(_line(name, line)) for name, line in cell.below.items()}
+    below = "".join(f'<small class="{name}">{line}</small>' for name, line in lines.items())
     return f'class="{kind}" data-value="{float(cell.value)!r}"><span>{_number(cell)}{below}</span>'
+
+
+def _line(name: str, line: str) -> str:
+    """A line below a number; a change may be broken before its interval alone."""
+    if name != "change":
+        return line
+    return line.replace(", ", ",\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _number(cell: Estimate) -> str:

@@ -25,6 +25,7 @@ tbody th { font-weight: 600; }
 th.word { white-space: nowrap; }
 th.number, td.number { text-align: right; }
 .number span { white-space: nowrap; }
+.number .change { white-space: normal; }
 .number .marked { position: relative; }
 .number .mark { position: absolute; left: 100%; }
 small { display: block; color: #555; font-size: .9em; }

@@ -96,7 +96,8 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
         elif name == start:
             scores[name] = Estimate(level * factors[name].value, spec="z,.2f", note="baseline")
         else:
-            change = replace(percent_change(ratio(factors[name], factors[start])), spec="+z,.1f")
+            change = percent_change(ratio(factors[name], factors[start]))
+            change = replace(change, spec="+z,.1f" if change.value < 100 else "+z,.0f")
             scores[name] = Estimate(level * factors[name].value, spec="z,.2f", change=change)
     return scores
 
