@@ -27,7 +27,7 @@ PAGES = {
     "provenance.html": ("provenance", "Provenance"),
     CONTINUATIONS: ("streaming", "Continuations of one prompt"),
 }
-LITERALS = ("TITLE", "CATEGORY", "CAPTION", "WORDS")
+LITERALS = ("TITLE", "CATEGORY", "CAPTION", "CAPTION_FIELDS")
 
 
 def check(config: dict) -> None:
@@ -63,14 +63,14 @@ def job_spec(kind: str, name: str, config: dict) -> dict:
     Only those, so that an edit of another key of the config leaves it as it is.
     """
     source, known = _literals(kind, name), caption_fields(config)
-    words = {word: known[word] for word in source["WORDS"]}
-    more = _claim_files(config) if "claims" in words else []
+    fields = {field: known[field] for field in source["CAPTION_FIELDS"]}
+    more = _claim_files(config) if "claims" in fields else []
     if kind == "tables":
         more += [registry.source("report/formats", ending) for ending in registry.available("report/formats")]
     return {
         "title": source["TITLE"],
-        "caption": source["CAPTION"].format(**words),
-        "words": words,
+        "caption": source["CAPTION"].format(**fields),
+        "fields": fields,
         "code": _code(FOLDERS[kind], name, more),
     }
 
