@@ -14,6 +14,7 @@ from sinkbench.report.formats.html import table_element
 from sinkbench.report.pages._html import document, paragraph
 from sinkbench.results.schema import DISTURBED
 
+REPOSITORY = Path(__file__).parents[4]
 TITLE = "The same question on a GPU"
 STYLE = """
 .scroll { margin: .75rem 0; }
@@ -28,8 +29,8 @@ RENAMED = {"stock": "hf", "reference": "paper", "copy": "repeat_lookup"}
 
 
 def render(results: Path, spec: dict) -> str:
-    """The page, whatever the study: `spec["folder"]` has the reference."""
-    return page(spec["folder"])
+    """The page, whatever the study; `spec` is catalogue.gpu_reference_spec()."""
+    return page(REPOSITORY / spec["folder"])
 
 
 def page(folder: str | Path) -> str:
