@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from sinkbench.study import cost as module
-from sinkbench.study.cost import Cost, estimate
+from sinkbench.study.cost import Cost, describe_cost
 from sinkbench.study.run_table import Method
 
 BOOKS = {"name": "books", "kind": "dataset", "source": "folder", "column": "text", "files": "*.parquet"}
@@ -41,9 +41,11 @@ def test_a_cap_on_tokens_counts(books):
     assert module._documents(books | {"max_tokens": 500}) == (4, 500)
 
 
-def test_text_that_is_not_here_is_said_and_not_counted(books):
+def test_text_that_is_not_here_is_said_and_not_counted(books, monkeypatch):
+    monkeypatch.setattr(module, "describe_memory", lambda *_: "memory")
     study = SimpleNamespace(corpora={"books": books | {"files": "none*"}}, methods={}, runs={})
-    line = estimate(study, [("streaming", "books")], [])
+    line, memory = describe_cost(study, [("streaming", "books")], []).splitlines()
+    assert memory == "memory"
     assert "1 perplexities" in line and "about 0.0 GPU hours" in line
     assert line.endswith("beside the texts of books, which are not here yet")
 
@@ -77,7 +79,8 @@ def test_costs_add_up():
 def test_a_timing_takes_its_rounds_at_all_its_points(method, passes):
     speed = {"points": [1_000, 6_000], "warmup": 10, "steps": 30, "repetitions": 3}
     study = SimpleNamespace(
-        settings_of=lambda run: {"speed": speed}, runs={"r": SimpleNamespace(engine="eager", method=method)}
+        timing_settings=lambda run: {"speed": speed},
+        runs={"r": SimpleNamespace(engine="eager", method=method)},
     )
     rounds = 4 * (7_000 / module.EVALUATED_TOKENS_PER_S + (80 + passes) * module.STEP_S)
     assert module._timing(study, "r").seconds == pytest.approx(module.JOB_S + rounds)

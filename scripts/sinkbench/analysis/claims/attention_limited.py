@@ -10,6 +10,7 @@ from sinkbench.analysis.profiles import Profile, hypothesis_profiles, share, sha
 from sinkbench.results.step_parts import ATTENTION
 
 TECHNIQUE = "Profile"
+GPU_ONLY = True
 CLAIM = "Attention and cache are no longer the bottleneck, so improving them gains little"
 EXPERIMENT = (
     "The time of rotation, cache, scores and weighted values was read from the profile; a step without it is "

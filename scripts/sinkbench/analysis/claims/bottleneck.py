@@ -9,6 +9,7 @@ from sinkbench.analysis.profiles import hypothesis_profiles, share, share_senten
 from sinkbench.results.step_parts import HYPOTHESIS_PARTS, IDLE
 
 TECHNIQUE = "Profile"
+GPU_ONLY = True
 CLAIM = "The bottleneck is the MLP, residual and LayerNorm, and framework overhead"
 EXPERIMENT = "The launches of decode steps were traced and each was attributed to a part of the model."
 THRESHOLD = (

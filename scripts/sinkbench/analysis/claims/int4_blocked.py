@@ -11,6 +11,7 @@ from sinkbench.analysis.select import at_common_point, matching, run_name, usabl
 from sinkbench.results.schema import has_failed
 
 TECHNIQUE = "Quantization"
+GPU_ONLY = True
 CLAIM = "Int4 weight-only quantization cannot run for want of a kernel package"
 EXPERIMENT = (
     "TorchAO's int4 weights, in the tile-packed format that needs no more packages, were scored and decoded "

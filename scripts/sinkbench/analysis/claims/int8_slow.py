@@ -11,6 +11,7 @@ from sinkbench.analysis.quantization_gains import gains, using
 from sinkbench.analysis.select import NotMeasured, run_name, statuses
 
 TECHNIQUE = "Quantization"
+GPU_ONLY = True
 CLAIM = "Int8 weights slow single-token decoding substantially"
 EXPERIMENT = (
     "TorchAO's int8 of all layers (weight-only, and with dynamic activations) was decoded on every engine "
