@@ -1,17 +1,12 @@
-"""Shared by all tests: the library on the path, one thread (several workers share few cores), fixtures."""
+"""Shared by all tests: one thread (several workers share few cores), Triton's interpreter, fixtures."""
 
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
-ROOT = Path(__file__).resolve().parent.parent
-FIXTURES = ROOT / "tests/fixtures"
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
     # Before anything imports triton, as torch.compile does: its own functions too must be interpreted.
@@ -48,14 +43,17 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny():
     """A random GPT-NeoX of 3 layers, and what the reference implementation makes of 400 tokens."""
+    from helpers import FIXTURE
     from sinkbench.model.loading import load_model
 
-    return load_model({"source": "folder", "path": str(FIXTURES / "neox-tiny"), "dtype": "float32"}, "cpu")
+    return load_model({"source": "folder", "path": FIXTURE, "dtype": "float32"}, "cpu")
 
 
 @pytest.fixture(scope="session")
 def known():
     """Arrays of tests/fixtures/neox-tiny/nll.npz: tokens, and NLLs by name of the rule that made them."""
+    from helpers import FIXTURES
+
     with np.load(FIXTURES / "neox-tiny/nll.npz") as arrays:
         return {name: arrays[name] for name in arrays}
 
@@ -66,3 +64,24 @@ def tokens_path(tmp_path, known):
     from speed_jobs import write_tokens
 
     return write_tokens(tmp_path / "tokens.parquet", known["tokens"].astype(int).tolist())
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """Steps that engines captured. Each is warmed up on the live state, as by a real capture, and stays itself."""
+    from sinkbench.engines import static
+    from sinkbench.engines.fused import engine as fused
+    from sinkbench.engines.speculation import speculator
+
+    captured = []
+
+    def capture(step, rewind):
+        captured.append(step)
+        for _ in range(2):
+            step()
+            rewind()
+        return step
+
+    for module in (static, fused, speculator):
+        monkeypatch.setattr(module, "capture", capture)
+    return captured

@@ -151,6 +151,12 @@ def measurements(
     return _disturbed(recorder.frame(), busy)
 
 
+def whole(**options) -> pd.DataFrame:
+    """A study on two corpora that measured something for every claim."""
+    options = {"corpora": ("stdlib", "prose"), **options}
+    return measurements(refresh=True, quantized=True, ablations=True, drafts=True, **options)
+
+
 def _quantized(recorder: RowRecorder, corpus: str) -> None:
     for (quantization, dtype), change in QUANTIZED.items():
         about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "corpus": corpus}

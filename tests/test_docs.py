@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from workflow_runner import ROOT
+from helpers import ROOT
 
 TEXTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\]\(([^)#:]+)(?:#([^)]*))?\)")
