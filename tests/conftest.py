@@ -68,7 +68,7 @@ def tokens_path(tmp_path, known):
 
 @pytest.fixture
 def captures(monkeypatch):
-    """Steps that engines captured. Each is warmed up on the live state, as by a real capture, and stays itself."""
+    """Steps that engines captured: each is warmed up on the live state, as by a capture, and stays a step."""
     from sinkbench.engines import static
     from sinkbench.engines.fused import engine as fused
     from sinkbench.engines.speculation import speculator
