@@ -5,7 +5,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
@@ -14,30 +13,24 @@ if not torch.cuda.is_available():
 
 
 def pytest_collection_modifyitems(items):
-    """Tests marked cuda are skipped, with a word, where there is no CUDA device."""
-    if not torch.cuda.is_available():
-        for item in items:
-            if "cuda" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    """Skip what needs a CUDA device and has none. One worker begins with what needs the finished study."""
+    for item in items:
+        if "cuda" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        if "finished" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("finished"))
+    items.sort(key=lambda item: "finished" not in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A checkout whose toy study has run to the end; only test_workflow.py may edit it, the others a copy.
-
-    Workers that test side by side wait for one run, and each has a copy of its own.
-    """
+    """A checkout whose toy study has run to the end; tests edit copies of it."""
     from workflow_runner import Checkout
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(shared / "finished.lock"):
-        if not (shared / "finished").exists():
-            running = Checkout.new(tmp_path_factory.mktemp("running"))
-            result = running.snakemake()
-            assert result.returncode == 0, result.stdout
-            running.folder.rename(shared / "finished")
-    return Checkout(shared / "finished").copy(tmp_path_factory.mktemp("checkout") / "study")
+    checkout = Checkout.new(tmp_path_factory.mktemp("checkout") / "finished")
+    result = checkout.snakemake()
+    assert result.returncode == 0, result.stdout
+    return checkout
 
 
 @pytest.fixture(scope="session")

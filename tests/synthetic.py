@@ -104,10 +104,19 @@ GAINS = {
 STEP_BYTES = 36e6
 PROVENANCE = {"device": "cpu", "commit": "c0ffee", "dirty": False, "versions": "python 3.12.3, torch 2.13.0"}
 PROVENANCE |= {"seeds": "statistics 0", "model_sha256": "ab", "tokens_sha256": "cd"}
+MADE: dict[str, pd.DataFrame] = {}  # by options
 BUSY = DISTURBED + "another process on the GPU"
 
 
-def measurements(
+def measurements(**options) -> pd.DataFrame:
+    """A study of the demo's size, with the options of `_measured`: a copy of one that is made once."""
+    key = repr(sorted(options.items()))
+    if key not in MADE:
+        MADE[key] = _measured(**options)
+    return MADE[key].copy()
+
+
+def _measured(
     quality: bool = True,
     speed: bool = True,
     failed: dict[str, str] | None = None,
@@ -119,7 +128,7 @@ def measurements(
     drafts: bool = False,
     quantized: bool = False,
 ) -> pd.DataFrame:
-    """A study of the demo's size.
+    """A study.
 
     Args:
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".

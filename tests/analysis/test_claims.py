@@ -32,6 +32,7 @@ EDITS = {
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
     "int8_nan": ({"metric": "perplexity", "dtype": "float16"}, None, None, None),
+    "fp8": (None, None, None, None),  # which no study measures
     "int4_blocked": ({"metric": "perplexity", "quantization": "torchao_int4"}, None, None, None),
 }
 
@@ -102,7 +103,7 @@ def test_explosion_needs_a_difference():
     assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
 
 
-@pytest.mark.parametrize("word", registry.available("analysis/claims"))
+@pytest.mark.parametrize("word", sorted(set(EDITS) - {"fp8"}))
 def test_a_verdict_states_claim_threshold_and_measurement(word):
     verdict = judge(word, whole())
     assert verdict.claim and verdict.threshold and verdict.measured

@@ -28,8 +28,8 @@ CORPUS |= {"files": "data/*.parquet", "column": "text"}
 ROWS = ["first row", "second row", "third row"]
 FETCH = """
 import json, sys
-from sinkbench.download import fetch
-from sinkbench.job import job
+from sinkbench.artifacts.hub_download import fetch
+from sinkbench.runtime.job import job
 with job("log"):
     fetch(**json.loads(sys.argv[1]))
 """

@@ -87,7 +87,7 @@ def check_exact(
 
 
 @pytest.mark.parametrize(
-    ("batch", "sinks", "start", "length"), [(1, 4, 2, 20), (1, 0, 11, 17), (3, 4, 11, 16)]
+    ("batch", "sinks", "start", "length"), [(1, 4, 2, 16), (1, 0, 11, 15), (3, 4, 11, 14)]
 )
 def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
     texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
@@ -146,8 +146,16 @@ def test_refreshed_caches_give_the_exact_nlls(captures, name, sinks, start):
     torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("word", ["int8", "int8_mlp", "int4", "int4_mlp"])
+# Both widths of word, with and without the layers that stay unquantized, for one stream and for several.
+QUICK = {("int4", 1), ("int8_mlp", 3)}
+QUANTIZED = [
+    pytest.param(word, batch, marks=[] if (word, batch) in QUICK else pytest.mark.slow)
+    for word in ("int8", "int8_mlp", "int4", "int4_mlp")
+    for batch in (1, 3)
+]
+
+
+@pytest.mark.parametrize(("word", "batch"), QUANTIZED)
 def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
     """Widths of one group and of several; the head's rows are no multiple of a tile's.
 
@@ -211,6 +219,7 @@ def test_models_that_the_kernels_do_not_compute_are_refused_by_name(changes, rea
         check_supported(model_of(**changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capability", ["80", "90"])  # A100 and A800; H100, H200 and H800
 def test_kernels_compile_and_fit_without_a_gpu(capability):
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}

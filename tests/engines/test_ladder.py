@@ -23,6 +23,7 @@ from torch._inductor.utils import remove_unaligned_input_idxs
 from torch.nn.attention import SDPBackend
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
+TUNED = ["compiled_tuned", "compiled_autotune"]  # whose compilers try several kernels
 STOCK = ["hf", "hf_eager", "hf_efficient", "hf_flash", "hf_math"]
 
 
@@ -95,7 +96,9 @@ def test_compiled_once_filling_and_once_full(tiny, known, ids):
     assert counters["unique_graphs"] == graphs
 
 
-@pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune", "eager_flex"])
+@pytest.mark.parametrize(
+    "word", [*(pytest.param(word, marks=pytest.mark.slow) for word in TUNED), "eager_flex"]
+)
 def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known, ids, word):
     engine = engines.build(engine_row(word), tiny, RING, Evaluator(tiny, 64))
     assert engine.compilation.notes() == {"seconds": 0.0, "graphs": 0}
@@ -110,7 +113,7 @@ def test_what_else_is_compiled_decodes_the_same_and_counts_its_cost(tiny, known,
     assert engine.compilation.notes() == cost
 
 
-@pytest.mark.parametrize("word", ["compiled_tuned", "compiled_autotune"])
+@pytest.mark.parametrize("word", TUNED)
 def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkeypatch, word):
     engine = engines.build(engine_row(word), tiny, RING, Evaluator(tiny, 64))
     engine.prefill(ids[None, :8], max_new_tokens=1)

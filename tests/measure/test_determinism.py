@@ -21,9 +21,11 @@ MODEL = {"source": "folder", "path": str(FIXTURES / "neox-tiny")}
 JOB = """
 import json, sys
 from sinkbench.measure.quality import measure
-from sinkbench.scoring_threads import use_cores_to_score
+from sinkbench.runtime.threads import use_cores_to_score
 use_cores_to_score("cpu", 1)
-measure(json.loads(sys.argv[1]), *sys.argv[2:])
+tokens, folder = sys.argv[2:]
+for name, settings in json.loads(sys.argv[1]).items():
+    measure(settings, tokens, f"{folder}/{name}.parquet")
 """
 METHODS = {
     "dense": {"max_tokens": 250},
@@ -33,23 +35,30 @@ METHODS = {
 SPREAD = {"float32": 1e-5, "bfloat16": 0.05}  # mean nats: what another order of the same sums explains
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("policy", METHODS)
-def test_two_processes_give_bit_equal_nlls_on_a_cpu(policy, dtype, tmp_path):
-    tokens = token_settings(tmp_path / "in", {"a": "The quick brown fox jumps over the lazy dog. " * 6})
-    tokenize(tokens, str(tmp_path / "tokens.parquet"), str(tmp_path / "tokens.json"))
-    settings = {"label": "quality", "model": MODEL | {"dtype": dtype}, "device": "cpu", "policy": policy}
-    settings |= {
-        "options": METHODS[policy],
-        "quantization": format_row("none"),
-        "chunk_tokens": 64,
-        "tokens": tokens,
-    }
+@pytest.fixture(scope="module")
+def scored_twice(tmp_path_factory):
+    """Folders in which two processes have scored one text by every method in every dtype."""
+    folder = tmp_path_factory.mktemp("scored")
+    tokens = token_settings(folder / "in", {"a": "The quick brown fox jumps over the lazy dog. " * 6})
+    tokenize(tokens, str(folder / "tokens.parquet"), str(folder / "tokens.json"))
+    jobs = {f"{policy}-{dtype}": settings_of(policy, dtype, tokens) for policy in METHODS for dtype in SPREAD}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     for name in ("one", "two"):
-        paths = [str(tmp_path / "tokens.parquet"), str(tmp_path / f"{name}.parquet")]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
-        subprocess.run([sys.executable, "-c", JOB, json.dumps(settings), *paths], env=environment, check=True)
-    (one, notes), (two, _) = (read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+        paths = [str(folder / "tokens.parquet"), str(folder / name)]
+        subprocess.run([sys.executable, "-c", JOB, json.dumps(jobs), *paths], env=environment, check=True)
+    return folder / "one", folder / "two"
+
+
+def settings_of(policy: str, dtype: str, tokens: dict) -> dict:
+    settings = {"label": "quality", "model": MODEL | {"dtype": dtype}, "device": "cpu", "policy": policy}
+    scoring = {"quantization": format_row("none"), "chunk_tokens": 64, "tokens": tokens}
+    return settings | scoring | {"options": METHODS[policy]}
+
+
+@pytest.mark.parametrize("dtype", SPREAD)
+@pytest.mark.parametrize("policy", METHODS)
+def test_two_processes_give_bit_equal_nlls_on_a_cpu(policy, dtype, scored_twice):
+    (one, notes), (two, _) = (read_table(folder / f"{policy}-{dtype}.parquet") for folder in scored_twice)
     assert notes["status"] == "ok" and len(one) > 200
     assert one["nll"].to_numpy().tobytes() == two["nll"].to_numpy().tobytes()
 

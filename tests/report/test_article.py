@@ -39,6 +39,7 @@ def measurements():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LATEX, reason="no pdflatex is installed: whether the article compiles is not tested")
 def test_all_tables_and_figures_compile_in_an_article(measurements, tmp_path):
     body = []

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from sinkbench import policies, registry
+from sinkbench import registry
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import NotMeasured
 from sinkbench.report import catalogue
@@ -37,7 +37,7 @@ def texts_in(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-@pytest.mark.parametrize("ladder", [False, True])
+@pytest.mark.parametrize("ladder", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("word", registry.available("report/figures"))
 def test_every_figure_draws_and_twice_the_same(word, ladder, tmp_path):
     assert draw(word, tmp_path, ladder=ladder) == draw(word, tmp_path, ladder=ladder)
@@ -92,7 +92,7 @@ def test_all_that_has_a_colour_is_told_apart():
 
 def test_a_policy_without_a_colour_takes_a_further_one_and_leaves_the_others_theirs(monkeypatch):
     before = {policy: _palette.colour(policy) for policy in registry.available("policies")}
-    monkeypatch.setattr(policies, "available", lambda: ["another", *before])
+    monkeypatch.setattr(registry, "available", lambda folder: ["another", *before])
     assert _palette.colour("another") in _palette.FURTHER
     assert {policy: _palette.colour(policy) for policy in before} == before
 

@@ -7,6 +7,7 @@ import pytest
 import synthetic
 from sinkbench import registry
 from sinkbench.analysis import select
+from sinkbench.analysis.claims import NOT_MEASURED
 from sinkbench.analysis.estimate import Estimate
 from sinkbench.errors import UserError
 from sinkbench.report import catalogue, formats
@@ -95,10 +96,12 @@ def test_an_unavailable_run_keeps_only_its_perplexity():
 
 
 def test_verdicts_come_first_as_configured_then_what_is_not_measured():
-    verdicts = build("verdict")["Verdict"].tolist()
-    count = len(WORDS["claims"])
-    assert "not measured in this study" not in verdicts[:count]
-    assert set(verdicts[count:]) == {"not measured in this study"}
+    words = WORDS | {"claims": [*WORDS["claims"], "fp8"]}
+    table = registry.load("report/tables", "verdict").build(synthetic.measurements(), words)
+    claims = [registry.load("analysis/claims", word).CLAIM for word in words["claims"]]
+    assert table["Claim"].tolist() == claims
+    *measured, last = table["Verdict"]
+    assert last == NOT_MEASURED and NOT_MEASURED not in measured
 
 
 def test_csv_has_full_precision_in_columns_of_numbers(tmp_path):

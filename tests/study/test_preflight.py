@@ -143,7 +143,7 @@ def test_fetched_repository_needs_no_hub_but_must_be_whole():
     folder = record_path(HUB).with_suffix("")
     shutil.copytree(TINY, folder)
     files = {path.name: {"bytes": path.stat().st_size, "sha256": ""} for path in folder.iterdir()}
-    record_path(HUB).write_text(json.dumps({**fetched.origins.repositories()[folder.name], "files": files}))
+    record_path(HUB).write_text(json.dumps({**fetched.inputs.repositories()[folder.name], "files": files}))
     preflight.check(fetched)
     (folder / "model.safetensors").write_bytes(b"cut")
     assert "model.safetensors: missing or cut" in line(fetched)

@@ -70,7 +70,7 @@ def test_what_is_wanted_of_one_repository_is_fetched_together():
     texts = [{"name": name, "files": f"{name}/*.parquet", **rows} for name in ("test", "train")]
     config |= {"corpora": texts, "speed": config["speed"] | {"corpus": "test"}}
     config["tokenizer"] = {"source": "hub", "repo": "org/neox", "revision": REVISION}
-    wanted = {about["repo"]: about["patterns"] for about in Study(config).origins.repositories().values()}
+    wanted = {about["repo"]: about["patterns"] for about in Study(config).inputs.repositories().values()}
     assert wanted == {
         "org/texts": ["test/*.parquet", "train/*.parquet"],
         "org/neox": ["tokenizer.json"],  # the model has random weights: no checkpoint of 6 GB for a tokenizer

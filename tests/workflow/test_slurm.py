@@ -20,6 +20,7 @@ SMALL = ["--default-resources", "mem_mb=3000", "runtime=10", "cpus_per_task=1", 
 SMALL += ["--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(LACKS), reason=f"Slurm: {LACKS}")
 def test_jobs_run_on_slurm_and_measuring_jobs_hold_a_gpu(tmp_path):
     checkout = Checkout.new(tmp_path / "checkout")
