@@ -154,9 +154,7 @@ def at_every_point(frame: pd.DataFrame) -> pd.DataFrame:
 def about_the_device(frame: pd.DataFrame) -> str:
     """What the floors are made of."""
     device = ", ".join(frame["device"].unique())
-    speeds = {
-        way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "copy")
-    }
+    speeds = {way: matching(frame, metric=f"bandwidth_{way}")["value"].median() for way in ("read", "copy")}
     speeds["datasheet"] = datasheet_bandwidth(device)
     known = [f"{what} {speed / 1e12:.3f}" for what, speed in speeds.items() if pd.notna(speed)]
     return (

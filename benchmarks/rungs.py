@@ -14,7 +14,7 @@ from sinkbench.measure.bench import Bench
 from sinkbench.measure.outcome import failure, opening_notes
 from sinkbench.measure.speed import COLUMNS, Timer
 from sinkbench.model.loading import load_model
-from sinkbench.runtime.bandwidth import measure_bandwidth
+from sinkbench.runtime.memory import measure_bandwidth
 
 
 class Rung:

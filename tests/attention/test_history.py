@@ -3,13 +3,13 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench.attention.history import HEADROOM, Trail, Trails
+from sinkbench.attention.history import HEADROOM, History, LayerHistories
 
 
 @settings(deadline=None)
 @given(most=st.integers(0, 12), counts=st.lists(st.integers(0, 15), min_size=1, max_size=40))
 def test_a_trail_holds_the_last_tokens(most, counts):
-    whole, trail = torch.arange(float(sum(counts))).reshape(1, -1, 1).repeat(2, 1, 3), Trail(most)
+    whole, trail = torch.arange(float(sum(counts))).reshape(1, -1, 1).repeat(2, 1, 3), History(most)
     done, views = 0, []
     for count in counts:
         done += count
@@ -20,7 +20,7 @@ def test_a_trail_holds_the_last_tokens(most, counts):
 
 
 def test_a_trail_is_seldom_copied():
-    trail, buffers = Trail(400), set()
+    trail, buffers = History(400), set()
     trail.append(torch.zeros(1, 400, 1))
     for _ in range(100):
         trail.append(torch.zeros(1, 1, 1))
@@ -31,7 +31,7 @@ def test_a_trail_is_seldom_copied():
 @settings(deadline=None)
 @given(most=st.integers(0, 12), counts=st.lists(st.integers(0, 15), min_size=1, max_size=12))
 def test_folded_trails_go_on_as_their_layers_would(most, counts):
-    layers, folded = Trails(most), Trails(most)
+    layers, folded = LayerHistories(most), LayerHistories(most)
     for step, count in enumerate(counts):
         if step == len(counts) // 2 and step:
             folded.stack_layers()

@@ -28,8 +28,8 @@ from sinkbench.errors import Unavailable
 from sinkbench.model.loading import random_model
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies import Visibility, build
-from sinkbench.quantization.packing import pack
 from sinkbench.quantization.table import format_row
+from sinkbench.quantization.weight_only import pack
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VOCABULARY = 61

@@ -11,7 +11,7 @@ from sinkbench.errors import Unavailable, UserError
 from sinkbench.measure import speed
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import time_decode
-from sinkbench.runtime.bandwidth import measure_bandwidth
+from sinkbench.runtime.memory import measure_bandwidth
 from speed_jobs import SETTINGS, CountingEngine, write_tokens
 
 

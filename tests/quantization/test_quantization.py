@@ -14,9 +14,8 @@ from sinkbench.attention.masked_kernels import kernel_for
 from sinkbench.errors import Unavailable
 from sinkbench.model.loading import load_model, random_model, weight_bytes_per_token
 from sinkbench.policies import Visibility
-from sinkbench.quantization.packing import pack, unpack
 from sinkbench.quantization.table import format_row
-from sinkbench.quantization.weight_only import QuantizedLinear
+from sinkbench.quantization.weight_only import QuantizedLinear, pack, unpack
 from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
 from torch._inductor import config as inductor

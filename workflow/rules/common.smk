@@ -88,6 +88,26 @@ def results_of_family(family):
     ]
 
 
+def shown(kind, name):
+    """A table or figure as the report shows it, with the caption that its job writes beside."""
+    return report(
+        f"{RESULTS}/{kind}/{name}.{catalogue.SHOWN[kind]}",
+        category=catalogue.category(kind, name),
+        labels=report_labels(catalogue.title(kind, name)),
+        caption=os.path.abspath(f"{RESULTS}/{kind}/{name}.rst"),
+    )
+
+
+def shown_page(page):
+    """A page as the report shows it."""
+    category, title = catalogue.PAGES[page]
+    return report(
+        f"{RESULTS}/report/{page}",
+        category=catalogue.menu_entry(category),
+        labels=report_labels(title),
+    )
+
+
 def cost_of(jobs):
     """A line that says what the measuring jobs among these will take."""
     wildcards = [job.wildcards for job in jobs]

@@ -2,26 +2,6 @@
 # scripts/sinkbench/report/catalogue.py says what they are.
 
 
-def shown(kind, name):
-    """A table or figure as the report shows it, with the caption that its job writes beside."""
-    return report(
-        f"{RESULTS}/{kind}/{name}.{catalogue.SHOWN[kind]}",
-        category=catalogue.category(kind, name),
-        labels=report_labels(catalogue.title(kind, name)),
-        caption=os.path.abspath(f"{RESULTS}/{kind}/{name}.rst"),
-    )
-
-
-def shown_page(page):
-    """A page as the report shows it."""
-    category, title = catalogue.PAGES[page]
-    return report(
-        f"{RESULTS}/report/{page}",
-        category=catalogue.menu_entry(category),
-        labels=report_labels(title),
-    )
-
-
 rule tables:
     input:
         measurements=f"{RESULTS}/measurements.parquet",
@@ -38,7 +18,6 @@ rule tables:
         "../../envs/sinkbench.yaml"
     params:
         kind="tables",
-        results=RESULTS,
         specs=catalogue.specs("tables", config),
     script:
         "../../scripts/render.py"
@@ -60,7 +39,6 @@ rule figures:
         "../../envs/sinkbench.yaml"
     params:
         kind="figures",
-        results=RESULTS,
         specs=catalogue.specs("figures", config),
     script:
         "../../scripts/render.py"
@@ -89,7 +67,6 @@ rule pages:
         "../../envs/sinkbench.yaml"
     params:
         kind="pages",
-        results=RESULTS,
         specs=catalogue.page_specs(config),
     script:
         "../../scripts/render.py"

@@ -8,7 +8,7 @@ from torch import Tensor
 HEADROOM = 4  # a new buffer has room for one token more in every so many that it begins with
 
 
-class Trail:
+class History:
     """The last `most` tokens [heads, tokens, dim] of what was appended.
 
     They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
@@ -48,37 +48,37 @@ class Trail:
         self.buffer[:, : self.end] = kept
 
 
-class Trails(Mapping):
-    """A trail for each layer, by its number; read as the tokens that it holds [heads, tokens, dim]."""
+class LayerHistories(Mapping):
+    """A history for each layer, by its number; read as the tokens that it holds [heads, tokens, dim]."""
 
     def __init__(self, most: int):
         self.most = most
-        self._trails: dict[int, Trail] = {}
+        self._histories: dict[int, History] = {}
 
     def append(self, layer: int, new: Tensor) -> None:
         """Go on with a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
-        self._trails.setdefault(layer, Trail(self.most)).append(new)
+        self._histories.setdefault(layer, History(self.most)).append(new)
 
-    def fold(self) -> None:
+    def stack_layers(self) -> None:
         """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
-        if self._trails:
-            trails = [self._trails.pop(layer) for layer in sorted(self._trails)]
-            folded = self._trails[0] = Trail(self.most)
-            folded.begin, folded.end = trails[0].begin, trails[0].end
-            folded.buffer = torch.cat([trail.buffer for trail in trails])
+        if self._histories:
+            histories = [self._histories.pop(layer) for layer in sorted(self._histories)]
+            stacked = self._histories[0] = History(self.most)
+            stacked.begin, stacked.end = histories[0].begin, histories[0].end
+            stacked.buffer = torch.cat([history.buffer for history in histories])
 
     def nbytes(self) -> int:
         """Bytes of the buffers."""
-        return sum(trail.nbytes() for trail in self._trails.values())
+        return sum(history.nbytes() for history in self._histories.values())
 
     def __getitem__(self, layer: int) -> Tensor:
-        return self._trails[layer].tokens
+        return self._histories[layer].tokens
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._trails)
+        return iter(self._histories)
 
     def __len__(self) -> int:
-        return len(self._trails)
+        return len(self._histories)
 
 
 def _last(x: Tensor, count: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 from sinkbench.attention.chunked import ChunkStream
-from sinkbench.attention.history import Trails
+from sinkbench.attention.history import LayerHistories
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.model.forward import forward_hidden
 from sinkbench.policies import Visibility
@@ -43,8 +43,8 @@ class RefreshStore:
         self.model, self.policy, self.position = model, policy, 0
         self.heads = model.config.num_attention_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
-        self.keys, self.values = Trails(policy.lookback), Trails(policy.lookback)
-        self.queries, self.sinks = Trails(policy.query_window or 0), {}
+        self.keys, self.values = LayerHistories(policy.lookback), LayerHistories(policy.lookback)
+        self.queries, self.sinks = LayerHistories(policy.query_window or 0), {}
 
     def tokens_until_refresh(self, stream: ChunkStream, most: int) -> int:
         """Tokens, at most `most`, until a refresh; one that is due is made first."""
@@ -81,8 +81,8 @@ class RefreshStore:
 
     def stack_layers(self) -> None:
         """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
-        for trails in (self.keys, self.values, self.queries):
-            trails.stack_layers()
+        for histories in (self.keys, self.values, self.queries):
+            histories.stack_layers()
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
         """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
@@ -122,4 +122,4 @@ class RefreshStore:
 
     def nbytes(self) -> int:
         """Bytes of the store: keys, values and queries kept for refreshes, with the room behind them."""
-        return sum(trails.nbytes() for trails in (self.keys, self.values, self.queries))
+        return sum(histories.nbytes() for histories in (self.keys, self.values, self.queries))

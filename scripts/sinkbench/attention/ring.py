@@ -17,19 +17,19 @@ from sinkbench.attention.chunked import ChunkStream
 from sinkbench.model.rope import Rotary, rotate, rotate_head
 from sinkbench.policies import Visibility
 
-GROWTH = 1024  # tokens
+SLOT_MULTIPLE = 1024  # tokens
 
 
 def ring_visibility(policy, length: int) -> Visibility:
     """Who sees whom in the ring of a stream of `length` tokens.
 
-    A growing cache is a ring that never fills. Its slots are rounded up to whole GROWTHs, since kernels are
-    planned, compiled and captured anew for every size.
+    A growing cache is a ring that never fills. Its slots are rounded up to a multiple of SLOT_MULTIPLE, since
+    kernels are planned, compiled and captured anew for every size.
     """
     visibility = policy.visibility(length)
     if policy.cache != "growing":
         return visibility
-    slots = -(-(visibility.budget + 1) // GROWTH) * GROWTH
+    slots = -(-(visibility.budget + 1) // SLOT_MULTIPLE) * SLOT_MULTIPLE
     return replace(visibility, recent=slots - 1 - visibility.sinks)
 
 
@@ -178,3 +178,39 @@ class RingStream(Cache):
         slots[:, :, new, :dim] = turned[:, :, 1:2]
         query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
         return self.attention(query, keys, values, self._visible, scaling)
+
+
+class PrunedBuffers(RingBuffers):
+    """The cache of lazy eviction: it grows past its budget and is pruned every R tokens.
+
+    Keys lie in their order, so that those in use are always the leading ones. A prune moves the last W keys
+    behind the sinks. Rotation is the ring's. There is room for budget + R keys a layer; `cached` of them are
+    in use between steps.
+    """
+
+    cached = 0
+
+    def load(self, chunks: ChunkStream, row: int = 0) -> None:
+        """Take over what the next query sees."""
+        self.cached = self.visibility.keys_at(chunks.position) - 1
+        super().load(chunks, row)
+
+    def slot(self, position):
+        """Tokens past the sinks stand in their order: the last one read in slot `cached` - 1."""
+        return position - self.position + self.cached - 1
+
+    def advance(self) -> int:
+        """Step to the next token, with a prune before it where one falls; its slot."""
+        self.position += 1
+        seen = self.visibility.keys_at(self.position) - 1
+        if self.cached > seen:
+            self._prune(seen)
+        self.cached += 1
+        return self.slot(self.position)
+
+    def _prune(self, cached: int) -> None:
+        """Move the last recent keys and values behind the sinks, so that `cached` stay in all."""
+        sinks = self.visibility.sinks
+        for part in (self.keys, self.values):
+            part[..., sinks:cached, :] = part[..., sinks + self.cached - cached : self.cached, :].clone()
+        self.cached = cached

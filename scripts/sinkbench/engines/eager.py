@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from sinkbench.attention.lazy_ring import PrunedBuffers
-from sinkbench.attention.ring import RingBuffers, RingStream, leading_slots, ring_visibility
+from sinkbench.attention.ring import PrunedBuffers, RingBuffers, RingStream, leading_slots, ring_visibility
 from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
 from sinkbench.model.hf_attention import decode_hidden
 from sinkbench.model.nll import logits

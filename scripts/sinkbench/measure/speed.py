@@ -12,10 +12,9 @@ from sinkbench.measure.clock import time_decode
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.step_bytes import bytes_per_step
 from sinkbench.policies import REFRESHED
-from sinkbench.runtime.bandwidth import measure_bandwidth
 from sinkbench.runtime.compile_cost import without_compiled_before
 from sinkbench.runtime.interference import disturbances, host_ms, read_state
-from sinkbench.runtime.memory import peak_bytes, reset_peak
+from sinkbench.runtime.memory import measure_bandwidth, peak_bytes, reset_peak
 from sinkbench.runtime.progress import Progress
 
 COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens"]

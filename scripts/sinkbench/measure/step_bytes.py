@@ -1,8 +1,8 @@
 """Bytes that decoding must read, whatever an engine moves: over bandwidth they are its floor.
 
-A static growing cache has whole 1,024 slots (ring.GROWTH), so that a step of the engines with static shapes
-may read up to 1,023 slots more, for which MBU gives no credit. Of a refresh only what the mathematics asks
-for counts (_refreshed.RefreshTraffic): an engine may copy keys that it has already.
+The slots of a static growing cache are a multiple of ring.SLOT_MULTIPLE. A step in static shapes may then
+read up to 1,023 slots more, for which MBU gives no credit. Of a refresh only what the mathematics asks for
+counts (_refreshed.RefreshTraffic): an engine may copy keys that it has already.
 """
 
 from sinkbench.model.loading import cache_bytes_per_key, weight_bytes_per_token

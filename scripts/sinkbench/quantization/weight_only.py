@@ -1,14 +1,40 @@
-"""Linear layers with packed int8 or int4 weights: engines compute with exactly their dequantised values."""
+"""Weight-only int8 and int4: linear layers that store packed words and compute with their dequantised values.
+
+Rounding is symmetric, to nearest: integers q and scales such that scale * q is near a weight. int8 has one
+scale per row, int4 one per 128 inputs. The scale puts the weight of largest magnitude at 127 or at -8, so it
+may be negative: [-8, 7] reaches further down than up, and a sign spends all of it (so does llama.cpp's Q4_0).
+
+Packed weights are int32 words, the layout that the project's kernels read. The K inputs are cut in groups of
+128; P = 128 * bits / 32 words hold one group (int8: 32, int4: 16). The integer q at input 128 * g + P * j + c
+lies in word g * P + c at bits [bits * j, bits * (j + 1)), stored as q + 2 ** (bits - 1). So plane j of a
+group's words stands against P contiguous inputs.
+"""
 
 import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
 from sinkbench.errors import Unavailable
-from sinkbench.quantization.packing import GROUP, pack, unpack
-from sinkbench.quantization.rounding import dequantize, quantize_rows
+from sinkbench.runtime.dtypes import at_least_float32
 
+GROUP = 128  # inputs
+RANGE = {8: (-127, 127), 4: (-8, 7)}
+EXTREME = {8: 127, 4: -8}  # where the weight of largest magnitude goes
 CHUNK = 2**24  # weights rounded at a time: temporaries of some 64 MB each
+
+
+def quantize(model: Module, names: tuple[str, ...], bits: int) -> Module:
+    """`model`, with every layer whose last name is one of `names` replaced in place, one at a time.
+
+    Raises Unavailable, with the model as it was, if a layer's inputs cannot be cut in groups.
+    """
+    paths = [path for path, _ in model.named_modules() if path.split(".")[-1] in names]
+    for path in paths:
+        _check(path, model.get_submodule(path).in_features)
+    for path in paths:
+        parent, name = model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
+        setattr(parent, name, QuantizedLinear(getattr(parent, name), bits))
+    return model
 
 
 class QuantizedLinear(Module):
@@ -35,18 +61,43 @@ class QuantizedLinear(Module):
         return torch.nn.functional.linear(x, self.weight, self.bias)
 
 
-def quantize(model: Module, names: tuple[str, ...], bits: int) -> Module:
-    """`model`, with every layer whose last name is one of `names` replaced in place, one at a time.
+def quantize_rows(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """q, int8 [rows, K], and scales in the weight's dtype, [rows, 1] (int8) or [rows, K / 128] (int4).
 
-    Raises Unavailable, with the model as it was, if a layer's inputs cannot be cut in groups.
+    Scales are rounded to their dtype before q is chosen, so that q is nearest for the stored scale.
     """
-    paths = [path for path, _ in model.named_modules() if path.split(".")[-1] in names]
-    for path in paths:
-        _check(path, model.get_submodule(path).in_features)
-    for path in paths:
-        parent, name = model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
-        setattr(parent, name, QuantizedLinear(getattr(parent, name), bits))
-    return model
+    low, high = RANGE[bits]
+    width = GROUP if bits == 4 else weight.shape[1]
+    groups = weight.to(at_least_float32(weight.dtype)).unflatten(1, (-1, width))
+    scales = _scales(groups, EXTREME[bits], weight.dtype)
+    q = (groups / scales[..., None]).round_().clamp_(low, high)
+    return q.to(torch.int8).flatten(1), scales
+
+
+def dequantize(q: Tensor, scales: Tensor) -> Tensor:
+    """scale * q in the dtype of the scales, [rows, K].
+
+    That is the float32 product rounded once: q is exact in every dtype, and torch multiplies half-precision
+    numbers in float32.
+    """
+    groups = q.to(scales.dtype).unflatten(1, (scales.shape[1], -1))
+    return (groups * scales[..., None]).flatten(1)
+
+
+def pack(q: Tensor, bits: int) -> Tensor:
+    """Words, int32 [rows, K * bits / 32], of q, int8 [rows, K]; K is a multiple of 128."""
+    shifts = _shifts(bits, q.device)
+    unsigned = q.to(torch.int32) + 2 ** (bits - 1)
+    planes = unsigned.view(len(q), -1, len(shifts), GROUP // len(shifts))
+    return (planes << shifts).sum(2, dtype=torch.int32).flatten(1)  # no two planes share a bit: sum is "or"
+
+
+def unpack(packed: Tensor, bits: int) -> Tensor:
+    """The q that `pack` took, int8 [rows, K]."""
+    shifts = _shifts(bits, packed.device)
+    words = packed.view(len(packed), -1, 1, GROUP // len(shifts))
+    unsigned = (words >> shifts) & (2**bits - 1)
+    return (unsigned - 2 ** (bits - 1)).to(torch.int8).view(len(packed), -1)
 
 
 def _check(path: str, inputs: int) -> None:
@@ -64,3 +115,20 @@ def _quantized(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def _quantized_rows(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     q, scales = quantize_rows(weight, bits)
     return pack(q, bits), scales
+
+
+def _scales(groups: Tensor, extreme: int, dtype: torch.dtype) -> Tensor:
+    """Scales [rows, groups] that put the weight of largest magnitude in each group at the integer `extreme`.
+
+    Never 0, not even where all weights are, and never so large that scale * extreme overflows `dtype`.
+    """
+    lowest, highest = groups.aminmax(dim=-1)
+    scales = torch.where(highest > -lowest, highest, lowest) / extreme
+    limits = torch.finfo(dtype)
+    largest = limits.max / abs(extreme) * (1 - limits.eps)  # still below max / extreme when rounded up
+    return scales.abs().clamp(limits.tiny, largest).copysign(scales).to(dtype)
+
+
+def _shifts(bits: int, device: torch.device) -> Tensor:
+    """First bit of each plane, int32 [planes, 1]."""
+    return torch.arange(0, 32, bits, dtype=torch.int32, device=device)[:, None]

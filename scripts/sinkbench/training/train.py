@@ -17,11 +17,12 @@ from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from sinkbench.artifacts.files import write_json
 from sinkbench.model.loading import random_model
+from sinkbench.model.nll import token_nll
 from sinkbench.runtime.environment import environment
-from sinkbench.training.data import END_OF_TEXT, TrainingData, prepare, sample
-from sinkbench.training.scores import unseen_losses
+from sinkbench.training.data import END_OF_TEXT, TrainingData, prepare, sample, token_bytes
 
 MONITOR_WINDOWS = 64  # unseen windows of each kind that are scored during training
+WINDOWS_PER_PASS = 64  # bounds the memory of scoring
 MAX_GRADIENT_NORM = 1.0
 ADAM_BETAS = (0.9, 0.95)
 
@@ -170,3 +171,26 @@ def save(model: GPTNeoXForCausalLM, tokenizer, folder: Path) -> None:
     model.float()
     special = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
+def unseen_losses(
+    model: GPTNeoXForCausalLM, data: TrainingData, count: int | None = None
+) -> dict[str, float]:
+    """Nats per byte of unseen text by kind, over all windows or about `count` evenly spaced ones."""
+    sizes = token_bytes(data.tokenizer).to(model.device)
+    spaced = {kind: rows[:: max(1, len(rows) // count) if count else 1] for kind, rows in data.unseen.items()}
+    return {kind: round(nats_per_byte(model, rows, sizes), 4) for kind, rows in spaced.items()}
+
+
+@torch.no_grad()
+def nats_per_byte(model: GPTNeoXForCausalLM, rows: Tensor, sizes: Tensor) -> float:
+    """Loss of windows [windows, context + 1] per byte of text; `sizes` [vocabulary] are bytes per token."""
+    was_training = model.training
+    model.eval()
+    nats = 0.0
+    with torch.compiler.set_stance("force_eager"):  # else every layer is compiled again for inference
+        for part in rows.split(WINDOWS_PER_PASS):
+            hidden = model.gpt_neox(part[:, :-1], use_cache=False).last_hidden_state
+            nats += token_nll(model, hidden.flatten(0, 1), part[:, 1:].flatten()).sum().item()
+    model.train(was_training)
+    return nats / sizes[rows[:, 1:]].sum().item()

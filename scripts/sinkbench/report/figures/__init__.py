@@ -22,14 +22,14 @@ ENDINGS = ("svg", "pdf")
 MISSING_SHOWN = 12
 
 
-def render(results: str, specs: dict[str, dict]) -> None:
+def render(results: Path, specs: dict[str, dict]) -> None:
     """Write every figure below results/figures as SVG and PDF, with its caption beside.
 
     Args:
         results: folder of the study, which holds the measurements.
         specs: what each figure's job is told (catalogue.specs), by its name.
     """
-    source, folder = Path(results, "measurements.parquet"), Path(results, "figures")
+    source, folder = results / "measurements.parquet", results / "figures"
     measurements, _ = read_table(source)
     for name, spec in specs.items():
         paths = [folder / f"{name}.{ending}" for ending in ENDINGS]

@@ -10,14 +10,13 @@ from sinkbench.artifacts.files import write_text
 from sinkbench.artifacts.lineage import from_continuations, from_measurements, write_lineage
 
 
-def render(results: str, specs: dict[str, dict]) -> None:
+def render(results: Path, specs: dict[str, dict]) -> None:
     """Write every page below results/report.
 
     Args:
         results: folder of the study, which holds the measurements, figures and continuations.
         specs: what each page is told (catalogue.page_specs), by the name of its file.
     """
-    results = Path(results)
     for file, spec in specs.items():
         path = results / "report" / file
         write_text(path, registry.load("report/pages", path.stem).render(results, spec))

@@ -18,14 +18,14 @@ from sinkbench.artifacts.parquet import read_table
 from sinkbench.report import formats
 
 
-def render(results: str, specs: dict[str, dict]) -> None:
+def render(results: Path, specs: dict[str, dict]) -> None:
     """Write every table below results/tables in every format, with its caption beside.
 
     Args:
         results: folder of the study, which holds the measurements.
         specs: what each table's job is told (catalogue.specs), by its name.
     """
-    source, folder = Path(results, "measurements.parquet"), Path(results, "tables")
+    source, folder = results / "measurements.parquet", results / "tables"
     measurements, _ = read_table(source)
     for name, spec in specs.items():
         table = registry.load("report/tables", name).build(measurements, spec["words"])
