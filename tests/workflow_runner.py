@@ -28,11 +28,11 @@ class Checkout:
     """A copy of the workflow in `folder`, running the toy study with a config that tests may edit.
 
     Attributes:
-        code: its scripts, or those of this repository until a test edits the copy's.
+        code: the scripts that it runs: of a copy those of the original, until an edit of the copy's own.
     """
 
     def __init__(self, folder: Path):
-        self.folder, self.toy, self.code = folder, folder / "toy.yaml", ROOT / "scripts"
+        self.folder, self.toy, self.code = folder, folder / "toy.yaml", folder / "scripts"
 
     @classmethod
     def new(cls, folder: Path) -> "Checkout":
@@ -49,7 +49,9 @@ class Checkout:
         """A copy in `folder`, with its results, without files of the `ignored` names; weights are shared."""
         ignore = shutil.ignore_patterns(*ignored)
         shutil.copytree(self.folder, folder, ignore=ignore, copy_function=_copy_or_link)
-        return Checkout(folder)
+        copy = Checkout(folder)
+        copy.code = self.code
+        return copy
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake with the toy study; output is text, standard error included."""

@@ -24,6 +24,7 @@ from edits import (
     other_tokenizer,
     other_weights,
 )
+from helpers import ROOT
 from sinkbench.report import catalogue
 from sinkbench.study import study
 from sinkbench.study.config import read_study
@@ -35,11 +36,15 @@ RESULTS = "results/toy"
 FULL = "streaming-4+124"
 NLL = f"nll/{FULL}/stdlib"
 TABLE = "measurements"
+STEPS, TEXT = f"speed/{FULL}.eager", f"continuations/{FULL}.eager"
 DRAFTED = f"speed/{FULL}.eager-k2"
 TIMED = {"speed/*", "profile/*"}
 CONTINUED = {"continuations/*", "report/continuations"}
 MEASURED = {"nll/*", *TIMED, "continuations/*"}
-STUDY_PAGES = {"report/landing", "report/findings", "report/continuations"}
+FINDINGS = "report/findings"
+STUDY_PAGES = {"report/landing", FINDINGS, "report/continuations"}
+FROM_TABLE = {"tables/*", "figures/*", "report/landing", FINDINGS, "report/provenance"}
+FILES = ("config.yaml", "workflow/studies/demo.yaml", "tests/toy.yaml")
 SWEEP = ("runs", 4, "options", "budget")
 TABLE_OF_ENGINES = f"{LIBRARY}/engines/table.py"
 
@@ -47,6 +52,23 @@ TABLE_OF_ENGINES = f"{LIBRARY}/engines/table.py"
 def library(path: str) -> Edit:
     """An edit of a module of the library."""
     return code(f"{LIBRARY}/{path}")
+
+
+def merged(files: list) -> dict:
+    """The config of these files."""
+    config = {}
+    for file in files:
+        update_config(config, yaml.safe_load(Path(file).read_text()))
+    return config
+
+
+def telling(word: str) -> set[str]:
+    """Tables and figures of the toy study that state this fact of the config."""
+    shown = merged([ROOT / name for name in FILES])
+    kinds = [(kind, name) for kind in ("tables", "figures") for name in shown[kind]]
+    return {
+        f"{kind}/{name}" for kind, name in kinds if word in catalogue.job_spec(kind, name, shown)["words"]
+    }
 
 
 # The page that shows the first figure is made of its code as well.
@@ -72,47 +94,59 @@ MATRIX = {
     ),
     "key runs: grown": (config(*SWEEP, to=[64, 32, 16]), {TABLE}),
     "key runs: shrunk": (config(*SWEEP, to=[64]), {TABLE}),
-    "key speed.steps": (config("speed", "steps", to=5), {*TIMED, TABLE}),
+    "key speed.steps": (config("speed", "steps", to=5), {*TIMED, TABLE, *telling("steps"), FINDINGS}),
     "key statistics.seed": (config("statistics", "seed", to=5), {DRAFTED, TABLE}),
-    "key statistics.confidence": (config("statistics", "confidence", to=0.9), {TABLE}),
-    "key statistics.position_bin": (config("statistics", "position_bin", to=64), {TABLE}),
+    "key statistics.confidence": (
+        config("statistics", "confidence", to=0.9),
+        {TABLE, *telling("confidence"), FINDINGS},
+    ),
+    "key statistics.position_bin": (
+        config("statistics", "position_bin", to=64),
+        {TABLE, *telling("position_bin")},
+    ),
     "key tables: shrunk": (config("tables", to=["headline"]), {"report/landing"}),
     "key figures: shrunk": (config("figures", to=["pareto"]), {"report/landing"}),
-    "key claims": (config("claims", to=["sinks"]), {"tables/verdict", "report/landing", "report/findings"}),
+    "key claims": (config("claims", to=["sinks"]), {*telling("claims"), "report/landing", FINDINGS}),
     "key continuations.seed": (config("continuations", "seed", to=1), CONTINUED),
     "module policies/window.py": (library("policies/window.py"), {"nll/window-*", TABLE}),
     "module quantization/weight_only.py": (
         library("quantization/weight_only.py"),
         {"nll/*int4_mlp/*", "speed/*int4_mlp.eager", TABLE},
     ),
-    "module engines/hf.py": (library("engines/hf.py"), {"speed/dense.hf", "continuations/dense.hf"}),
-    "module engines/speculation/verification.py": (library("engines/speculation/verification.py"), {DRAFTED}),
+    "module engines/hf.py": (library("engines/hf.py"), {"speed/dense.hf", "continuations/dense.hf", TABLE}),
+    "module engines/speculation/verification.py": (
+        library("engines/speculation/verification.py"),
+        {DRAFTED, TABLE},
+    ),
     "module text/corpora/files.py": (library("text/corpora/files.py"), set()),
-    "module attention/chunked.py": (library("attention/chunked.py"), MEASURED),
+    "module attention/chunked.py": (library("attention/chunked.py"), {*MEASURED, TABLE}),
     "module results/aggregate.py": (library("results/aggregate.py"), {TABLE}),
     "module report/figures/_style.py": (library("report/figures/_style.py"), {"figures/*", "report/landing"}),
     "module report/figures/pareto.py": (library("report/figures/pareto.py"), PARETO),
     "module report/figures/phase.py": (library("report/figures/phase.py"), {"figures/phase"}),
     "module report/tables/documents.py": (library("report/tables/documents.py"), {"tables/documents"}),
     "module study/staleness.py": (library("study/staleness.py"), set()),
-    "module measure/quality.py": (library("measure/quality.py"), {"nll/*"}),
+    "module measure/profile.py": (library("measure/profile.py"), {"profile/*", TABLE}),
     "a new engine's row": (code(TABLE_OF_ENGINES), set()),
     "script measure.py": (code("scripts/measure.py"), {*MEASURED, TABLE}),
     "script render.py": (code("scripts/render.py"), {"tables/*", "figures/*", "report/*"}),
     "other weights, same date": (other_weights("demo-model"), MEASURED),
     "another draft, same date": (other_weights("demo-draft"), {DRAFTED}),
-    "another tokenizer, same date": (other_tokenizer, {"tokens/*", *MEASURED}),
+    "another tokenizer, same date": (other_tokenizer, {"tokens/*", *MEASURED, "report/continuations"}),
     "a table edited by hand": (by_hand(f"{RESULTS}/tables/headline.md"), {"tables/headline"}),
     "a figure edited by hand": (by_hand(f"{RESULTS}/figures/pareto.svg"), {"figures/pareto"}),
     "the measurements' CSV edited by hand": (by_hand(f"{RESULTS}/measurements.csv"), {TABLE}),
-    "the measurements edited": (in_numbers(f"{RESULTS}/measurements.parquet", "value"), {TABLE}),
-    "NLLs edited": (in_numbers(f"{RESULTS}/{NLL}.parquet", "nll"), {NLL}),
-    "times edited": (in_numbers(f"{RESULTS}/speed/{FULL}.eager.parquet", "ms"), {f"speed/{FULL}.eager"}),
-    "a continuation edited": (
-        in_numbers(f"{RESULTS}/continuations/{FULL}.eager.parquet", "nll"),
-        {f"continuations/{FULL}.eager"},
+    "the measurements edited": (in_numbers(f"{RESULTS}/measurements.parquet", "value"), {TABLE, *FROM_TABLE}),
+    "NLLs edited": (in_numbers(f"{RESULTS}/{NLL}.parquet", "nll"), {NLL, TABLE}),
+    "times edited": (
+        in_numbers(f"{RESULTS}/speed/{FULL}.eager.parquet", "ms"),
+        {f"speed/{FULL}.eager", TABLE},
     ),
-    "a result damaged": (by_hand(f"{RESULTS}/{NLL}.parquet"), {NLL}),
+    "a continuation edited": (
+        in_numbers(f"{RESULTS}/{TEXT}.parquet", "nll"),
+        {TEXT, "report/continuations"},
+    ),
+    "a result damaged": (by_hand(f"{RESULTS}/{NLL}.parquet"), {NLL, TABLE}),
 }
 
 
@@ -126,15 +160,10 @@ def checkout(finished, tmp_path, monkeypatch) -> Checkout:
 
 def study_of(checkout: Checkout, monkeypatch) -> study.Study:
     """The checkout's study, with the code that it has now."""
-    files = [
-        str(checkout.folder / name) for name in ("config.yaml", "workflow/studies/demo.yaml", "toy.yaml")
-    ]
-    merged = {}
-    for file in files:
-        update_config(merged, yaml.safe_load(Path(file).read_text()))
+    files = [str(checkout.folder / name) for name in (*FILES[:2], "toy.yaml")]
     monkeypatch.setattr(study, "CODE", checkout.code)
     monkeypatch.setattr(catalogue, "SCRIPTS", checkout.code)
-    return read_study(merged, checkout.folder / "workflow/schemas/config.schema.yaml", files)
+    return read_study(merged(files), checkout.folder / "workflow/schemas/config.schema.yaml", files)
 
 
 def old(checkout: Checkout, monkeypatch) -> dict[str, str]:
@@ -145,7 +174,8 @@ def old(checkout: Checkout, monkeypatch) -> dict[str, str]:
 
 def names_of(results: Path) -> set[str]:
     """Results of a study, by their paths below `results` without an ending."""
-    return {str(path.relative_to(results).with_suffix("")) for path in results.rglob("*.*") if path.is_file()}
+    files = [path.relative_to(results) for path in results.rglob("[!.]*.*")]
+    return {str(path.with_suffix("")) for path in files}
 
 
 @pytest.mark.parametrize("edit", MATRIX)
