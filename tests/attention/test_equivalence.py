@@ -118,7 +118,7 @@ def test_streaming_memory_is_flat(tiny):
     seed=st.integers(0, 9),
     sinks=st.integers(0, 3),
     recent=st.integers(1, 9),
-    refresh_every=st.integers(1, 4),
+    every=st.integers(1, 4),
     chunk=st.integers(3, 40),
 )
 def test_a_prefill_reads_what_the_layers_reach_and_no_more(shape, seed, sinks, recent, every, chunk):

@@ -108,6 +108,6 @@ def test_what_was_decoded_before_does_not_show(tiny):
 def test_what_blocks_cannot_decode_is_refused(tiny):
     evaluator = Evaluator(tiny, 64)
     with pytest.raises(Unavailable, match="not pruned"):
-        BlockDecoder(tiny, Lazy(budget=32, sinks=4, refresh_every=4), evaluator, 3, "eager")
+        BlockDecoder(tiny, Lazy(budget=32, sinks=4, prune_every=4), evaluator, 3, "eager")
     with pytest.raises(ValueError, match="do not hold the 4 sinks"):
         BlockDecoder(tiny, Streaming(budget=32, sinks=4), evaluator, 3, "eager").prefill(torch.arange(3), 0)

@@ -18,7 +18,7 @@ TWO = {"0": "GPU-a", "1": "GPU-b"}
 JOB = """
 import os, sys
 from pathlib import Path
-from sinkbench import gpus
+from sinkbench.runtime import gpu_lease
 kind, locks, names = sys.argv[1:]
 gpu_lease._known_gpus = lambda: dict(enumerate(names.split(",")))
 with gpu_lease.lease_gpu("cuda", shared=kind == "quality", locks=Path(locks), wait_s=0.01):

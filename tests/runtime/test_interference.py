@@ -124,7 +124,7 @@ def smi(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (90 << 30, 100 << 30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 9 << 30)
-    monkeypatch.setattr(environment, "output", output)
+    monkeypatch.setattr(environment, "try_run", output)
     return answers
 
 

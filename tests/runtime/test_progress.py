@@ -11,7 +11,7 @@ from helpers import ROOT
 JOB = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from sinkbench import progress
+from sinkbench.runtime import progress
 from sinkbench.runtime.job import job
 progress.LIVE_INTERVAL_S = progress.LOG_INTERVAL_S = 0
 with job(sys.argv[2]), progress.Progress("a label", total=3) as count:
