@@ -24,9 +24,9 @@ def policy(word: str, sinks: int, **options):
 
 # Segments shorter, as long and longer than the chunk and than what is recent; per head and shared choice.
 VARIANTS = {
-    "lazy-1": ("lazy", {"refresh_every": 1}),
-    "lazy-4": ("lazy", {"refresh_every": 4}),
-    "lazy-17": ("lazy", {"refresh_every": 17}),
+    "lazy-1": ("lazy", {"prune_every": 1}),
+    "lazy-4": ("lazy", {"prune_every": 4}),
+    "lazy-17": ("lazy", {"prune_every": 17}),
     "reprefill-1": ("reprefill", {"refresh_every": 1, "lookback": WINDOW}),
     "reprefill-5": ("reprefill", {"refresh_every": 5, "lookback": 16}),
     "reprefill-23": ("reprefill", {"refresh_every": 23, "lookback": NEVER}),
@@ -36,7 +36,7 @@ VARIANTS = {
             "refresh_every": 1,
             "lookback": 20,
             "selected_tokens": 4,
-            "refreshed_with_queries": 1,
+            "query_window": 1,
             "pool_kernel": 1,
         },
     ),
@@ -46,7 +46,7 @@ VARIANTS = {
             "refresh_every": 3,
             "lookback": WINDOW,
             "selected_tokens": 9,
-            "refreshed_with_queries": 10,
+            "query_window": 10,
             "pool_kernel": 5,
         },
     ),
@@ -56,7 +56,7 @@ VARIANTS = {
             "refresh_every": 6,
             "lookback": NEVER,
             "selected_tokens": 5,
-            "refreshed_with_queries": 4,
+            "query_window": 4,
             "pool_kernel": 3,
         },
     ),
@@ -88,7 +88,7 @@ VARIANTS = {
             "refresh_every": 14,
             "lookback": 30,
             "selected_tokens": 5,
-            "refreshed_with_queries": 3,
+            "query_window": 3,
             "shared": True,
         },
     ),
@@ -157,7 +157,7 @@ def test_chunks_do_not_matter(model_text, name):
 @pytest.mark.parametrize(
     ("word", "options"),
     [
-        ("lazy", {"refresh_every": 1}),
+        ("lazy", {"prune_every": 1}),
         ("reprefill", {"refresh_every": NEVER, "lookback": 20}),
         ("select", {"refresh_every": NEVER, "lookback": 20, "selected_tokens": 5}),
         ("select", {"refresh_every": 3, "lookback": 20, "selected_tokens": 0}),
@@ -226,13 +226,13 @@ def test_where_nothing_repeats_copy_is_streaming(model_text):
 
 def test_between_prunes_a_lazy_cache_is_dense_until_the_first(model_text):
     model, ids = model_text
-    chosen = policy("lazy", 4, refresh_every=NEVER)
+    chosen = policy("lazy", 4, prune_every=NEVER)
     agree(score(model, ids, chosen), Evaluator(model, 16).dense(ids))
 
 
 @pytest.mark.parametrize(("every", "most"), [(1, 14), (4, 17), (17, 30)])
 def test_keys_of_a_lazy_cache_are_counted(every, most):
-    visibility = policy("lazy", 4, refresh_every=every).visibility(0)
+    visibility = policy("lazy", 4, prune_every=every).visibility(0)
     seen = [visibility.keys_at(t) - 1 for t in range(100, 100 + every)]
     assert (min(seen), max(seen)) == (14, most)
 
@@ -240,27 +240,27 @@ def test_keys_of_a_lazy_cache_are_counted(every, most):
 @pytest.mark.parametrize(
     ("word", "options", "said"),
     [
-        ("lazy", {"refresh_every": 0}, "options.every: 0 is not at least 1"),
+        ("lazy", {"prune_every": 0}, "options.prune_every: 0 is not at least 1"),
         ("reprefill", {"refresh_every": 4, "lookback": 9}, "options.lookback: 9 is not at least 10"),
         (
             "select",
             {"refresh_every": 4, "lookback": 20, "selected_tokens": 10},
-            "options.chosen: 10 leaves nothing",
+            "options.selected_tokens: 10 leaves nothing",
         ),
         (
             "select",
             {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "pool_kernel": 4},
-            "options.pool: 4 is even",
+            "options.pool_kernel: 4 is even",
         ),
         (
             "select",
-            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "refreshed_with_queries": 11},
-            "options.observed: 11 is more",
+            {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "query_window": 11},
+            "options.query_window: 11 is more",
         ),
         (
             "repeat_lookup",
             {"refresh_every": 4, "lookback": 20, "selected_tokens": 2, "min_match": 7},
-            "options.least: 7 is more than 6",
+            "options.min_match: 7 is more than 6",
         ),
         (
             "select",

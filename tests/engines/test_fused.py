@@ -109,7 +109,7 @@ REFRESHED = {
         "refresh_every": 3,
         "lookback": 40,
         "selected_tokens": 3,
-        "refreshed_with_queries": 2,
+        "query_window": 2,
         "pool_kernel": 1,
     },
     "select-shared": {

@@ -154,7 +154,11 @@ MISTAKES = [
         "runs[WIN].perplexity_against: 'none' is not one of window-0+512",
     ),
     ("runs.WIN.tpot_against", "hf", "runs[WIN].tpot_against: 'hf' is not one of dense.hf"),
-    ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.hf, dense.graph"),
+    (
+        "runs.REC.tpot_against",
+        "dense",
+        "runs[REC].tpot_against: 'dense.fresh' is not one of dense.hf, dense.graph",
+    ),
     ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
     ("runs.WIN.options.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),

@@ -77,7 +77,8 @@ def test_costs_add_up():
 def test_a_timing_takes_its_rounds_at_all_its_points(method, passes):
     speed = {"points": [1_000, 6_000], "warmup": 10, "steps": 30, "repetitions": 3}
     study = SimpleNamespace(
-        timing_settings=lambda run: {"speed": speed}, runs={"r": SimpleNamespace(engine="eager", method=method)}
+        timing_settings=lambda run: {"speed": speed},
+        runs={"r": SimpleNamespace(engine="eager", method=method)},
     )
     rounds = 4 * (7_000 / module.EVALUATED_TOKENS_PER_S + (80 + passes) * module.STEP_S)
     assert module._timing(study, "r").seconds == pytest.approx(module.JOB_S + rounds)

@@ -68,7 +68,7 @@ STEPS = {
         (code(f"{LIBRARY}/policies/window.py"), [RECORD], {*WINDOWS, *AGGREGATED}),
         (by_hand(f"{RESULTS}/measurements.csv"), [], AGGREGATED),
         (by_hand(NLL), [RECORD], {*FULL, *AGGREGATED}),
-        (style, [], {"figures"}),
+        (style, [], {"figures", "pages"}),
     ],
     ids=["nothing", "nothing, no record", "config", "code", "hand-edited", "damaged", "style"],
 )
@@ -167,4 +167,4 @@ def test_results_are_rendered_where_there_is_no_model(copied):
     checkout = copied(style, RECORD)
     shutil.rmtree(checkout.folder / "resources/demo-draft")
     (checkout.folder / "resources/demo-model/model.safetensors").unlink()
-    assert checkout.planned() == {"figures"}
+    assert checkout.planned() == {"figures", "pages"}
