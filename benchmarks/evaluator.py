@@ -8,17 +8,12 @@ concatenate; re-implemented in engines/paper.py), and how far their NLLs lie apa
 """
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
+from library import DEMO, ROOT, check_device  # puts the library on the path
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import decode_nll
@@ -29,13 +24,13 @@ from sinkbench.runtime.device import synchronise
 from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
 
-DEMO = ROOT / "resources/demo-model"
 WARMUP = 8  # untimed steps: the first ones load kernels
 MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
 
 
 def main() -> None:
     options = parse()
+    check_device(options.device)
     model = load_model(model_settings(options), options.device)
     text = stdlib_tokens(options.tokens + 1).to(options.device)
     policy = policies.build("streaming", {"budget": options.budget, "sinks": options.sinks})

@@ -22,8 +22,9 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+from library import ROOT  # puts the library on the path
+
+sys.path.insert(0, str(ROOT / "tests"))
 
 from sinkbench.artifacts.parquet import read_table
 from workflow_runner import Checkout, is_over

@@ -5,10 +5,11 @@
     python benchmarks/ladder.py --positions 2048 --budgets 2048 --steps 32 --repetitions 3 --check-tokens 32
 
 Times runs of a study (workflow/studies), chosen by engine, budget, quantization and batch, with the study's
-own clock. Runs of one number format share a model and take their repetitions in turn, so that what drifts
-meanwhile meets them all. `paper` is the formulation of StreamingLLM's authors (rotate all keys,
-concatenate), re-implemented; its prompt is read token by token beyond the budget, so that on a GPU it wants
-`--positions` no larger than that. A run that cannot be made costs one line that says why; its row keeps it.
+own clock, with drafts and without. Runs of one number format share a model and take their repetitions in
+turn, so that what drifts meanwhile meets them all. `paper` is the formulation of StreamingLLM's authors
+(rotate all keys, concatenate), re-implemented; its prompt is read token by token beyond the budget, so that
+on a GPU it wants `--positions` no larger than that. A run that cannot be made costs one line that says why;
+its row keeps it. What was measured stays in `--results`, a file for each run.
 """
 
 import argparse
@@ -16,27 +17,24 @@ import sys
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import yaml
-from snakemake.utils import update_config
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
+from library import ROOT, check_device  # puts the library on the path
 from rungs import Rung, climb
-from sinkbench.analysis.select import RUN, matching
+from sinkbench.analysis.select import RUN, matching, without_drafts
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
 from sinkbench.report.formats import md
-from sinkbench.report.tables import ladder
+from sinkbench.report.tables import ladder, speculation
 from sinkbench.results.aggregate import aggregate
 from sinkbench.results.datasheet import datasheet_bandwidth
 from sinkbench.results.schema import has_failed
 from sinkbench.study.config import read_study
+from sinkbench.study.preflight import check
 from sinkbench.study.study import Study
 from sinkbench.text.tokens import tokenize
+from snakemake.utils import update_config
 
 WORKFLOW = ROOT / "workflow"
 SPEED = ("warmup", "steps", "repetitions", "check_tokens")  # keys of the config's speed
@@ -46,12 +44,14 @@ def main() -> None:
     options = parse()
     try:
         study = the_study(options)
-        with TemporaryDirectory() as folder:
-            frame = measured(study, chosen(study, options), Path(folder))
+        check_device(study.config["device"])
+        check(study, fetches=False)
+        frame = measured(study, chosen(study, options), options.results)
     except UserError as error:
         sys.exit(f"error: {error}")
-    shown = md.render(at_every_point(frame), ladder.TITLE, "").strip()
-    print(f"\n{shown}\n\n{about_the_device(frame)}")
+    for title, table in tables_of(frame).items():
+        print(f"\n{md.render(table, title, '').strip()}")
+    print(f"\n{about_the_device(frame)}")
 
 
 def parse() -> argparse.Namespace:
@@ -62,7 +62,8 @@ def parse() -> argparse.Namespace:
         return [int(number) for number in text.split(",")]
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--study", default="latency", help="an overlay in workflow/studies")
+    studies = "overlays: words of workflow/studies, or files (default: latency)"
+    parser.add_argument("--study", nargs="+", default=["latency"], help=studies)
     parser.add_argument("--engines", type=words, help="words, separated by commas (default: all)")
     parser.add_argument("--budgets", type=numbers, help="numbers; caches without one stay (default: all)")
     parser.add_argument("--quantizations", type=words, help="words, separated by commas (default: all)")
@@ -73,16 +74,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the study's")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the study's")
     parser.add_argument("--model", help="a folder (default: the study's, which may have random weights)")
+    folder = ROOT / "results/benchmarks/ladder"
+    parser.add_argument("--results", type=Path, default=folder, help="folder of what was measured")
     return parser.parse_args()
 
 
 def the_study(options: argparse.Namespace) -> Study:
-    """The study of the overlay, with what the command line changes."""
-    files = [ROOT / "config.yaml", WORKFLOW / f"studies/{options.study}.yaml"]
+    """The study of the overlays, with what the command line changes."""
+    files = [ROOT / "config.yaml", *map(overlay, options.study)]
     config = {}
     for file in files:
         update_config(config, yaml.safe_load(file.read_text()))
     given = {key: value for key, value in vars(options).items() if value is not None}
+    config["measure"] = ["speed"]
     config["speed"] |= {key: given[key] for key in SPEED if key in given}
     config["device"] = given.get("device", config["device"])
     config["model"] |= {key: given[key] for key in ("dtype",) if key in given}
@@ -93,6 +97,14 @@ def the_study(options: argparse.Namespace) -> Study:
         for entry in config["runs"]:
             entry.pop("positions", None)
     return read_study(config, WORKFLOW / "schemas/config.schema.yaml", [str(file) for file in files])
+
+
+def overlay(word: str) -> Path:
+    """The file that `--study` names."""
+    path = Path(word) if word.endswith(".yaml") else WORKFLOW / f"studies/{word}.yaml"
+    if not path.is_file():
+        raise UserError(f"--study: no file {path}")
+    return path
 
 
 def chosen(study: Study, options: argparse.Namespace) -> list[str]:
@@ -124,19 +136,36 @@ def format_of(study: Study) -> Callable[[str], tuple]:
 
 
 def measured(study: Study, names: list[str], folder: Path) -> pd.DataFrame:
-    """The measurements of the runs `names`; each model is made once."""
+    """The measurements of the runs `names`; each model is made once.
+
+    The plan is made before anything is timed: code that is edited meanwhile would change its stamps.
+    """
+    settings = {name: study.timing_settings(name) for name in names}
+    plan = plan_of(study, names)
+    folder.mkdir(parents=True, exist_ok=True)
     tokens = folder / "tokens.parquet"
     tokenize(study.tokens_settings(study.config["speed"]["corpus"]), tokens, folder / "tokens.json")
     for _, group in groupby(names, format_of(study)):
-        climb([Rung(name, study.speed_settings(name), folder) for name in group], tokens)
-    plan = study.plan()
-    plan["runs"] = {name: plan["runs"][name] for name in study.runs if name in names}
-    speed = {name: plan["stamps"]["speed"][name] for name in plan["runs"]}
-    plan["stamps"] = {"quality": {}, "speed": speed, "profile": {}}
-    paths = [folder / f"{name}.parquet" for name in speed]
+        climb([Rung(name, settings[name], tokens, folder) for name in group])
+    paths = [folder / f"{name}.parquet" for name in plan["stamps"]["speed"]]
     outputs = (folder / name for name in ("measurements.parquet", "measurements.csv", "environment.json"))
     aggregate(plan, [], paths, [], WORKFLOW / "schemas/measurements.schema.yaml", *outputs)
     return read_table(folder / "measurements.parquet")[0]
+
+
+def plan_of(study: Study, names: list[str]) -> dict:
+    """The study's plan of these runs alone."""
+    plan = study.plan()
+    plan["runs"] = {name: about for name, about in plan["runs"].items() if name in names}
+    plan["stamps"]["speed"] = {name: plan["stamps"]["speed"][name] for name in plan["runs"]}
+    return plan
+
+
+def tables_of(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The study's tables of these runs, by title: of those without drafts, and of those with."""
+    plain, drafting = without_drafts(frame), frame["draft_tokens"].notna().any()
+    shown = {} if plain.empty else {ladder.TITLE: at_every_point(plain)}
+    return shown | ({speculation.TITLE: speculation.build(frame, {})} if drafting else {})
 
 
 def at_every_point(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,11 @@ Plans are kept in the process: a second text meets lengths that the first one ha
 import argparse
 import statistics
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import torch
+from library import check_device
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -32,23 +34,33 @@ def main() -> None:
     parser.add_argument("--around", type=int, nargs="+", default=[2048, 32768], help="lengths [tokens]")
     parser.add_argument("--lengths", type=int, default=32, help="lengths from there, for each kernel")
     options = parser.parse_args()
+    check_device()
     versions = f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
     print(f"{torch.cuda.get_device_name()}, {versions}; medians over {options.lengths} lengths")
     for around in options.around:
-        slots = around + options.lengths * len(KERNELS)
-        keys, values = torch.randn(2, 1, HEADS, slots, HEAD_DIM, device="cuda").bfloat16()
-        for number, (name, kernel) in enumerate(KERNELS.items()):
-            first = around + number * options.lengths  # of its own: torch's choice is one of the others
-            lengths = range(first, first + options.lengths)
-            with nullcontext() if kernel is None else sdpa_kernel(kernel):
-                attend(keys[:, :, : first - 1], values[:, :, : first - 1])  # loads the kernel
-                rows = [measure(keys[:, :, :length], values[:, :, :length]) for length in lengths]
-            new_ms, again_ms, device_ms = map(statistics.median, zip(*rows, strict=True))
-            print(
-                f"{around:6,d} tokens  {name:16s}  new length {new_ms:7.3f} ms  again {again_ms:7.3f} ms  "
-                f"device {device_ms:7.3f} ms",
-                flush=True,
-            )
+        for kernel, times in measured(around, options.lengths):
+            print(line(around, kernel, times), flush=True)
+
+
+def measured(around: int, count: int) -> Iterator[tuple[str, list[tuple]]]:
+    """Each kernel's times (measure) at `count` lengths."""
+    slots = around + count * len(KERNELS)
+    keys, values = torch.randn(2, 1, HEADS, slots, HEAD_DIM, device="cuda").bfloat16()
+    for number, (name, kernel) in enumerate(KERNELS.items()):
+        first = around + number * count  # of its own: torch's choice is one of the others
+        with nullcontext() if kernel is None else sdpa_kernel(kernel):
+            attend(keys[:, :, : first - 1], values[:, :, : first - 1])  # loads the kernel
+            lengths = range(first, first + count)
+            yield name, [measure(keys[:, :, :length], values[:, :, :length]) for length in lengths]
+
+
+def line(around: int, kernel: str, times: list[tuple]) -> str:
+    """What is printed of a kernel: medians of its times (measure)."""
+    new_ms, again_ms, device_ms = map(statistics.median, zip(*times, strict=True))
+    return (
+        f"{around:6,d} tokens  {kernel:16s}  new length {new_ms:7.3f} ms  again {again_ms:7.3f} ms  "
+        f"device {device_ms:7.3f} ms"
+    )
 
 
 def measure(keys: torch.Tensor, values: torch.Tensor) -> tuple[float, float, float]:

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 import torch
 from sinkbench import quantization
+from sinkbench.artifacts.files import FAILED
 from sinkbench.artifacts.parquet import write_table
+from sinkbench.measure import speculation
 from sinkbench.measure.bench import Bench
-from sinkbench.measure.outcome import failure, opening_notes
+from sinkbench.measure.outcome import STATUS_CHARACTERS, failure, opening_notes
 from sinkbench.measure.speed import COLUMNS, Timer
 from sinkbench.model.loading import load_model
 from sinkbench.runtime.memory import measure_bandwidth
@@ -20,9 +23,10 @@ from sinkbench.runtime.memory import measure_bandwidth
 class Rung:
     """One run, timed in turn with others; what ends it is kept for its row."""
 
-    def __init__(self, name: str, settings: dict, folder: Path):
-        self.name, self.settings, self.path = name, settings, folder / f"{name}.parquet"
-        self.notes, self.table, self.timer = opening_notes(settings), pd.DataFrame(columns=COLUMNS), None
+    def __init__(self, name: str, settings: dict, tokens: Path, folder: Path):
+        self.name, self.settings, self.tokens, self.path = name, settings, tokens, folder / f"{name}.parquet"
+        self.notes, self.table = opening_notes(settings, tokens), pd.DataFrame(columns=COLUMNS)
+        self.timer: Timer | None = None
 
     def attempt(self, work: Callable[..., None], *arguments) -> None:
         """Do the next piece of work, unless an earlier one has failed."""
@@ -30,14 +34,14 @@ class Rung:
             return
         try:
             work(*arguments)
-        except Exception as error:
-            if (status := failure(error)) is None:
-                raise
+        except Exception as error:  # bad input too: it may be this run's alone, and the others have times
+            status = failure(error) or shorten(f"{FAILED}{error}", STATUS_CHARACTERS)
             self.timer, self.notes["status"] = None, status
             print(f"{self.name}: {status}", flush=True)
 
-    def build(self, tokens: Path, make_model: Callable) -> None:
-        self.timer = Timer(Bench(self.settings, tokens, make_model()))
+    def build(self, make_model: Callable) -> None:
+        bench = Bench(self.settings, self.tokens, make_model())
+        self.timer = speculation.timer(bench) if "draft" in self.settings else Timer(bench)
 
     def take(self, repetition: int, bandwidth: dict) -> None:
         """One round; the cache goes, since the next rung may need its room."""
@@ -53,7 +57,7 @@ class Rung:
         self.timer.engine.reset()
 
 
-def climb(rungs: list[Rung], tokens: Path) -> None:
+def climb(rungs: list[Rung]) -> None:
     """Time rungs of one number format in turn, on one model, and write their results."""
     settings = rungs[0].settings
 
@@ -62,7 +66,7 @@ def climb(rungs: list[Rung], tokens: Path) -> None:
         return quantization.apply(settings["quantization"], load_model(settings["model"], settings["device"]))
 
     for rung in rungs:
-        rung.attempt(rung.build, tokens, make_model)
+        rung.attempt(rung.build, make_model)
     for repetition in range(settings["speed"]["repetitions"] + 1):
         bandwidth = measure_bandwidth(torch.device(settings["device"]))
         for rung in rungs:

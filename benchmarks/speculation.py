@@ -3,9 +3,9 @@
     python benchmarks/speculation.py                     # the demonstration models, any machine; 20 minutes
     python benchmarks/speculation.py --output rows.csv   # keeps every round
 
-First the chance that one draft stays, along the given text (see sinkbench.agreement), then rounds on
-continuations of the models' own, then what the parts of a round cost and what acceptance makes of that:
-with a tokens a round (Leviathan et al. 2023, theorem 3.8), speed-up = a t(1) / (k t_draft + t(k + 1)).
+First the chance that one draft stays, along the given text (see engines/speculation/agreement.py). Then what
+the parts of a round cost, and rounds on continuations of the models' own. With a tokens a round, the speed-up
+is a t(1) / (k t_draft + t(k + 1)) (Leviathan et al. 2023, theorem 3.8).
 """
 
 import argparse
@@ -17,10 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
+from library import DEMO, check_device  # puts the library on the path
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
@@ -35,11 +32,10 @@ from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
 
 MODULES = ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]
-REPETITIONS = 30  # reads of a block, of which the median counts
 
 
 class Remembering(Evaluator):
-    """A evaluator that keeps the last prompt it read, since many rules continue the same one."""
+    """An evaluator that keeps the last prompt it read, since many rules continue the same one."""
 
     kept = None
 
@@ -53,6 +49,7 @@ class Remembering(Evaluator):
 
 def main() -> None:
     options = parse()
+    check_device(options.device)
     settings = {"source": "folder", "dtype": options.dtype}
     models = [
         load_model({**settings, "path": str(path)}, options.device) for path in (options.model, options.draft)
@@ -77,20 +74,18 @@ def parse() -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument(
-        "--model", type=Path, default=ROOT / "resources/demo-model", help="folder of the target"
-    )
-    parser.add_argument(
-        "--draft", type=Path, default=ROOT / "resources/demo-draft", help="folder of the draft"
-    )
+    parser.add_argument("--model", type=Path, default=DEMO, help="folder of the target")
+    parser.add_argument("--draft", type=Path, default=DEMO.with_name("demo-draft"), help="of the draft")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--budget", type=int, default=512, help="cached tokens, sinks included")
     parser.add_argument("--sinks", type=int, default=4)
-    parser.add_argument("--drafted", type=numbers, default=[1, 2, 4, 8], help="tokens drafted in a round")
+    parser.add_argument("--draft-tokens", type=numbers, default=[1, 2, 4, 8], help="of a round")
     parser.add_argument("--positions", type=numbers, default=[512, 1024, 2048, 4096, 8192])
     parser.add_argument("--tokens", type=int, default=96, help="length of each continuation")
     parser.add_argument("--form", choices=sorted(READS), default="eager", help="how blocks are read")
     parser.add_argument("--chunk", type=int, default=256, help="tokens per pass of the evaluator")
+    parser.add_argument("--documents", type=int, default=len(MODULES), help="texts, at most")
+    parser.add_argument("--repetitions", type=int, default=30, help="reads of a block; the median counts")
     parser.add_argument("--output", type=Path, help="CSV of all rounds")
     return parser.parse_args()
 
@@ -98,7 +93,8 @@ def parse() -> argparse.Namespace:
 def read_texts(options) -> dict[str, torch.Tensor]:
     tokenizer = load_tokenizer(options.model / "tokenizer.json")
     texts = {}
-    for name, text in documents({"name": "stdlib", "kind": "stdlib", "modules": MODULES}):
+    modules = MODULES[: options.documents]
+    for name, text in documents({"name": "stdlib", "kind": "stdlib", "modules": modules}):
         ids = tokenizer.encode("<|endoftext|>" + text).ids
         if len(ids) > max(options.positions):
             texts[name] = torch.tensor(ids, device=options.device)
@@ -133,9 +129,8 @@ def show_costs(evaluators, chosen: dict, texts: dict, options) -> None:
             )
             decoder.prefill(ids[:position], 256)
             for size in (1, *(count + 1 for count in options.draft_tokens)):
-                rows.append(
-                    (name, position, f"{what} {size}", block_ms(decoder, ids[position : position + size]))
-                )
+                ms = block_ms(decoder, ids[position : position + size], options.repetitions)
+                rows.append((name, position, f"{what} {size}", ms))
     table = pd.DataFrame(rows, columns=["policy", "position", "read", "ms"])
     table = table.pivot(index=["policy", "position"], columns="read", values="ms")
     print(
@@ -147,9 +142,10 @@ def show_costs(evaluators, chosen: dict, texts: dict, options) -> None:
     )
 
 
-def block_ms(decoder: BlockDecoder, block) -> float:
+def block_ms(decoder: BlockDecoder, block, repetitions: int) -> float:
+    """Median milliseconds of reading a block that is taken back each time."""
     times = []
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         synchronise(block.device)
         begun = time.perf_counter()
         decoder.read(block)

@@ -11,22 +11,16 @@ keeps what is faster. What a round tries is compiled beforehand in processes of 
 import argparse
 import multiprocessing
 import os
-import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from pathlib import Path
 from statistics import median
 
 import torch
 import yaml
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from sinkbench import quantization
+from library import ROOT, check_device  # puts the library on the path
 from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
@@ -34,7 +28,7 @@ from sinkbench.engines.fused.tiles import Tile
 from sinkbench.measure.outcome import failure
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
-from sinkbench.quantization.table import format_row
+from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
@@ -48,11 +42,13 @@ SEQUENCE = {
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
+READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
 State = dict  # name in tiles: value
 
 
 def main() -> None:
     options = parse()
+    check_device()
     state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *ATTENTION, *SEQUENCE)}
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
@@ -70,7 +66,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quantization", default="none", choices=quantization.available())
+    parser.add_argument("--quantization", default="none", choices=READ)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--budget", type=int, default=2048)
     parser.add_argument("--sinks", type=int, default=4)

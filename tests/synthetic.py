@@ -13,7 +13,7 @@ FULL = 512
 POSITIONS = [512, 1024, 2048, 4096, 8192]
 DOCUMENTS = {"_pydecimal": 0.8, "turtle": 1.4, "inspect": 1.0}
 DENSE_TOKENS, DOCUMENT_TOKENS, BIN = 4096, 16384, 256
-WORDS = {
+FIELDS = {
     "claims": ["perplexity", "speedup", "sinks", "explosion", "flatness", "sweep"],
     "confidence": "95",
     "block_tokens": 256,
@@ -102,7 +102,13 @@ GAINS = {
     ("int8", "fused"): (1.3, 0.6),
 }
 STEP_BYTES = 36e6
-PROVENANCE = {"device": "cpu", "commit": "c0ffee", "dirty": False, "versions": "python 3.12.3, torch 2.13.0"}
+PROVENANCE = {
+    "device": "NVIDIA H200",
+    "driver": "580",
+    "commit": "c0ffee",
+    "dirty": False,
+    "versions": "python 3.12.3, torch 2.13.0",
+}
 PROVENANCE |= {"seeds": "statistics 0", "model_sha256": "ab", "tokens_sha256": "cd"}
 MADE: dict[str, pd.DataFrame] = {}  # by options
 BUSY = DISTURBED + "another process on the GPU"
@@ -127,6 +133,7 @@ def _measured(
     busy: tuple = (),
     drafts: bool = False,
     quantized: bool = False,
+    cpu: bool = False,
 ) -> pd.DataFrame:
     """A study.
 
@@ -138,6 +145,7 @@ def _measured(
         quantized: with the number formats of QUANTIZED, and the times of GAINS.
         busy: names of runs whose times were disturbed.
         drafts: with the runs of DRAFTS, on the engine eager.
+        cpu: measured on a CPU, and not on a GPU.
     """
     recorder, failed = RowRecorder(load_schema(SCHEMA)), failed or {}
     for corpus in corpora if quality else ():
@@ -157,7 +165,8 @@ def _measured(
         _quantized(recorder, corpus)
     for key in GAINS if speed and quantized else ():
         _gain(recorder, *key)
-    return _disturbed(recorder.frame(), busy)
+    frame = _disturbed(recorder.frame(), busy)
+    return frame.assign(device="CPU (Intel)", driver=None) if cpu else frame
 
 
 def whole(**options) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+from sinkbench.measure import trace
 from sinkbench.results import step_parts
 
 D, F, V, LAYERS = 64, 256, 1000, 2
@@ -56,7 +57,7 @@ class Trace:
     """Writes the events that torch's profiler would: every call lasts 10 us and every kernel 4."""
 
     def __init__(self):
-        self.events, self.now, self.correlation = [], 0.0, 0
+        self.events, self.now, self.correlation, self.part = [], 0.0, 0, None
 
     def launch(self, call: str, *kernels: str) -> None:
         self.correlation += 1
@@ -74,13 +75,27 @@ class Trace:
         self._add(category, name, begun, self.now + 1 - begun, about)
         self.now += 2
 
+    def annotate(self, part: str) -> None:
+        """What the hooks of a model's modules write."""
+        self.part = part
+        with self.inside("user_annotation", trace.PART + part):
+            pass
+
     def run(self, operators: list[tuple]) -> None:
-        for name, shapes, kernel, *_ in operators:
+        """Operators (name, shapes, kernel), with their part as the fourth where hooks annotate it."""
+        for name, shapes, kernel, *annotated in operators:
+            if annotated and annotated != [self.part]:
+                self.annotate(*annotated)
             with self.inside("cpu_op", name, **{"Input Dims": [*shapes, [], [[1, D], [1, D]]]}):
                 self.launch("cudaLaunchKernel", kernel)
 
+    def compiled(self, kernels: list[tuple]):
+        """The same of compiled code, where hooks do not run; the region reads all weights."""
+        with self.inside("cpu_op", "CompiledFxGraph", **{"Input Dims": [*QKV, *OUTPUT, *UP, *LM]}):
+            self.run([(name, shapes, name) for name, shapes, _ in kernels])
+
     def step(self):
-        return self.inside("user_annotation", "step")
+        return self.inside("user_annotation", trace.STEP)
 
     def _add(self, category: str, name: str, start: float, length: float, about: dict) -> None:
         event = {"ph": "X", "cat": category, "name": name, "ts": start, "dur": length, "pid": 1, "tid": 1}

@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from sinkbench import registry
 from sinkbench.analysis import select, tradeoff
-from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, UNDECIDED, UNTESTABLE, judge
+from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, ON_A_GPU, UNDECIDED, UNTESTABLE, judge
 from synthetic import edited, whole
 
 FULL = "streaming-4+508"
@@ -32,9 +32,10 @@ EDITS = {
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
     "int8_nan": ({"metric": "perplexity", "dtype": "float16"}, None, None, None),
-    "fp8": (None, None, None, None),  # which no study measures
     "int4_blocked": ({"metric": "perplexity", "quantization": "torchao_int4"}, None, None, None),
+    "fp8": (None, None, None, None),  # no part of a study measures it
 }
+MEASURED = [name for name in EDITS if name != "fp8"]
 
 
 def test_every_claim_has_an_edit():
@@ -103,7 +104,7 @@ def test_explosion_needs_a_difference():
     assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
 
 
-@pytest.mark.parametrize("word", sorted(set(EDITS) - {"fp8"}))
+@pytest.mark.parametrize("word", MEASURED)
 def test_a_verdict_states_claim_threshold_and_measurement(word):
     verdict = judge(word, whole())
     assert verdict.claim and verdict.threshold and verdict.measured
@@ -120,6 +121,36 @@ def test_a_claim_about_an_invalid_run_names_its_status():
     for word in ("decode_under_20ms", "speedup", "flatness"):
         verdict = judge(word, frame)
         assert verdict.verdict == NOT_MEASURED and "invalid" in verdict.measured
+
+
+def gpu_only(name: str) -> bool:
+    return getattr(registry.load("analysis/claims", name), "GPU_ONLY", False)
+
+
+@pytest.mark.parametrize("name", registry.available("analysis/claims"))
+def test_times_of_a_cpu_judge_no_mechanism_of_a_gpu(name):
+    """Of one claim a part is of times: it stands as it is where its other part refutes it."""
+    on_gpu, on_cpu = judge(name, whole()), judge(name, whole(cpu=True))
+    assert on_gpu.verdict != ON_A_GPU
+    if gpu_only(name):
+        assert (on_cpu.verdict, on_cpu.measured, on_cpu.cause) == (ON_A_GPU, "", "")
+    elif name != "mlp_only":
+        assert on_cpu == on_gpu
+
+
+def test_the_mechanisms_of_a_gpu_are_those_of_kernels_compilers_and_formats():
+    """What policies do to time and perplexity is judged on a CPU too."""
+    policies = {"perplexity", "speedup", "recompute_speedup", "sinks", "explosion", "flatness", "sweep"}
+    policies |= {"refresh", "recovery", "speculation", "int8_nan", "fp8", "mlp_only"}
+    assert {name for name in EDITS if gpu_only(name)} == set(EDITS) - policies
+
+
+def test_on_a_cpu_the_quality_of_the_mlps_int8_counts_and_its_time_does_not():
+    where = {"metric": "perplexity_change", "quantization": "int8_mlp"}
+    for change, verdict in ((0.2, ON_A_GPU), (3.0, FAILS)):
+        judged = judge("mlp_only", edited(whole(cpu=True), value=change, width=0.01, **where))
+        assert judged.verdict == verdict and not judged.cause
+        assert f"{change:+.2f} %" in judged.measured and f"its speed is {ON_A_GPU}" in judged.measured
 
 
 def test_an_int8_that_is_slow_helps_nothing_however_good_it_is():

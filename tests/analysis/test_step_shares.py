@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 import synthetic
 from sinkbench.analysis.claims import UNDECIDED, judge
-from sinkbench.analysis.profiles import profiles
-from sinkbench.analysis.step_shares import share
+from sinkbench.analysis.profiles import profiles, share
 
 JOINT = "mlp+projections"
 

@@ -18,6 +18,10 @@ SPEED = SETTINGS["speed"] | {"points": [40]}
 WORDS = ["eager", "paper", "compiled"]
 
 
+def settings_of(word: str) -> dict:
+    return SETTINGS | {"engine": engine_row(word), "label": word, "speed": SPEED}
+
+
 @pytest.fixture
 def climbed(tokens_path, tmp_path, monkeypatch):
     """The order of the visits, and the results by engine, of a climb on which `compiled` fails once timed."""
@@ -33,11 +37,8 @@ def climbed(tokens_path, tmp_path, monkeypatch):
 
     monkeypatch.setattr(speed.Timer, "take", watched)
     monkeypatch.setattr(rungs, "load_model", lambda *about: made.append(about) or load(*about))
-    ladder = [
-        rungs.Rung(word, SETTINGS | {"engine": engine_row(word), "label": word, "speed": SPEED}, tmp_path)
-        for word in WORDS
-    ]
-    rungs.climb(ladder, tokens_path)
+    ladder = [rungs.Rung(word, settings_of(word), tokens_path, tmp_path) for word in WORDS]
+    rungs.climb(ladder)
     return visits, made, {word: read_table(tmp_path / f"{word}.parquet") for word in WORDS}
 
 

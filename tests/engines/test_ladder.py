@@ -21,7 +21,6 @@ from sinkbench.runtime.torch_compile import compiled
 from sinkbench.runtime.unavailable import unavailable_on
 from sinkbench.study.run_table import RunTable
 from torch._inductor.utils import remove_unaligned_input_idxs
-from torch.nn.attention import SDPBackend
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
 TUNED = ["compiled_tuned", "compiled_autotune"]  # whose compilers try several kernels
@@ -65,7 +64,7 @@ def test_a_ring_is_captured_once_filling_and_once_full(tiny, known, ids, capture
 
 def test_torch_finds_every_tensor_of_a_step_where_it_may_record_a_graph(tiny):
     """Its graphs take no other input for one that stays, and are not recorded if they write such a one."""
-    tensors = list(StaticRing(tiny, RING.visibility(0), query_window=2).tensors())
+    tensors = list(StaticRing(tiny, RING.visibility(0), observed=2).tensors())
     everywhere = range(len(tensors))
     assert list(remove_unaligned_input_idxs(tensors, everywhere)) == list(everywhere)
 
@@ -176,12 +175,12 @@ def test_a_refusal_has_torchs_reasons_and_not_those_of_other_kernels(tiny, monke
 
     monkeypatch.setattr(sdpa, "scaled_dot_product_attention", refuse)
     kernel, reason = (
-        SDPBackend.FLASH_ATTENTION,
+        "FLASH_ATTENTION",
         r"^torch's attention kernel FLASH_ATTENTION: Expected half\.$",
     )
-    with pytest.raises(Unavailable, match=reason), sdpa.only(kernel, tiny):
+    with pytest.raises(Unavailable, match=reason), sdpa.force_sdpa_backend(kernel, tiny):
         refuse()
-    with pytest.raises(RuntimeError, match="of the program"), sdpa.only(kernel, tiny):
+    with pytest.raises(RuntimeError, match="of the program"), sdpa.force_sdpa_backend(kernel, tiny):
         raise RuntimeError("an error of the program")
 
 

@@ -15,34 +15,35 @@ from sinkbench.engines import eager
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
 from sinkbench.measure import profile
-from sinkbench.measure.attribution import DOUBTFUL, attribute
+from sinkbench.measure.attribution import DOUBTFUL, annotate_modules, attribute, weight_shapes
 from sinkbench.measure.trace import read_launches, shared_times
-from sinkbench.measure.weight_shapes import WeightShapes
 from sinkbench.model.loading import random_model
 from sinkbench.results import aggregate, step_parts
 from sinkbench.results.schema import load_schema
 from speed_jobs import SETTINGS
 from synthetic import SCHEMA
-from traces import COMPILED, FLASH, LAYER, LAYERS, LM, OUTPUT, QKV, STEP, UP, D, F, Trace, V
+from traces import COMPILED, FLASH, LAYERS, QKV, STEP, D, F, Trace, V
 from workflow_runner import Checkout
 
 EXPECTED = [part for *_, part in STEP]
 
 
-@pytest.fixture(scope="module")
-def weights() -> WeightShapes:
+def small_model(vocabulary: int = V):
     sizes = {"hidden_size": D, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
-    shape = {**sizes, "vocab_size": V, "intermediate_size": F}
-    return WeightShapes(random_model(shape, 0, torch.float32, "cpu"))
+    shape = {**sizes, "vocab_size": vocabulary, "intermediate_size": F}
+    return random_model(shape, 0, torch.float32, "cpu")
 
 
-def attributed(trace: Trace, weights: WeightShapes, own: dict | None = None) -> list[str]:
-    """Parts of the marked step, with what ran outside as the engine's ungraphed warm-up."""
-    launches = read_launches([*trace.events, {"ph": "M", "name": "process_name"}], "step", cuda=True)
-    outside = [launch for launch in launches if launch.step is None and launch.operators]
-    found = attribute(outside, weights, own or {})
-    ungraphed = [(launch.name, part) for launch, part in zip(outside, found, strict=True)]
-    return attribute([launch for launch in launches if launch.step == 0], weights, own or {}, ungraphed)
+@pytest.fixture(scope="module")
+def shapes() -> dict:
+    return weight_shapes(small_model())
+
+
+def attributed(trace: Trace, shapes: dict, own: dict | None = None) -> list[str]:
+    """Parts of the marked step; what ran outside of it is the engine's warm-up."""
+    launches = read_launches([*trace.events, {"ph": "M", "name": "process_name"}], cuda=True)
+    parts = attribute(launches, shapes, own or {})
+    return [part for launch, part in zip(launches, parts, strict=True) if launch.step == 0]
 
 
 def test_overlapping_kernels_share_the_time_in_which_any_runs():
@@ -62,7 +63,7 @@ def test_kernels_of_unknown_origin_are_no_profile():
         trace.launch("cudaLaunchKernel", "k1", "k2")
     events = [event for event in trace.events if event["cat"] != "cuda_runtime"]
     with pytest.raises(Unavailable, match="2 kernels without a call, as k1"):
-        read_launches(events, "step", cuda=True)
+        read_launches(events, cuda=True)
 
 
 def test_operators_on_a_cpu_are_charged_with_their_own_time():
@@ -71,71 +72,111 @@ def test_operators_on_a_cpu_are_charged_with_their_own_time():
         trace.now += 3
         with trace.inside("cpu_op", "aten::addmm"):
             trace.now += 10
-    launches = read_launches(trace.events, "step", cuda=False)
+    launches = read_launches(trace.events, cuda=False)
     assert [(launch.name, launch.us) for launch in launches] == [("aten::linear", 5), ("aten::addmm", 11)]
     assert [operator.name for operator in launches[1].operators] == ["aten::linear", "aten::addmm"]
 
 
-def test_kernels_of_eager_operators_go_by_the_shapes_of_their_weights(weights):
+def test_kernels_of_eager_operators_go_by_the_module_that_runs(shapes):
     trace = Trace()
     with trace.step():
         trace.run(STEP)
-    assert attributed(trace, weights) == EXPECTED
+    assert attributed(trace, shapes) == EXPECTED
 
 
-def test_layers_of_one_shape_are_told_apart_by_their_order(tiny):
-    alike = WeightShapes(tiny)  # its vocabulary is as large as its MLP
-    operators = [*LAYER * 3, ("aten::mm", [[1, D], [D, 256]], "gemm", step_parts.HEAD)]
+def test_no_module_runs_yet_when_a_step_begins(shapes):
     trace = Trace()
+    trace.annotate(step_parts.HEAD)
     with trace.step():
-        trace.run(operators)
-    assert attributed(trace, alike) == [part for *_, part in operators]
+        trace.run([("aten::copy_", [[1]], "elementwise"), *STEP])
+    assert attributed(trace, shapes) == [step_parts.OTHER, *EXPECTED]
 
 
-def test_a_graph_takes_the_parts_of_the_same_kernels_run_without_it(weights):
+def test_a_graph_takes_the_parts_of_the_same_kernels_run_without_it(shapes):
     nameless = [(*about, f"k{index}", part) for index, (*about, _, part) in enumerate(STEP)]
     trace = Trace()
     trace.run([("aten::copy_", [[1]], "k3", step_parts.OTHER), *nameless])
     with trace.step(), trace.inside("cpu_op", "aten::linear", **{"Input Dims": QKV}):
         trace.launch("cudaGraphLaunch", *(kernel for _, _, kernel, _ in nameless))
-    assert attributed(trace, weights) == EXPECTED
+    assert attributed(trace, shapes) == EXPECTED
 
 
-def test_a_graph_alone_goes_by_names_and_order(weights):
-    trace = Trace()
-    with trace.step():
-        trace.launch("cudaGraphLaunch", *(kernel for _, _, kernel, _ in STEP))
-    assert attributed(trace, weights) == EXPECTED
-
-
-def test_products_that_cannot_be_told_apart_are_not_guessed(weights):
+def test_each_graph_of_a_step_finds_its_own_kernels(shapes):
     kernels = [kernel for _, _, kernel, _ in STEP]
     trace = Trace()
+    trace.run([*STEP[:12], ("aten::copy_", [[1]], "elementwise", step_parts.OTHER), *STEP[12:]])
     with trace.step():
-        trace.launch("cudaGraphLaunch", *kernels, "gemm_extra", "splitKreduce_kernel")
-    found = attributed(trace, weights)
-    assert set(found[-2:]) == {DOUBTFUL}
-    assert step_parts.PROJECTIONS not in found and step_parts.HEAD not in found
-    assert found[kernels.index(FLASH)] == step_parts.ATTENTION
+        trace.launch("cudaGraphLaunch", *kernels[:12])
+        trace.launch("cudaGraphLaunch", *kernels[12:])
+    assert attributed(trace, shapes) == EXPECTED
 
 
-def test_compiled_kernels_go_by_shapes_and_by_the_names_in_theirs(weights):
+def test_a_fill_is_the_same_fill_whatever_a_graph_says_of_its_memory(shapes):
     trace = Trace()
-    with trace.step(), trace.inside("cpu_op", "CompiledFxGraph", **{"Input Dims": [*QKV, *OUTPUT, *UP, *LM]}):
-        trace.run([(name, shapes, name) for name, shapes, _ in COMPILED])
-    assert attributed(trace, weights) == [part for *_, part in COMPILED]
+    trace.run([("aten::zero_", [[1]], "Memset (Device)", step_parts.PROJECTIONS), *STEP])
+    with trace.step():
+        trace.launch("cudaGraphLaunch", "Memset (Unknown)", *(kernel for _, _, kernel, _ in STEP))
+    assert attributed(trace, shapes) == [step_parts.PROJECTIONS, *EXPECTED]
 
 
-def test_compiled_kernels_of_a_graph_go_by_names_and_order(weights):
-    layer = [COMPILED[index] for index in (1, 2, 4, 5, 6, 3, 7)]
-    step = [COMPILED[0], *layer * LAYERS, *COMPILED[-2:]]
+def test_a_graph_that_nothing_resembles_goes_by_names_and_guesses_nothing(shapes):
+    kernels = ["gather", "layer_norm_kernel", "gemv2T", "elementwise", "Memcpy DtoD", FLASH, "nvjet_splitK"]
+    trace = Trace()
+    trace.run(STEP)
+    with trace.step():
+        trace.launch("cudaGraphLaunch", *kernels, "splitKreduce_kernel", "GeluCUDAKernelImpl")
+    parts = ["other", "norms", DOUBTFUL, "other", "other", "attention", DOUBTFUL, DOUBTFUL, "mlp"]
+    assert attributed(trace, shapes) == parts
+
+
+def test_compiled_kernels_go_by_shapes_and_by_the_names_in_theirs(shapes):
     trace = Trace()
     with trace.step():
-        trace.launch("cudaGraphLaunch", *(name for name, *_ in step))
-    assert attributed(trace, weights) == [part for *_, part in step]
+        trace.compiled(COMPILED)
+    assert attributed(trace, shapes) == [part for *_, part in COMPILED]
 
 
-def test_the_engines_own_parts_come_first(weights):
+def test_compiled_kernels_of_a_graph_keep_the_parts_of_the_warm_up(shapes):
+    trace = Trace()
+    trace.compiled(COMPILED)
+    with trace.step():
+        trace.launch("cudaGraphLaunch", *(name for name, *_ in COMPILED))
+    assert attributed(trace, shapes) == [part for *_, part in COMPILED]
+
+
+def test_compiled_products_with_weights_of_one_shape_count_together():
+    trace = Trace()
+    with trace.step():
+        trace.compiled([("triton_red_fused_mm_1", [[1, D], [F, D]], ""), COMPILED[2], COMPILED[4]])
+    alike = weight_shapes(small_model(vocabulary=F))
+    assert attributed(trace, alike) == ["head+mlp", step_parts.PROJECTIONS, step_parts.ATTENTION]
+
+
+def test_what_is_compiled_inside_a_module_or_behind_it_has_its_part(shapes):
+    trace = Trace()
+    with trace.step():
+        trace.annotate(step_parts.ATTENTION)
+        trace.run([("aten::mul", [[1]], "elementwise")])
+        trace.compiled([("triton_poi_fused_lt_0", [[1]], "")])
+    assert attributed(trace, shapes) == 2 * [step_parts.ATTENTION]
+
+
+def test_modules_annotate_no_compiled_code():
+    model, hidden = small_model(), torch.zeros(1, D)
+    annotate_modules(model)
+    layer = model.gpt_neox.layers[0]
+    compiled = torch.compile(lambda hidden: layer.mlp(hidden), backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        compiled(hidden)
+        with torch.profiler.profile(record_shapes=True) as profiler:
+            compiled(hidden)
+            layer.mlp(hidden)
+    launches = read_launches(profile._events(profiler), cuda=False)
+    products = [(work.compiled, work.part) for work in launches if work.name == "aten::addmm"]
+    assert products == 2 * [(True, step_parts.OTHER)] + 2 * [(False, step_parts.MLP)]
+
+
+def test_the_engines_own_parts_come_first(shapes):
     own = {
         "qkv_kernel": step_parts.PROJECTIONS,
         "qkv_attention_up_kernel": "projections+attention+mlp",
@@ -144,19 +185,20 @@ def test_the_engines_own_parts_come_first(weights):
     trace = Trace()
     with trace.step():
         trace.launch("cudaGraphLaunch", "qkv_kernel", "qkv_attention_up_kernel", "gemm_lm")
-    assert attributed(trace, weights, own) == list(own.values())
+    assert attributed(trace, shapes, own) == list(own.values())
 
 
 @pytest.mark.parametrize("shape", [(3 * D, D), (D, 3 * D), (3 * D, 8, 2, 4), (3 * D, 16)])
-def test_a_weight_is_known_as_it_is_transposed_unpacked_and_packed(weights, tiny, shape):
-    layer = torch.nn.Module()
-    layer.out_features, layer.in_features = 3 * D, D
-    layer.register_buffer("packed", torch.zeros(3 * D, 16, dtype=torch.int32))
-    weights._add("qkv", layer)
+def test_a_weight_is_known_as_it_is_transposed_unpacked_and_packed(shape):
+    model = small_model()
+    linear = model.gpt_neox.layers[0].attention.query_key_value
+    linear.register_buffer("packed", torch.zeros(3 * D, 16, dtype=torch.int32))
     trace = Trace()
     with trace.step():
-        trace.run([("aten::linear", [[1, D], shape], "k")])
-    assert attributed(trace, weights) == [step_parts.PROJECTIONS]
+        trace.compiled(
+            [("triton_poi_fused_mul_0", [[F, D], shape], "")]
+        )  # F tokens look like the MLP's weight
+    assert attributed(trace, weight_shapes(model)) == [step_parts.PROJECTIONS]
 
 
 POLICIES = {
@@ -165,13 +207,14 @@ POLICIES = {
     "hf": ("dense", {"max_tokens": 300}),
     "fresh": ("recompute", {"budget": 32, "sinks": 4, "samples": 1, "first_position": 32}),
 }
-NEVER_OTHER = {
-    "aten::addmm",
-    "aten::mm",
-    "aten::bmm",
-    "aten::native_layer_norm",
-    "aten::gelu",
-    "aten::softmax",
+PART_OF = {
+    "aten::embedding": step_parts.OTHER,
+    "aten::native_layer_norm": step_parts.NORMS,
+    "aten::scaled_dot_product_attention": step_parts.ATTENTION,
+    "aten::bmm": step_parts.ATTENTION,
+    "aten::softmax": step_parts.ATTENTION,
+    "aten::gelu": step_parts.MLP,
+    "aten::mm": step_parts.HEAD,
 }
 
 
@@ -183,7 +226,7 @@ def run_profile(engine: str, tokens, folder) -> tuple[dict, pd.DataFrame, dict]:
 
 
 @pytest.mark.parametrize("engine", POLICIES)
-def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path, tmp_path):
+def test_a_run_is_profiled_and_every_operator_has_its_part(engine, tokens_path, tmp_path):
     settings, kernels, notes = run_profile(engine, tokens_path, tmp_path)
     assert notes["status"] == "ok" and notes["stamp"] == settings_hash(settings) and notes["point"] == 40
     assert len(notes["step_ms"]) == SETTINGS["speed"]["repetitions"]
@@ -191,11 +234,11 @@ def test_a_run_is_profiled_and_hardly_anything_is_left_over(engine, tokens_path,
     assert set(kernels.part) == {*step_parts.LABELS} - {step_parts.IDLE}
     times = kernels.pivot_table(index="step", columns="part", values="ms", aggfunc="sum").median()
     assert times["other"] < 0.3 * times.sum()
-    assert not set(kernels[kernels.part == "other"].kernel) & NEVER_OTHER
-    products = (
-        kernels[kernels.kernel.isin(["aten::addmm", "aten::mm"])].groupby(["step", "part"]).launches.sum()
-    )
-    assert products[0].to_dict() == {"projections": 6, "mlp": 6, "head": 1}
+    telling = kernels[kernels.kernel.isin(PART_OF)]
+    assert (telling.part == telling.kernel.map(PART_OF)).all()
+    products = kernels[kernels.kernel.isin(["aten::addmm", "aten::mm"])]
+    counts = products.groupby(["step", "part"]).launches.sum()
+    assert counts[0].to_dict() == {"projections": 6, "mlp": 6, "head": 1}
 
 
 def plan(stamps: dict, speed: dict) -> dict:

@@ -10,7 +10,7 @@ from sinkbench import registry
 from sinkbench.analysis.estimate import Estimate
 from sinkbench.report import formats
 from sinkbench.report.figures import _style
-from synthetic import WORDS
+from synthetic import FIELDS
 
 LATEX = shutil.which("pdflatex")
 ALL = {"refresh": True, "ablations": True, "drafts": True, "quantized": True, "ladder": True}
@@ -45,11 +45,11 @@ def test_all_tables_and_figures_compile_in_an_article(measurements, tmp_path):
     body = []
     for word in registry.available("report/tables"):
         module = registry.load("report/tables", word)
-        formats.write(tmp_path / f"{word}.tex", module.build(measurements, WORDS), module.TITLE, "50 %")
+        formats.write(tmp_path / f"{word}.tex", module.build(measurements, FIELDS), module.TITLE, "50 %")
         body.append(rf"\input{{{word}.tex}}")
     for word in registry.available("report/figures"):  # as large as the text
         _style.save(
-            _style.draw(registry.load("report/figures", word), measurements, WORDS),
+            _style.draw(registry.load("report/figures", word), measurements, FIELDS),
             word,
             tmp_path / f"{word}-f.pdf",
         )

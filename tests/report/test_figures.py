@@ -12,10 +12,11 @@ from matplotlib.text import Text
 from sinkbench import registry
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import NotMeasured
-from sinkbench.report import catalogue
-from sinkbench.report.figures import _missing, _palette, _style, render_one
+from sinkbench.analysis.tradeoff import tradeoff
+from sinkbench.report import catalogue, figures
+from sinkbench.report.figures import _palette, _style
 from sinkbench.report.figures._labels import _spread
-from synthetic import SCHEMA, WORDS
+from synthetic import FIELDS, SCHEMA
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
@@ -27,9 +28,8 @@ WITH_ALL = {"refresh": True, "ablations": True, "drafts": True, "quantized": Tru
 def draw(word: str, tmp_path, **options) -> list[bytes]:
     """The figure's files, made as the workflow makes them."""
     outputs = [tmp_path / f"{word}.svg", tmp_path / f"{word}.pdf"]
-    render_one(
-        word, {"title": "Title", "words": WORDS}, synthetic.measurements(**options, **WITH_ALL), outputs
-    )
+    frame = synthetic.measurements(**options, **WITH_ALL)
+    figures.render_one(word, {"title": "Title", "fields": FIELDS}, frame, outputs)
     return [path.read_bytes() for path in outputs]
 
 
@@ -55,8 +55,8 @@ def test_a_figure_whose_runs_all_failed_says_why(word, tmp_path):
     frame = synthetic.measurements(**WITH_ALL).drop_duplicates(["method", "engine", "batch", "corpus"])
     lost = frame.assign(value=float("nan"), low=None, high=None, status="failed: KeyError: '$x$'")
     outputs = [tmp_path / "figure.svg", tmp_path / "figure.pdf"]
-    render_one(word, {"title": "Title", "words": WORDS}, lost, outputs)
-    said = _missing(lost)
+    figures.render_one(word, {"title": "Title", "fields": FIELDS}, lost, outputs)
+    said = figures._missing(lost)
     assert len(said) == 13 and said[-1].startswith("and ")
     assert said[0].endswith(": failed: KeyError: '$x$'") and said[0].encode() in outputs[0].read_bytes()
 
@@ -64,9 +64,9 @@ def test_a_figure_whose_runs_all_failed_says_why(word, tmp_path):
 @pytest.mark.parametrize("word", registry.available("report/figures"))
 def test_a_failed_run_is_left_out(word):
     frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **WITH_ALL)
-    figure = _style.draw(registry.load("report/figures", word), frame, WORDS)
+    figure = _style.draw(registry.load("report/figures", word), frame, FIELDS)
     texts = texts_in(figure)
-    shown = "int8" if word == "quantization" else "streaming"
+    shown = {"quantization": "int8", "phase": "select"}.get(word, "streaming")
     assert not any("window 0+64" in text for text in texts) and any(shown in text for text in texts)
 
 
@@ -79,7 +79,7 @@ def test_captions_ask_only_for_facts_that_exist(kind):
 
 def test_one_panel_per_corpus():
     frame = synthetic.measurements(corpora=("stdlib", "books"))
-    assert len(_style.draw(registry.load("report/figures", "position"), frame, WORDS).axes) == 2
+    assert len(_style.draw(registry.load("report/figures", "position"), frame, FIELDS).axes) == 2
 
 
 def test_all_that_has_a_colour_is_told_apart():
@@ -107,7 +107,7 @@ def colours_in(figure) -> set[str]:
 @pytest.mark.parametrize("word", registry.available("report/figures"))
 def test_figures_take_their_colours_from_the_palette(word):
     figure = _style.draw(
-        registry.load("report/figures", word), synthetic.measurements(ladder=True, **WITH_ALL), WORDS
+        registry.load("report/figures", word), synthetic.measurements(ladder=True, **WITH_ALL), FIELDS
     )
     assigned = {*_palette.POLICIES.values(), *_palette.PARTS.values(), _palette.GREY, "#000000", "#FFFFFF"}
     assert colours_in(figure) <= {*assigned, _style.STYLE["grid.color"]}
@@ -122,7 +122,7 @@ def test_labels_at_the_edge_keep_their_distance_and_order():
 
 def test_lines_are_named_where_they_end():
     figure = registry.load("report/figures", "speculation").draw(
-        synthetic.measurements(speed=True, drafts=True), WORDS
+        synthetic.measurements(speed=True, drafts=True), FIELDS
     )
     figure.draw_without_rendering()
     for axes in figure.axes:
@@ -134,7 +134,7 @@ def test_lines_are_named_where_they_end():
 
 
 def test_labels_of_points_do_not_overlap():
-    figure = _style.draw(registry.load("report/figures", "pareto"), synthetic.measurements(), WORDS)
+    figure = _style.draw(registry.load("report/figures", "pareto"), synthetic.measurements(), FIELDS)
     figure.draw_without_rendering()
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
@@ -142,7 +142,7 @@ def test_labels_of_points_do_not_overlap():
 
 def test_the_roofline_needs_no_perplexity_and_has_every_run_of_one_stream_with_its_dagger():
     frame = synthetic.measurements(quality=False, ladder=True, busy=("streaming-4+508.fused",))
-    streaming, dense = _style.draw(registry.load("report/figures", "roofline"), frame, WORDS).axes
+    streaming, dense = _style.draw(registry.load("report/figures", "roofline"), frame, FIELDS).axes
     names = [label.get_text() for label in streaming.get_yticklabels()]
     assert names == ["fused int4", "fused int8_mlp", "fused", "graph", "compiled", "eager", "paper"]
     assert [label.get_text() for label in dense.get_yticklabels()] == ["fused", "hf_eager", "hf"]
@@ -155,32 +155,70 @@ def test_the_numbers_of_the_slowest_run_stay_in_the_roofline(slowest_ms):
     frame = synthetic.measurements(ladder=True)
     slow = synthetic.edited(frame, "tpot_ms", slowest_ms, 0.2 * slowest_ms, engine="eager")
     slow = slow.replace({"engine": {"eager": "an_engine_of_a_very_long_name"}})
-    figure = _style.draw(registry.load("report/figures", "roofline"), slow, WORDS)
+    figure = _style.draw(registry.load("report/figures", "roofline"), slow, FIELDS)
     figure.draw_without_rendering()
     assert all(text.get_window_extent().x1 < axes.bbox.x1 for axes in figure.axes for text in axes.texts)
 
 
 def test_the_roofline_does_without_dense_attention():
     frame = synthetic.measurements(failed={"dense.hf": "unavailable: out of memory"})
-    assert len(_style.draw(registry.load("report/figures", "roofline"), frame, WORDS).axes) == 1
+    assert len(_style.draw(registry.load("report/figures", "roofline"), frame, FIELDS).axes) == 1
 
 
 def test_the_stream_shows_flat_as_flat_and_needs_long_streams():
     frame = synthetic.measurements(ladder=True)
-    for axes in _style.draw(registry.load("report/figures", "stream"), frame, WORDS).axes:
+    for axes in _style.draw(registry.load("report/figures", "stream"), frame, FIELDS).axes:
         low, high = axes.get_ylim()
         assert high / low >= 10 * (1 - 1e-9)
     short = frame[(frame["position"] <= 2048) | frame["position"].isna()]
     with pytest.raises(NotMeasured, match="factor of 10"):
-        registry.load("report/figures", "stream").draw(short, WORDS)
+        registry.load("report/figures", "stream").draw(short, FIELDS)
 
 
-@pytest.mark.parametrize("word", ["tpot", "memory", "pareto"])
+def test_the_pareto_figure_names_the_frontier_and_the_baselines_and_no_other_point():
+    frame = synthetic.measurements(ladder=True, refresh=True)
+    (axes,) = _style.draw(registry.load("report/figures", "pareto"), frame, FIELDS).axes
+    found = tradeoff(frame, "stdlib")
+    best = {_style.short_name(row["method"], frame) for row in found.frontier}
+    compared = {"streaming 4+508", "window 0+512", "recompute 4+508", "recompute 0+512"}
+    names = [text.get_text() for text in axes.texts if text.get_text()]
+    assert set(names) == best | compared and len(names) == len(set(names))
+    assert len(found.points) > len(names)
+
+
+def test_the_pareto_figure_has_policies_and_engines_in_its_legend():
+    figure = _style.draw(
+        registry.load("report/figures", "pareto"), synthetic.measurements(ladder=True), FIELDS
+    )
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        *("recompute", "window", "streaming"),
+        *("on fresh", "on eager", "on fused", "dense on fused"),
+    }
+
+
+def test_a_name_has_the_settings_of_a_method_only_where_it_must():
+    frame = synthetic.measurements(refresh=True, quantized=True)
+    names = {_style.short_name(name, frame) for name in frame["method"].unique()}
+    assert len(names) == frame["method"].nunique()
+    assert "select 4+92+32" in names and "streaming 4+508 int8" in names
+
+
+@pytest.mark.parametrize("budgets", [{128}, {128, 256}])
+def test_what_is_recovered_is_drawn_by_document_or_by_budget(budgets):
+    frame = synthetic.measurements(refresh=True)
+    frame = frame[(frame["family"] != "refresh") | frame["budget"].isin(budgets)]
+    axes = _style.draw(registry.load("report/figures", "recovered"), frame, FIELDS).axes
+    ticks = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert (ticks == list(synthetic.DOCUMENTS)) == (len(budgets) == 1)
+
+
+@pytest.mark.parametrize("word", ["tpot", "memory"])
 def test_other_figures_show_each_method_on_its_fastest_engine_only(word):
     frame = synthetic.measurements(ladder=True)
     names = [
         text
-        for text in texts_in(_style.draw(registry.load("report/figures", word), frame, WORDS))
+        for text in texts_in(_style.draw(registry.load("report/figures", word), frame, FIELDS))
         if "4+508" in text
     ]
     assert {"streaming 4+508 fused"} <= set(names)
@@ -191,7 +229,7 @@ def test_whether_compiling_pays_is_said_only_beside_the_uncompiled_step():
     failed = {"streaming-4+508.static": "failed: RuntimeError"}
     pays = []
     for frame in (synthetic.measurements(**WITH_ALL), synthetic.measurements(**WITH_ALL, failed=failed)):
-        texts = texts_in(_style.draw(registry.load("report/figures", "compile"), frame, WORDS))
+        texts = texts_in(_style.draw(registry.load("report/figures", "compile"), frame, FIELDS))
         pays.append([text for text in texts if text.startswith("16 s, 2 graphs")])
     with_it, without = pays
     assert len(with_it) == len(without) == 2
@@ -204,6 +242,8 @@ def test_ticks_keep_their_distance_on_a_logarithmic_axis():
     assert _style._apart([512]) == [512]
     shown = [[t for t in _style._locator(to).tick_values(1, to) if 1 <= t <= to] for to in (5, 50, 2e3)]
     assert shown == [[1, 2, 3, 4, 5], [1, 2, 5, 10, 20, 50], [1, 10, 100, 1000]]
+    wide = [t for t in _style._locator(1e3, wide=True).tick_values(1, 1e3) if 1 <= t <= 1e3]
+    assert wide == [1, 3, 10, 30, 100, 300, 1000]
     assert len([t for t in _style._locator(1.9e3).tick_values(1, 1.9e3) if 1 <= t <= 1.9e3]) == 10
 
 
@@ -224,13 +264,13 @@ def test_a_failed_refresh_is_left_out():
     failed = {"reprefill-4+124-r32-h508": "invalid: NaN"}
     frame = synthetic.measurements(refresh=True, failed=failed)
     for word in ("recovered", "phase"):
-        texts = texts_in(_style.draw(registry.load("report/figures", word), frame, WORDS))
+        texts = texts_in(_style.draw(registry.load("report/figures", word), frame, FIELDS))
         assert any("select" in text for text in texts) and not any("reprefill" in text for text in texts)
 
 
 def test_every_quantized_run_is_beside_the_line_of_its_engine():
     figure = _style.draw(
-        registry.load("report/figures", "quantization"), synthetic.measurements(quantized=True), WORDS
+        registry.load("report/figures", "quantization"), synthetic.measurements(quantized=True), FIELDS
     )
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     shown = {
@@ -252,7 +292,7 @@ def test_a_format_that_could_not_run_has_a_word_and_no_dot():
     frame.loc[frame["quantization"].eq("torchao_int8") & frame["engine"].eq("eager"), "status"] = (
         "unavailable: torchao"
     )
-    figure = _style.draw(registry.load("report/figures", "quantization"), frame, WORDS)
+    figure = _style.draw(registry.load("report/figures", "quantization"), frame, FIELDS)
     eager = next(axes for axes in figure.axes if axes.get_title(loc="left") == "eager")
     assert " unavailable" in {text.get_text() for text in eager.texts}
     assert "0.50" not in {text.get_text() for text in eager.texts}
@@ -260,6 +300,6 @@ def test_a_format_that_could_not_run_has_a_word_and_no_dot():
 
 def test_each_panel_of_attention_kernels_says_where_it_was_timed():
     frame = synthetic.measurements(ladder=True, **WITH_ALL)
-    figure = _style.draw(registry.load("report/figures", "attention"), frame, WORDS)
+    figure = _style.draw(registry.load("report/figures", "attention"), frame, FIELDS)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert len(titles) == 3 and all("; position " in title for title in titles)

@@ -1,6 +1,7 @@
 """The page of findings: what it says comes from the measurements, and it is one safe, valid file."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -124,6 +125,19 @@ def test_targets_start_at_recomputation_or_else_at_streaming():
     assert recommend.baseline(frame, "stdlib") == "recompute-4+508"
     rest = frame[(frame["policy"] != "recompute") & (frame["against"] != "recompute-4+508")]
     assert recommend.baseline(rest, "stdlib") == FULL
+
+
+def test_targets_that_one_run_meets_share_a_row():
+    frame = edited(whole(), "perplexity_change", 0.1, 0.01)
+    rows = findings._without_repeats(recommend.by_target(frame, "stdlib"))
+    assert rows["Perplexity"].tolist() == ["within 1 % or wider", "any"]
+    apart = findings._without_repeats(recommend.by_target(whole(), "stdlib"))
+    combinations = apart[list(findings.RUN)].to_dict("records")
+    assert len(combinations) > 1 and all(one != other for one, other in pairwise(combinations))
+
+
+def test_a_verdict_keeps_its_capitals():
+    assert "Timed on a GPU only" in page(whole(cpu=True), claims=["compile_gain"])
 
 
 def test_an_interval_beyond_the_target_is_remarked():

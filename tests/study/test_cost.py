@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from sinkbench.study import cost as module
-from sinkbench.study.cost import Cost, estimate
+from sinkbench.study.cost import Cost, describe_cost
 from sinkbench.study.run_table import Method
 
 BOOKS = {"name": "books", "kind": "dataset", "source": "folder", "column": "text", "files": "*.parquet"}
@@ -41,9 +41,11 @@ def test_a_cap_on_tokens_counts(books):
     assert module._documents(books | {"max_tokens": 500}) == (4, 500)
 
 
-def test_text_that_is_not_here_is_said_and_not_counted(books):
+def test_text_that_is_not_here_is_said_and_not_counted(books, monkeypatch):
+    monkeypatch.setattr(module, "describe_memory", lambda *_: "memory")
     study = SimpleNamespace(corpora={"books": books | {"files": "none*"}}, methods={}, runs={})
-    line = estimate(study, [("streaming", "books")], [])
+    line, memory = describe_cost(study, [("streaming", "books")], []).splitlines()
+    assert memory == "memory"
     assert "1 perplexities" in line and "about 0.0 GPU hours" in line
     assert line.endswith("beside the texts of books, which are not here yet")
 

@@ -67,7 +67,7 @@ def telling(word: str) -> set[str]:
     shown = merged([ROOT / name for name in FILES])
     kinds = [(kind, name) for kind in ("tables", "figures") for name in shown[kind]]
     return {
-        f"{kind}/{name}" for kind, name in kinds if word in catalogue.job_spec(kind, name, shown)["words"]
+        f"{kind}/{name}" for kind, name in kinds if word in catalogue.job_spec(kind, name, shown)["fields"]
     }
 
 

@@ -10,7 +10,8 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from sinkbench.report import catalogue
 from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
-from sinkbench.study.cost import estimate
+from sinkbench.study.cost import describe_cost
+from sinkbench.study.orphans import describe_orphans, orphans, remove_orphans
 from sinkbench.artifacts.fingerprint import fingerprint
 from sinkbench.runtime.job import WORKFLOW
 from sinkbench.study.preflight import check
@@ -109,16 +110,20 @@ def shown_page(page):
 
 
 def cost_of(jobs):
-    """A line that says what the measuring jobs among these will take."""
+    """Lines that say what the measuring jobs among these will take."""
     wildcards = [job.wildcards for job in jobs]
     quality = [(w.method, w.corpus) for w in wildcards if "method" in w.keys()]
-    return estimate(study, quality, [w.run for w in wildcards if "run" in w.keys()])
+    return describe_cost(
+        study, quality, [w.run for w in wildcards if "run" in w.keys()]
+    )
 
 
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
         remove_partials(RESULTS)
+        if line := describe_orphans(orphans(study, RESULTS), study):
+            print(line, file=sys.stderr)
         planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
         needs = {
             "fetches": "fetch_repository" in planned,

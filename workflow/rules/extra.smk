@@ -50,3 +50,20 @@ rule train_demo_model:
         code=code("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),
     script:
         "../../scripts/train_demo_model.py"
+
+
+# What no job of this config makes: of runs that it once named, or that have another name now.
+rule orphans:
+    log:
+        f"{RESULTS}/logs/orphans.log",
+    localrule: True
+    run:
+        print(*orphans(study, RESULTS), sep="\n")
+
+
+rule remove_orphans:
+    log:
+        f"{RESULTS}/logs/remove_orphans.log",
+    localrule: True
+    run:
+        remove_orphans(orphans(study, RESULTS), RESULTS)

@@ -9,7 +9,7 @@ from sinkbench.analysis.estimate import Estimate, estimate
 from sinkbench.analysis.select import RUN, at_common_point, matching, single_stream, usable
 
 # Engines of other families that stand beside the attention kernels: the ring with the kernel that torch
-# chooses, the reference formulation with plain products, and our own kernels.
+# chooses, the formulation of the paper with plain products, and our own kernels.
 BESIDE_KERNELS = ("eager", "paper", "fused")
 
 

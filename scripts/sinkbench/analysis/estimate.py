@@ -20,7 +20,8 @@ class Estimate:
 
     value, low, high share a unit: that of the column's heading, or `unit` in a sentence. `spec` is a format
     specification such as "+z.1f"; `note` says what the number is against, or where it was measured;
-    `mark` is a dagger if something disturbed the device or its host meanwhile.
+    `mark` is a dagger if something disturbed the device or its host meanwhile; `change` is how far the
+    number is from a baseline's.
     """
 
     value: float
@@ -30,6 +31,7 @@ class Estimate:
     note: str = ""
     unit: str = ""
     mark: str = ""
+    change: "Estimate | None" = None
 
     @property
     def number(self) -> str:
@@ -44,12 +46,18 @@ class Estimate:
         return f"[{_minus(format(self.low, self.spec))}, {_minus(format(self.high, self.spec))}]"
 
     @property
+    def below(self) -> dict[str, str]:
+        """What a table shows below the number, by its kind, from top to bottom."""
+        lines = {"interval": self.interval, "note": self.note, "change": str(self.change or "")}
+        return {kind: text for kind, text in lines.items() if text}
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """(low, high); the value itself where it has no interval."""
         return (self.value if end is None else end for end in (self.low, self.high))
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.number, self.unit, self.interval, self.note)))
+        return " ".join(filter(None, (self.number, self.unit, *self.below.values())))
 
 
 def estimate(row: Mapping, spec: str = "z.2f", scale: float = 1, note: str = "", unit: str = "") -> Estimate:

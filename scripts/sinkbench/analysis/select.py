@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from sinkbench.results.schema import DISTURBED, has_failed
@@ -44,9 +45,10 @@ def pick(measurements: pd.DataFrame, metric: str, **where) -> pd.DataFrame:
 
 def matching(rows: pd.DataFrame, **where) -> pd.DataFrame:
     """Rows whose columns have these values; an empty cell matches nothing."""
+    kept = np.ones(len(rows), dtype=bool)
     for column, value in where.items():
-        rows = rows[(rows[column] == value).fillna(False).astype(bool)]
-    return rows
+        kept &= (rows[column] == value).fillna(False).to_numpy(bool)
+    return rows[kept]
 
 
 def single_stream(rows: pd.DataFrame) -> pd.DataFrame:
@@ -108,6 +110,15 @@ def extreme_budgets(rows: pd.DataFrame) -> pd.DataFrame:
     budgets = rows.groupby("policy")["budget"]
     kept = (rows["budget"] == budgets.transform("max")) | (rows["budget"] == budgets.transform("min"))
     return rows[kept.fillna(True).astype(bool)]
+
+
+def runs(measurements: pd.DataFrame) -> list[dict]:
+    """A row of every run, and of every method that no engine was timed on, in the study's order."""
+    found = []
+    for _, rows in measurements.groupby("method", sort=False):
+        timed = rows[rows["engine"].notna()]
+        found += (rows.iloc[:1] if timed.empty else timed.drop_duplicates(RUN)).to_dict("records")
+    return found
 
 
 def fastest(rows: pd.DataFrame) -> dict:

@@ -57,11 +57,11 @@ def perplexity_factors(measurements: pd.DataFrame, corpus: str) -> tuple[str, di
     compared with another one than the anchor is reached through it.
     """
     changes = pick(measurements, "perplexity_change", corpus=corpus)
-    anchor = changes["against"].value_counts().index[0]
+    anchor, links = changes["against"].value_counts().index[0], list(map(_link, changes.to_dict("records")))
     factors, waiting = {anchor: ONE}, [anchor]
     while waiting:
         known = waiting.pop()
-        for method, step in _steps(changes, known):
+        for method, step in _steps(links, known):
             if method not in factors:
                 factors[method] = product(factors[known], step)
                 waiting.append(method)
@@ -76,13 +76,17 @@ def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline
     return percent_change(ratio(factors[method], factors[baseline]), f"against {baseline} on {corpus}")
 
 
-def _steps(changes: pd.DataFrame, known: str) -> Iterator[tuple[str, Estimate]]:
+def _link(row: dict) -> tuple[str, str, Estimate]:
+    """(method, what it is compared with, their factor) of one comparison."""
+    percent = estimate(row, scale=0.01)
+    low, high = percent.bounds
+    return row["method"], row["against"], Estimate(1 + percent.value, 1 + low, 1 + high)
+
+
+def _steps(links: list[tuple[str, str, Estimate]], known: str) -> Iterator[tuple[str, Estimate]]:
     """(method, its factor to `known`) of every comparison that `known` takes part in."""
-    for row in changes.to_dict("records"):
-        percent = estimate(row, scale=0.01)
-        low, high = percent.bounds
-        factor = Estimate(1 + percent.value, 1 + low, 1 + high)
-        if row["against"] == known:
-            yield row["method"], factor
-        elif row["method"] == known:
-            yield row["against"], ratio(ONE, factor)
+    for method, against, factor in links:
+        if against == known:
+            yield method, factor
+        elif method == known:
+            yield against, ratio(ONE, factor)

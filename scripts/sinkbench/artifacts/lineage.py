@@ -15,6 +15,8 @@ from sinkbench.artifacts.files import read_json, write_json
 from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.errors import UserError
 
+RECORD = ".made.json"  # how the name of a record ends, behind a dot and the stem of what it describes
+
 
 def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Iterable[str] = ()) -> None:
     """Write beside files what they were made from, and their own digests.
@@ -98,4 +100,4 @@ def _digest(path: Path) -> str | None:
 
 
 def _record(path: str | Path) -> Path:
-    return Path(path).with_name(f".{Path(path).stem}.made.json")
+    return Path(path).with_name(f".{Path(path).stem}{RECORD}")

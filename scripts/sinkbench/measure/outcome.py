@@ -36,7 +36,7 @@ def record_outcome(
     Raises:
         UserError: what the user must mend before anything can be measured, such as a damaged checkpoint.
     """
-    notes = opening_notes(settings) | {"inputs": inputs_of(settings, tokens_path)}
+    notes = opening_notes(settings, tokens_path)
     try:
         table, measured = measure()
         notes |= measured
@@ -50,9 +50,14 @@ def record_outcome(
     write_table(output_path, table, notes)
 
 
-def opening_notes(settings: dict) -> dict:
-    """What is known before anything is measured: stamp, environment, and status ok."""
-    return {"stamp": settings_hash(settings), "environment": environment(settings["device"]), "status": "ok"}
+def opening_notes(settings: dict, tokens_path: str) -> dict:
+    """What is known before anything is measured: stamp, inputs, environment, and status ok."""
+    return {
+        "stamp": settings_hash(settings),
+        "inputs": inputs_of(settings, tokens_path),
+        "environment": environment(settings["device"]),
+        "status": "ok",
+    }
 
 
 def failure(error: Exception) -> str | None:

@@ -1,18 +1,13 @@
 """One profile job: where the time of a decode step goes, part by part, and how long the device waits.
 
-A run's engine is brought to its steady state and timed as it is; then it is built again and the same steps
-are traced by torch's profiler, from the first step on, so that an engine's warm-up shows the kernels that it
-captures (the prefill is left out: some engines' is thousands of steps). From the trace come the kernels of a
-step (on a CPU: its operators) and their times. Where kernels overlap, they share the time, so that the parts
-add up to the time in which the device is busy.
+A run's engine is brought to its steady state and its steps are timed. Then the engine is built again, and
+torch's profiler traces the warm-up and some steps. The warm-up shows the kernels that an engine captures. The
+prefill is left out: some engines' is thousands of steps. So is the choice of the next token.
 
 The profiler slows the host down, which would pass for waiting. The idle time is therefore that of an
 unprofiled step less the busy time, at least 0 (profile_rows). On a CPU it is what the host spends outside of
 operators, and underestimated, since some of the profiler's cost lies inside of them; the C++ that
 torch.compile makes is no operator there and goes with `other`.
-
-Only `engine.step` is profiled: the clock's choice of the next token is no part of it. kernel_parts says how
-a kernel finds its part.
 """
 
 import json
@@ -26,16 +21,14 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from sinkbench import engines
 from sinkbench.errors import Unavailable
-from sinkbench.measure.attribution import attribute
+from sinkbench.measure.attribution import annotate_modules, attribute, weight_shapes
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.outcome import record_outcome
-from sinkbench.measure.trace import Launch, read_launches
-from sinkbench.measure.weight_shapes import WeightShapes
+from sinkbench.measure.trace import STEP, Launch, read_launches
 from sinkbench.results.step_parts import members
 from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 from sinkbench.runtime.progress import Progress
 
-STEP = "sinkbench.step"
 PROFILED_STEPS = 8
 COLUMNS = ["step", "part", "kernel", "launches", "ms"]
 
@@ -65,9 +58,11 @@ class Profiling:
             progress(1)
             launches = self._traced()
             progress(1)
-        own = engine_parts(self.bench.settings["engine"])
+        parts = attribute(
+            launches, weight_shapes(self.bench.model), engine_parts(self.bench.settings["engine"])
+        )
         notes = {"kind": self.bench.kind, "point": self.point, "step_ms": step_ms}
-        return kernel_table(launches, WeightShapes(self.bench.model), own), notes
+        return kernel_table(launches, parts), notes
 
     def _step_times(self) -> list[float]:
         """Mean time of a step in every repetition, not profiled, in ms: device time (events) on CUDA.
@@ -90,13 +85,14 @@ class Profiling:
         self.bench.rebuild()
         tokens = self._prefill(max(0, self.timed_steps - PROFILED_STEPS) // 2)
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+        annotate_modules(self.bench.model)
         with profile(activities=activities, record_shapes=True) as profiler:
             self._warm_up(tokens)
             for _ in range(PROFILED_STEPS):
                 with record_function(STEP):
                     self.bench.engine.step(tokens)
             synchronise(tokens.device)
-        launches = read_launches(_events(profiler), STEP, cuda)
+        launches = read_launches(_events(profiler), cuda)
         if all(launch.step is None for launch in launches):
             raise Unavailable("torch's profiler saw no kernel; it needs access to CUPTI")
         return launches
@@ -131,21 +127,10 @@ def engine_parts(row: dict) -> dict[str, str]:
     return named
 
 
-def kernel_table(launches: list[Launch], weights: WeightShapes, own: dict[str, str]) -> pd.DataFrame:
-    """Number and time of launches by step, part and kernel; see COLUMNS.
-
-    Args:
-        launches: of marked steps, and of what ran before them.
-        own: see attribution.attribute.
-    """
-    before = [launch for launch in launches if launch.step is None and launch.operators]
-    found = attribute(before, weights, own)
-    ungraphed = [(launch.name, part) for launch, part in zip(before, found, strict=True)]
-    rows = []
-    for step in range(PROFILED_STEPS):
-        made = [launch for launch in launches if launch.step == step]
-        found = attribute(made, weights, own, ungraphed)
-        rows += [(step, part, work.name, 1, work.us / 1e3) for work, part in zip(made, found, strict=True)]
+def kernel_table(launches: list[Launch], parts: list[str]) -> pd.DataFrame:
+    """Number and time of the launches of marked steps by step, part and kernel; see COLUMNS."""
+    made = [(launch, part) for launch, part in zip(launches, parts, strict=True) if launch.step is not None]
+    rows = [(launch.step, part, launch.name, 1, launch.us / 1e3) for launch, part in made]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.groupby(COLUMNS[:3], sort=False, as_index=False).sum()
 

@@ -27,12 +27,15 @@ def measure(settings: dict, tokens_path: str, output_path: str) -> None:
             model), draft_tokens, temperature (0: greedy) and seed.
     """
 
-    def rounds():
-        bench = Bench(settings, tokens_path)
-        bench.engine = build(bench)
-        return Timer(bench, time_rounds, target_nll).measure()
+    record_outcome(
+        settings, tokens_path, output_path, COLUMNS, lambda: timer(Bench(settings, tokens_path)).measure()
+    )
 
-    record_outcome(settings, tokens_path, output_path, COLUMNS, rounds)
+
+def timer(bench: Bench) -> Timer:
+    """A timer of the bench's rounds: its engine becomes the speculator that its settings describe."""
+    bench.engine = build(bench)
+    return Timer(bench, time_rounds, target_nll)
 
 
 def build(bench: Bench) -> Speculator:

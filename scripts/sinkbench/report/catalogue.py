@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sinkbench import registry
 from sinkbench.analysis.estimate import DAGGER_NOTE
+from sinkbench.artifacts.digests import digest
 from sinkbench.artifacts.fingerprint import fingerprint
 from sinkbench.errors import check_name
 
@@ -19,6 +20,9 @@ SCRIPT = "render.py"
 FOLDERS = {"tables": "report/tables", "figures": "report/figures", "claims": "analysis/claims"}
 SHOWN = {"tables": "html", "figures": "svg"}  # what the report shows of each kind, by the ending of its files
 CONTINUATIONS = "continuations.html"
+GPU_REFERENCE = "gpu_reference.html"
+REFERENCE = "docs/reference/latency"  # results of a GPU, kept under version control
+REFERENCE_FILES = ("ladder.csv", "roofline.svg", "environment.json")
 # The order of the report's argument, which Snakemake's menu sorts by name.
 CATEGORIES = ("findings", "baselines", "streaming", "engine", "refresh", "ablations", "provenance")
 # Category and title of the pages beside the landing page.
@@ -26,8 +30,9 @@ PAGES = {
     "findings.html": ("findings", "Findings"),
     "provenance.html": ("provenance", "Provenance"),
     CONTINUATIONS: ("streaming", "Continuations of one prompt"),
+    GPU_REFERENCE: ("findings", "The same question on a GPU"),
 }
-LITERALS = ("TITLE", "CATEGORY", "CAPTION", "WORDS")
+LITERALS = ("TITLE", "CATEGORY", "CAPTION", "CAPTION_FIELDS")
 
 
 def check(config: dict) -> None:
@@ -63,14 +68,14 @@ def job_spec(kind: str, name: str, config: dict) -> dict:
     Only those, so that an edit of another key of the config leaves it as it is.
     """
     source, known = _literals(kind, name), caption_fields(config)
-    words = {word: known[word] for word in source["WORDS"]}
-    more = _claim_files(config) if "claims" in words else []
+    fields = {field: known[field] for field in source["CAPTION_FIELDS"]}
+    more = _claim_files(config) if "claims" in fields else []
     if kind == "tables":
         more += [registry.source("report/formats", ending) for ending in registry.available("report/formats")]
     return {
         "title": source["TITLE"],
-        "caption": source["CAPTION"].format(**words),
-        "words": words,
+        "caption": source["CAPTION"].format(**fields),
+        "fields": fields,
         "code": _code(FOLDERS[kind], name, more),
     }
 
@@ -101,14 +106,16 @@ def output_specs(config: dict) -> dict[str, dict]:
 
 
 def pages_of(config: dict) -> list[str]:
-    """The pages that the report's menu shows: those of a study without continuations have none."""
-    return [page for page in PAGES if page != CONTINUATIONS or "continuation" in config["measure"]]
+    """The pages that the report's menu shows. A study on a CPU also shows what a GPU once said."""
+    absent = set() if "continuation" in config["measure"] else {CONTINUATIONS}
+    absent |= set() if config["device"] == "cpu" else {GPU_REFERENCE}
+    return [page for page in PAGES if page not in absent]
 
 
 def page_specs(config: dict) -> dict[str, dict]:
     """What the job that renders all pages is told of each, by the name of its file."""
     makers = {"findings.html": findings_spec, "provenance.html": provenance_spec}
-    makers |= {CONTINUATIONS: continuations_spec}
+    makers |= {CONTINUATIONS: continuations_spec, GPU_REFERENCE: gpu_reference_spec}
     pages = {page: makers[page](config) for page in pages_of(config)}
     return {"landing.rst": landing_spec(config)} | pages
 
@@ -145,6 +152,12 @@ def continuations_spec(config: dict) -> dict:
     """What the report's page of continuations says of the study."""
     about = {"study": config["study"], "model": _model(config["model"]), "tokenizer": config["tokenizer"]}
     return {**about, **config["continuations"], "code": _code("report/pages", "continuations")}
+
+
+def gpu_reference_spec(config: dict) -> dict:
+    """What the page of the GPU reference is made from, whatever the study."""
+    files = [SCRIPTS.parent / REFERENCE / name for name in REFERENCE_FILES]
+    return {"folder": REFERENCE, "reference": digest(files), "code": _code("report/pages", "gpu_reference")}
 
 
 def _study_facts(config: dict, page: str) -> dict:

@@ -1,4 +1,7 @@
-"""Measurements of speed: times, memory and bandwidth per timed point, and speed-ups against a baseline."""
+"""Measurements of speed: times, memory and bandwidth per timed point, and speed-ups against a baseline.
+
+Of speculation: how many drafts are accepted, how many tokens a round gives, and how many would break even.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +13,6 @@ from sinkbench.results.datasheet import datasheet_bandwidth
 from sinkbench.results.provenance import provenance
 from sinkbench.results.quality_rows import describe
 from sinkbench.results.schema import DISTURBED, RowRecorder
-from sinkbench.results.speculation_rows import record_acceptance, record_break_even
 from sinkbench.results.statistics import Bootstrap
 
 LEAST_CLEAN = 3
@@ -52,7 +54,8 @@ def record_speed(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, result
             batches = entry["batch"] / plan["runs"][against]["batch"]
             for here, times, theirs in _comparisons(about, timed[run], timed[against], against):
                 if about["draft_tokens"]:
-                    record_break_even(recorder, bootstrap, here, times.step_ms, theirs)
+                    needed = bootstrap.ratio(times.step_ms, theirs)  # tokens a round, to be as fast
+                    recorder.add(here, "break_even_tokens", *needed, n=len(times))
                 if judged:
                     ratio = bootstrap.ratio(theirs * batches, times.tpot_ms)
                     recorder.add(here, "speedup", *ratio, n=len(times))
@@ -92,7 +95,7 @@ class _RunRows:
                 self._add_floor(timed, point.repetitions)
                 self._add_steps(timed, point, at_point)
             elif self.judged:
-                record_acceptance(self.recorder, self.bootstrap, here, at_point)
+                self._add_acceptance(here, at_point)
 
     def _add_sizes(self, here: dict, part: pd.DataFrame) -> None:
         """What does not depend on the device's other users."""
@@ -126,6 +129,14 @@ class _RunRows:
                 shares = [needed / (1e-3 * ms * bandwidth) for ms in (tpot, high, low)]
                 self.recorder.add(here, metric, *shares, n=len(part))
 
+    def _add_acceptance(self, here: dict, rounds: pd.DataFrame) -> None:
+        """The rounds of a repetition continue one text, and are resampled together."""
+        rounds = rounds.assign(document=rounds["repetition"], position=0)
+        self.recorder.add(here, "tokens_per_step", *self.bootstrap.mean(rounds, "tokens"), n=len(rounds))
+        drafts = _judged(rounds, here["draft_tokens"])
+        share = np.clip(self.bootstrap.mean(drafts, "accepted"), 0, 1)  # Student's t knows no bounds
+        self.recorder.add(here, "acceptance_rate", *share, n=len(drafts))
+
     def _add_steps(self, here: dict, point: _Point, steps: pd.DataFrame) -> None:
         times = steps.ms[steps.repetition.isin(point.repetitions.repetition)]
         for percentile in PERCENTILES:
@@ -149,6 +160,13 @@ def _counted(part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return clean, "ok"
     reasons = dict.fromkeys(reason for reasons in part.disturbed for reason in reasons)
     return part, DISTURBED + "; ".join(reasons)
+
+
+def _judged(rounds: pd.DataFrame, draft_tokens: int) -> pd.DataFrame:
+    """One row for every draft that was judged, with `accepted`: none is after the first that was rejected."""
+    accepted = rounds.loc[rounds.index.repeat(rounds["tokens"] - 1)].assign(accepted=1)
+    rejected = rounds[rounds["tokens"] <= draft_tokens].assign(accepted=0)
+    return pd.concat((accepted, rejected), ignore_index=True)
 
 
 def _comparisons(about: dict, own: list[_Point], baseline: list[_Point], against: str) -> Iterator[tuple]:

@@ -20,7 +20,7 @@ LABELS = {
     OTHER: "Embedding, positions, unmatched",
     IDLE: "Idle (framework overhead)",
 }
-BRIEF = (MLP, NORMS, IDLE)  # what the brief calls the bottleneck
+HYPOTHESIS_PARTS = (MLP, NORMS, IDLE)  # the bottleneck of a step, by the hypothesis under test
 
 
 def members(part: str) -> list[str]:

@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 
 from sinkbench.errors import UserError
 from sinkbench.report import catalogue
+from sinkbench.study.renamed import find_renamed
 from sinkbench.study.study import Study
 
 TYPES = {
@@ -47,7 +48,10 @@ def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study
 
 
 def validate(config: dict, schema_path: str | Path, files: list[str]) -> None:
-    """Raise UserError unless `config` is what the schema says."""
+    """Raise UserError unless `config` is what the schema says, in its present words."""
+    if renamed := find_renamed(config):
+        path, message = renamed
+        raise UserError(f"{_origin(path, config, files)}: {_key(path)}: {message}")
     schema = yaml.safe_load(Path(schema_path).read_text())
     errors = list(_Validator(schema).iter_errors(config))
     if errors:
@@ -154,6 +158,8 @@ def _blamed(error: ValidationError) -> list:
 def _origin(keys: list, config: dict, files: list[str]) -> str:
     """The last config file that sets the key, or the nearest key around it; all of them if none does."""
     contents = {os.path.relpath(file): yaml.safe_load(Path(file).read_text()) for file in files}
+    if _found(config, keys) and not any(_found(content, keys) for content in contents.values()):
+        return "--config"
     for depth in range(len(keys), 0, -1):
         path = keys[:depth]
         setters = {file: found for file, content in contents.items() if (found := _found(content, path))}

@@ -1,4 +1,4 @@
-"""What a study will cost, said before its first job: a guess from its plan at the rates that one card showed.
+"""What a study will cost, said before its first job: a guess from its plan at what one card showed.
 
 Free of torch, since it is made whenever a run starts. Only jobs that are to run are counted.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from sinkbench.engines.table import ENGINES
 from sinkbench.errors import UserError
 from sinkbench.policies._refreshed import RefreshedPolicy
+from sinkbench.study.device_memory import describe_memory
 from sinkbench.study.run_table import Method
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
@@ -34,8 +35,8 @@ class Cost:
         return Cost(self.seconds + other.seconds, self.bytes + other.bytes)
 
 
-def estimate(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
-    """One line.
+def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
+    """A line on time and results, and one on the device's memory (device_memory).
 
     Args:
         quality: (method, corpus) of the perplexities that are to be measured.
@@ -47,11 +48,12 @@ def estimate(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[s
     costs = [_scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
     total = sum(costs + [_timing(study, run) for run in timed], Cost())
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
-    return (
+    spent = (
         f"to do: {len(quality)} perplexities and {len(timed)} timings or profiles; at the rates of one H200 "
         f"with Pythia-2.8b about {total.seconds / 3600:.1f} GPU hours and {total.bytes / 1e6:,.0f} MB of "
         f"results{beside}"
     )
+    return f"{spent}\n{describe_memory(study, quality, timed)}"
 
 
 def _scoring(method: Method, count: int, tokens: int) -> Cost:

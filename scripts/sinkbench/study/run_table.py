@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from sinkbench import policies
+from sinkbench import policies, registry
 from sinkbench.engines.table import ENGINES
 from sinkbench.errors import UserError, check_name
 from sinkbench.policies import REFRESHED
@@ -156,6 +156,7 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
         raise UserError(f"options.{key}: an empty list makes no run")
     formats = product(_as_list(entry.get("quantization", "none")), _as_list(entry.get("dtype", model_dtype)))
     for (quantization, dtype), values in product(formats, list(product(*axes.values()))):
+        check_name(entry["policy"], registry.available("policies"), "policy")
         check_name(quantization, FORMATS, "quantization")
         options = dict(zip(axes, values, strict=True))
         policies.build(entry["policy"], options)

@@ -1,4 +1,4 @@
-"""Claims: a file each. `analysis/claims/<word>.py` defines:
+"""Claims: a file each. `analysis/claims/<name>.py` defines:
 
     CLAIM, THRESHOLD      the claim, and in words what must be measured for it to hold
     findings(measurements)   one Finding per corpus or device: a sentence with its numbers, and its verdict
@@ -6,8 +6,9 @@
 `findings` raises select.NotMeasured if the study lacks a number that the claim needs. For the page of
 findings a claim may also define
 
-    TECHNIQUE             the technique of the brief under whose heading it stands
+    TECHNIQUE             the technique, of the hypothesis under test, under whose heading the claim stands
     EXPERIMENT            in a sentence, what was compared and how
+    GPU_ONLY              True where times of a CPU would say nothing: the claim is of what a GPU does
     cause(measurements)   sentences with measured numbers that explain the result; NotMeasured as above
 """
 
@@ -27,6 +28,7 @@ FAILS = "refuted"
 UNDECIDED = "undecided (interval spans the threshold)"
 NOT_MEASURED = "not measured in this study"
 UNTESTABLE = "cannot be tested here"
+ON_A_GPU = "timed on a GPU only"
 UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
 OTHER_TECHNIQUES = "Other techniques"
 
@@ -52,9 +54,11 @@ class Verdict:
     cause: str = ""
 
 
-def judge(word: str, measurements: pd.DataFrame) -> Verdict:
+def judge(name: str, measurements: pd.DataFrame) -> Verdict:
     """The verdict on a claim; it must hold in every finding."""
-    module = registry.load("analysis/claims", word)
+    module = registry.load("analysis/claims", name)
+    if vars(module).get("GPU_ONLY") and on_cpu(measurements):
+        return _verdict(module, "", ON_A_GPU)
     try:
         findings = list(module.findings(measurements))
     except NotMeasured as reason:
@@ -67,9 +71,15 @@ def judge(word: str, measurements: pd.DataFrame) -> Verdict:
     return _verdict(module, measured, verdict, _cause(module, measurements))
 
 
+def on_cpu(measurements: pd.DataFrame) -> bool:
+    """Whether all that was measured was measured on a CPU (runtime.environment names the device)."""
+    return len(measurements) > 0 and bool(measurements["device"].str.startswith("CPU").all())
+
+
 def _verdict(module: ModuleType, measured: str, verdict: str, cause: str = "") -> Verdict:
-    words = vars(module)
-    technique, experiment = words.get("TECHNIQUE", OTHER_TECHNIQUES), words.get("EXPERIMENT", "")
+    constants = vars(module)
+    technique = constants.get("TECHNIQUE", OTHER_TECHNIQUES)
+    experiment = constants.get("EXPERIMENT", "")
     return Verdict(module.CLAIM, module.THRESHOLD, measured, verdict, technique, experiment, cause)
 
 
@@ -99,4 +109,4 @@ def at_least(measured: Estimate, limit: float) -> str:
 
 def worst(verdicts: Iterable[str]) -> str:
     """The worst of them."""
-    return max(verdicts, key=[HOLDS, UNDECIDED, FAILS].index)
+    return max(verdicts, key=[HOLDS, ON_A_GPU, UNDECIDED, FAILS].index)

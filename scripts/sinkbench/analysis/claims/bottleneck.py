@@ -1,14 +1,15 @@
-"""The brief's profile: decoding is bound by the MLP, residual and LayerNorm, and framework overhead."""
+"""Decoding is bound by the MLP, residual and LayerNorm, and framework overhead."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
 from sinkbench.analysis.claims import Finding, at_least
-from sinkbench.analysis.step_shares import distinct, hypothesis_profiles, sentence, share
-from sinkbench.results.step_parts import BRIEF, IDLE
+from sinkbench.analysis.profiles import hypothesis_profiles, share, share_sentence
+from sinkbench.results.step_parts import HYPOTHESIS_PARTS, IDLE
 
 TECHNIQUE = "Profile"
+GPU_ONLY = True
 CLAIM = "The bottleneck is the MLP, residual and LayerNorm, and framework overhead"
 EXPERIMENT = "The launches of decode steps were traced and each was attributed to a part of the model."
 THRESHOLD = (
@@ -19,14 +20,14 @@ LIMIT_PERCENT = 50.0
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One: the brief's kind of engine decides."""
-    deciding, fastest = hypothesis_profiles(measurements)
-    measured = "; ".join(sentence(profile, BRIEF) for profile in distinct(deciding, fastest))
-    yield Finding(measured, at_least(share(deciding, BRIEF), LIMIT_PERCENT))
+    """One: the eager engine decides."""
+    found = hypothesis_profiles(measurements)
+    measured = "; ".join(share_sentence(profile, HYPOTHESIS_PARTS) for profile in found)
+    yield Finding(measured, at_least(share(found[0], HYPOTHESIS_PARTS), LIMIT_PERCENT))
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """How many launches a step is made of, and how long the device waits for them."""
-    for profile in distinct(*hypothesis_profiles(measurements)):
+    for profile in hypothesis_profiles(measurements):
         idle = profile.percent(IDLE)
         yield f"a step of {profile.name} is {profile.launches:,} launches, and idle for {idle:.0f} %"

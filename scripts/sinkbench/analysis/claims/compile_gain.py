@@ -1,4 +1,4 @@
-"""The brief's compile: without CUDA graphs it gives a small gain."""
+"""torch.compile without CUDA graphs gives a small gain."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from sinkbench.analysis.claims import Finding, at_least, at_most, worst
 from sinkbench.analysis.select import NotMeasured, full_budget, method_of, run_name
 
 TECHNIQUE = "torch.compile"
+GPU_ONLY = True
 CLAIM = "Compiling without CUDA graphs gives a small gain"
 EXPERIMENT = (
     "One static step was decoded as it is and through each mode of torch.compile; seconds of compiling were "

@@ -1,4 +1,4 @@
-"""The brief's first finding: decoding already takes less than 20 ms a token."""
+"""Streaming decodes in less than 20 ms a token."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.select import fastest, full_budget, method_of, pick, run_name
 
 TECHNIQUE = "Decode speed"
+GPU_ONLY = True
 CLAIM = "Streaming decodes in less than 20 ms a token"
 EXPERIMENT = "Streaming at its full budget was decoded one token at a time in steady state, on every engine."
 THRESHOLD = "TPOT at the full budget at most 20 ms"

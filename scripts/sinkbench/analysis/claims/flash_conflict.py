@@ -1,4 +1,4 @@
-"""The brief's flash attention: it conflicts with streaming's rotated keys and cache, and gains little."""
+"""Flash attention conflicts with streaming's rotated keys and cache, and gains little."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,11 @@ from sinkbench.analysis.estimate import Estimate, estimate, ratio
 from sinkbench.analysis.select import at_common_point, full_budget, method_of, pick
 
 TECHNIQUE = "Flash attention"
+GPU_ONLY = True
 CLAIM = "Flash attention conflicts with streaming's rotated keys and cache, and its benefit is limited"
 EXPERIMENT = (
     "The same ring was decoded and scored with one attention kernel of torch at a time; flash also in the "
-    "reference formulation, which rotates every key anew."
+    "formulation of the paper, which rotates every key anew."
 )
 THRESHOLD = (
     "on the ring at the full budget the flash kernel scores at least 2 times as far from the exact evaluator "
@@ -38,7 +39,7 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
     streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
     ring, formulation = (_tpot(measurements, streaming, engine) for engine in (FLASH, REFERENCE))
     yield (
-        f"with the same kernel the reference formulation takes {formulation} ms a token, "
+        f"with equal kernels the formulation of the paper takes {formulation} ms a token, "
         f"{ratio(formulation, ring)} times the ring's, which rotates only the sinks and its new key"
     )
 

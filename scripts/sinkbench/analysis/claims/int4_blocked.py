@@ -1,4 +1,4 @@
-"""The brief's int4: the path that it tried needs a package of kernels that it could not install."""
+"""Int4 cannot run: its path needs a package of kernels that could not be installed."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,7 @@ from sinkbench.analysis.select import at_common_point, matching, run_name, usabl
 from sinkbench.results.schema import has_failed
 
 TECHNIQUE = "Quantization"
+GPU_ONLY = True
 CLAIM = "Int4 weight-only quantization cannot run for want of a kernel package"
 EXPERIMENT = (
     "TorchAO's int4 weights, in the tile-packed format that needs no more packages, were scored and decoded "

@@ -1,4 +1,4 @@
-"""The brief's NaN: int8 weight-only quantization, whose float16 products overflow before they are scaled."""
+"""Int8 weights give NaN: float16 products overflow before they are scaled."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from sinkbench.analysis.select import corpora
 TECHNIQUE = "Quantization"
 CLAIM = "Int8 weight-only quantization makes perplexity NaN"
 EXPERIMENT = (
-    "TorchAO's int8 weights were scored with float16 activations, as in the brief, and beside them in this "
-    "study's own number format; one NLL that is no number makes a method invalid."
+    "TorchAO's int8 weights were scored with float16 activations, where NaN was reported, and beside them in "
+    "this study's own number format; one NLL that is no number makes a method invalid."
 )
 THRESHOLD = "in float16 at least one NLL of TorchAO's int8 weights of all layers is NaN or infinite"
 WORD, DTYPE = "torchao_int8", "float16"

@@ -1,4 +1,4 @@
-"""The brief's TorchAO experiment: int8 weights make single-token decoding slower."""
+"""TorchAO's int8 weights make single-token decoding slower."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,7 @@ from sinkbench.analysis.quantization_gains import gains, using
 from sinkbench.analysis.select import NotMeasured, run_name, statuses
 
 TECHNIQUE = "Quantization"
+GPU_ONLY = True
 CLAIM = "Int8 weights slow single-token decoding substantially"
 EXPERIMENT = (
     "TorchAO's int8 of all layers (weight-only, and with dynamic activations) was decoded on every engine "

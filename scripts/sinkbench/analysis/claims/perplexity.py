@@ -1,4 +1,4 @@
-"""The brief's main result: streaming loses at most 3-4 % perplexity."""
+"""Streaming loses at most 3-4 % perplexity."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The brief's RefreshLite: refreshes hold the perplexity of smaller windows."""
+"""RefreshLite: refreshes hold the perplexity of smaller windows."""
 
 from collections.abc import Iterator
 

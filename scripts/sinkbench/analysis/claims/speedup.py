@@ -1,4 +1,4 @@
-"""The brief's large speed-up at long contexts."""
+"""Streaming is much faster than dense attention at long contexts."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The brief's compile: shapes that stay the same are what it needs."""
+"""torch.compile needs shapes that stay the same."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +11,7 @@ from sinkbench.analysis.estimate import estimate, ratio
 from sinkbench.analysis.select import NotMeasured, full_budget, matching, method_of, pick, run_name
 
 TECHNIQUE = "torch.compile"
+GPU_ONLY = True
 CLAIM = "Shapes must stay the same for compiling to pay"
 EXPERIMENT = (
     "A step whose shapes never change, and one whose cache grows by concatenation, were decoded as they are "

@@ -1,4 +1,4 @@
-"""The brief's condition for smaller windows: perplexity stays stable."""
+"""Perplexity stays stable in smaller windows."""
 
 from collections.abc import Iterator
 

@@ -1,9 +1,9 @@
-"""Figures: a file each. `report/figures/<word>.py` defines:
+"""Figures: a file each. `report/figures/<name>.py` defines:
 
-    TITLE, CAPTION         what is shown and how intervals are made; {names} are filled from WORDS
-    CATEGORY               the part of the report that it belongs to: one of catalogue.CATEGORIES
-    WORDS                  facts of the config that caption and figure need (catalogue.caption_fields)
-    draw(measurements, words)   a matplotlib Figure, made without pyplot
+    TITLE, CAPTION      what is shown and how intervals are made; {fields} of the caption are filled in
+    CATEGORY            the part of the report that shows the figure: one of catalogue.CATEGORIES
+    CAPTION_FIELDS      facts of the config that caption and figure need (catalogue.caption_fields)
+    draw(measurements, fields)  a matplotlib Figure, made without pyplot
 
 `draw` raises select.NotMeasured if the study lacks the numbers. What figures share is in `_style`.
 """
@@ -43,7 +43,7 @@ def render_one(name: str, spec: dict, measurements: pd.DataFrame, paths: list[Pa
     from sinkbench.report.figures import _style  # here, since its modules are imported without drawing too
 
     try:
-        figure = _style.draw(registry.load("report/figures", name), measurements, spec["words"])
+        figure = _style.draw(registry.load("report/figures", name), measurements, spec["fields"])
     except NotMeasured as reason:
         hint = f" ({reason})" if str(reason) else ""
         line = f"{spec['title']}: not drawn, since this study has no numbers for it{hint}"

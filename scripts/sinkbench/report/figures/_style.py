@@ -26,9 +26,9 @@ from sinkbench.report.figures._palette import colour, text_colour
 MARKERS = "os^Dv<>Ph"  # from the largest budget down
 UNBOUNDED_MARKER = "X"
 TICK_DISTANCE = 0.13  # of the axis, so that numbers of seven digits stand apart
-WIDTH_INCHES = 6.5  # the text of a page
+WIDTH_INCHES = 5.0  # type of 9 points can be read where a phone shows this in 360 pixels
 BESIDE = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "size": 8}  # right of a point
-LINE_CHARACTERS = 105  # of small type in that width
+LINE_CHARACTERS = 80  # of small type in that width
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -45,10 +45,10 @@ STYLE = {
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def draw(module: ModuleType, measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(module: ModuleType, measurements: pd.DataFrame, fields: dict) -> Figure:
     """The figure of a module of sinkbench.figures, in the shared style."""
     with matplotlib.rc_context(STYLE):
-        return module.draw(measurements, words)
+        return module.draw(measurements, fields)
 
 
 def text_figure(sentences: list[str]) -> Figure:
@@ -97,8 +97,19 @@ def style_of(measurements: pd.DataFrame, row: Mapping) -> dict:
 def label(row: Mapping, measurements: pd.DataFrame) -> str:
     """A method as a figure names it, with its engine where the study has several for some method."""
     several = (measurements.groupby("method")["engine"].nunique() > 1).any()
-    name = row["method"].replace("-", " ")
+    name = short_name(row["method"], measurements)
     return f"{name} {row['engine']}" if several and not pd.isna(row["engine"]) else name
+
+
+def short_name(method: str, measurements: pd.DataFrame) -> str:
+    """A method's policy and budget, and its settings where another method has that policy and budget too."""
+    begins = [_beginning(name) for name in measurements["method"].unique()]
+    short = _beginning(method)
+    return (short if begins.count(short) == 1 else method).replace("-", " ")
+
+
+def _beginning(method: str) -> str:
+    return "-".join(method.split("-")[:2])
 
 
 def lines_of_runs(measurements: pd.DataFrame, metric: str, **where) -> Iterator[tuple[dict, pd.DataFrame]]:
@@ -135,16 +146,22 @@ def log_axis(axes: Axes, which: str, ticks: list[float] | None = None) -> None:
     if ticks is not None:
         axis.set_major_locator(FixedLocator(_apart(ticks)))
     else:
-        axis.set_major_locator(_locator(high / low))
+        axis.set_major_locator(_locator(high / low, wide=which == "x"))
     axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def _locator(span: float) -> LogLocator | MaxNLocator:
-    """Round numbers, few enough for an axis whose ends are a factor of `span` apart."""
+def _locator(span: float, wide: bool = False) -> LogLocator | MaxNLocator:
+    """Round numbers, few enough for an axis whose ends are a factor of `span` apart.
+
+    Args:
+        wide: the numbers stand beside each other, and not above.
+    """
     if span <= 8:
         return MaxNLocator(6, steps=(1, 2, 5, 10))
-    return LogLocator(subs=(1, 2, 5) if span < 2e3 else (1,))
+    if span >= 2e3:
+        return LogLocator(subs=(1,))
+    return LogLocator(subs=(1, 3) if wide and span > 50 else (1, 2, 5))
 
 
 def _apart(ticks: list[float]) -> list[float]:

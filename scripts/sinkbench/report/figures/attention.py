@@ -1,4 +1,4 @@
-"""Time per token under streaming by attention kernel: the ring beside the reference formulation."""
+"""Time per token under streaming by attention kernel: the ring beside the formulation of the paper."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,17 +11,17 @@ from sinkbench.report.figures._style import WIDTH_INCHES, draw_times
 
 TITLE = "Attention kernels under streaming"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Time per output token of streaming (TPOT, {device}, median of {repetitions} repetitions of {steps} "
-    "steps; bars: {confidence} % intervals) with one attention kernel at a time, on the ring and "
-    "in the reference formulation; the plain names eager and reference: with the kernel that torch chooses, "
-    "and with matrix products. Line: eager, where it was timed at the same place. What has no "
-    "time could not run here; the table says why. {dagger}"
+    "Time per output token of streaming ({device}, median of {repetitions} repetitions of {steps} steps, "
+    "bars: {confidence} % intervals) with one attention kernel at a time. The ring rotates the new key and "
+    "the sinks only; the formulation of the paper rotates every key. eager has the kernel that torch "
+    "chooses, and paper plain matrix products. The dotted line is eager, where it was timed at an equal "
+    "point. A kernel without a time could not run here, and the table says why. {dagger}"
 )
 FORMULATIONS = {
     "eager": "Ring: only the new key and the sinks are rotated",
-    "paper": "Reference: every key is rotated at every step",
+    "paper": "Paper: every key is rotated at every step",
     "fused": "Our kernels",
 }
 YARDSTICK = "eager"
@@ -30,7 +30,7 @@ INCHES_PER_PANEL = 0.6
 ROOM = 1.3  # right of the slowest run, as a factor: space for its number
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per formulation."""
     shown = attention_runs(measurements)
     times = at_common_point(matching(usable(shown), metric="tpot_ms"))

@@ -13,12 +13,12 @@ from sinkbench.report.figures._style import BESIDE, WIDTH_INCHES, draw_times
 
 TITLE = "Time per token beside the time to compile"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Left: time per output token (TPOT, {device}, median of {repetitions} repetitions of {steps} steps "
-    "after warm-up; bars: {confidence} % intervals). Right: time to compile from an empty cache, "
-    "with the number of graphs made, and the tokens after which the gain over the step that nothing "
-    "compiles, if it was timed, has paid for it. static, and compiled by mode: shapes never change; growing, "
+    "Left: time per output token ({device}, median of {repetitions} repetitions of {steps} steps after "
+    "warm-up, bars: {confidence} % intervals). Right: time to compile from an empty cache, with the number "
+    "of graphs made. Below that: tokens after which the gain over the uncompiled step has paid for "
+    "compiling, where that step was timed. static, and compiled by mode: shapes never change. growing, "
     "compiled_growing and compiled_dynamic: the cache is concatenated, and every step has a new shape. "
     "{dagger}"
 )
@@ -27,7 +27,7 @@ INCHES_PER_PANEL = 0.7
 ROOM = 1.75  # right of the longest bar, as a factor: space for its numbers
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one row of panels per method."""
     runs = list(compiled_runs(measurements))
     if not runs:

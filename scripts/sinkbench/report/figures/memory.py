@@ -9,13 +9,13 @@ from sinkbench.report.figures._style import panels
 
 TITLE = "Memory along the stream"
 CATEGORY = "streaming"
-WORDS = ("device",)
+CAPTION_FIELDS = ("device",)
 CAPTION = (
-    "Bytes of keys and values held at the end of the timed stretch, and peak memory while reading the "
-    "prompt and decoding (device memory on CUDA, resident memory of the process on a CPU; here: {device}), "
-    "in MiB (2^20 bytes). Dense attention by context length, caches of fixed size by stream position, "
-    "recompute by its budget; a run that holds no keys between steps is not on the logarithmic scale of the "
-    "upper panel. Of each policy the largest and the smallest budget, unquantized, on their fastest engine. "
+    "Above: bytes of keys and values held at the end of the timed stretch. Below: peak memory while reading "
+    "the prompt and decoding, of the device on CUDA, of the process on a CPU (here: {device}). Both in MiB "
+    "(2^20 bytes). Dense attention is drawn by context length, caches of fixed size by stream position, "
+    "recomputation by its budget. A run that holds no keys between steps has no place on the logarithmic "
+    "scale above. Of each policy the largest and the smallest budget, unquantized, on their fastest engine. "
     "Hollow and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.6
@@ -23,7 +23,7 @@ PANELS = {"cache_bytes": "Keys and values [MiB]", "peak_memory_bytes": "Peak mem
 MEBI = 2**-20
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     figure, axes = panels(["Cache", "Peak"], HEIGHT_INCHES)
     for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):

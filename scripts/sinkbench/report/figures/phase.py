@@ -7,21 +7,22 @@ from matplotlib.figure import Figure
 from sinkbench.analysis.select import corpora, matching, pick
 from sinkbench.report.figures._labels import label_ends
 from sinkbench.report.figures._palette import GREY, colour, text_colour
-from sinkbench.report.figures._style import log_axis, panels
+from sinkbench.report.figures._style import log_axis, panels, short_name
 
-TITLE = "Perplexity since the last refresh"
+TITLE = "RefreshLite: perplexity since the last refresh"
 CATEGORY = "refresh"
-WORDS = ("confidence",)
+CAPTION_FIELDS = ("confidence",)
 CAPTION = (
-    "Change of perplexity against streaming, by the number of tokens that were read since the last refresh "
-    "(or lazy prune), the predicting one included; 1 is the first query after it. Groups of tokens where a "
-    "segment is long, at their first; the axis is logarithmic. All documents pooled; bars: {confidence} % "
-    "intervals over blocks."
+    "Change of perplexity of refreshed (RefreshLite) and lazily pruned caches against streaming with as "
+    "many tokens, by the number of tokens that were read since the last refresh or prune. The predicting "
+    "token is included, so 1 is the first query after a refresh. Where a segment is long, a point is a "
+    "group of tokens, at its first; the axis is logarithmic. All documents are pooled; bars are "
+    "{confidence} % intervals over blocks."
 )
-HEIGHT_INCHES = 4.2
+HEIGHT_INCHES = 3.2
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per corpus."""
     rows = pick(measurements, "perplexity_change_phase", quantization="none")
     names = corpora(rows)
@@ -40,8 +41,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.errorbar(
             since, value, yerr=errors, color=colour(policy), marker="o", markersize=3, elinewidth=0.7
         )
-        name = f"{method} (to {line['against'].iloc[0]})".replace("-", " ")
-        ends.append((since.iloc[-1], value.iloc[-1], name, text_colour(policy)))
+        ends.append((since.iloc[-1], value.iloc[-1], short_name(method, rows), text_colour(policy)))
     axes.axhline(0, color=GREY, linestyle=":", linewidth=1)
     axes.set(xlabel="Tokens since the refresh", ylabel="Change of perplexity [%]")
     log_axis(axes, "x", sorted(set(rows["position"] + 1)))

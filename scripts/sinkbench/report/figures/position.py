@@ -11,24 +11,24 @@ from sinkbench.report.figures._style import label, lines_of_runs, log_axis, pane
 
 TITLE = "Perplexity by position in the text"
 CATEGORY = "baselines"
-WORDS = ("confidence", "position_bin")
+CAPTION_FIELDS = ("confidence", "position_bin")
 CAPTION = (
     "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "
-    "each bin; both axes are logarithmic. Of each policy the largest and the smallest budget, unquantized. "
-    "Bands, of dense attention and of streaming at its full budget: {confidence} % intervals. The "
-    "vertical line is that budget, which a study sets to the model's trained length. Methods that score only "
-    "a sample of the positions are left out. Dashed: without attention sinks."
+    "each bin. Both axes are logarithmic. Of each policy the largest and the smallest budget, unquantized. "
+    "Bands are {confidence} % intervals of dense attention and of streaming at its full budget. The "
+    "vertical line is that budget, which a study sets to the model's trained length. Methods that score "
+    "only a sample of the positions are left out. Dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.8
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel per corpus."""
     pick(measurements, "perplexity_bin")
     names = corpora(measurements)
     figure, axes = panels(names, HEIGHT_INCHES)
     for axis, corpus in zip(axes, names, strict=True):
-        _panel(axis, measurements, corpus, words["position_bin"])
+        _panel(axis, measurements, corpus, fields["position_bin"])
     return figure
 
 

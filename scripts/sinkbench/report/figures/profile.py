@@ -12,15 +12,15 @@ from sinkbench.results import step_parts
 
 TITLE = "Where the time of a decode step goes"
 CATEGORY = "engine"
-WORDS = ("device", "repetitions", "steps")
+CAPTION_FIELDS = ("device", "repetitions", "steps")
 CAPTION = (
     "Share of each part in the time of a decode step on {device}, without the choice of the next token, the "
-    "fastest run first. Beside each run the time of its step (not profiled, median of {repetitions} "
-    "repetitions of {steps} steps) and how much it launches: kernels, copies and fills on CUDA, operators on "
-    "a CPU. Parts are medians of profiled steps; kernels that overlap share the time. Idle: what the parts "
-    "leave of the step, when the device waits between kernels, or on a CPU the host is outside of operators "
-    "(there a lower bound, since the profiler slows operators down). Projections: to query, key and "
-    "value and from the heads. Two colours hatched: launches that do the work of several parts."
+    "fastest run first. Beside each run stands the time of its unprofiled step, the median of {repetitions} "
+    "repetitions of {steps} steps, and how much it launches. Launches are kernels, copies and fills on "
+    "CUDA, operators on a CPU. Parts are medians of profiled steps; kernels that overlap share the time. "
+    "Idle is what the parts leave of the step, when the device waits between kernels. On a CPU idle is a "
+    "lower bound, since the profiler slows operators down. Projections are those to query, key and value "
+    "and from the heads. Two colours hatched: launches that do the work of several parts."
 )
 IDLE_HATCHING = "#999999"
 HATCHES = ("////", "xxxx")  # of idle time and of two parts together, and of more
@@ -31,7 +31,7 @@ BAR = 0.52  # of the space between two runs
 LEAST_PERCENT = 6.0  # a narrower segment has no room for its number
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     found = sorted(profiles(measurements), key=lambda profile: profile.step_ms)
     shown = step_parts.ordered(part for profile in found for part in profile.parts.index)

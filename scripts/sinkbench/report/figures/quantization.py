@@ -13,19 +13,19 @@ from sinkbench.results.schema import has_failed
 
 TITLE = "When quantized weights pay"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
-    "Speed of quantized weights over that of unquantized ones (TPOT, {device}), the same method on the same "
-    "engine, one panel for each engine: right of the line they pay. Medians of {repetitions} repetitions of "
-    "{steps} steps; bars are {confidence} % intervals. Hollow: TorchAO's. A format without a "
-    "number could not run, and its word says how it ended."
+    "Speed of quantized weights over that of unquantized ones ({device}), one method on one engine, a panel "
+    "for each engine. Right of the line quantized weights pay. Times are medians of {repetitions} "
+    "repetitions of {steps} steps; bars are {confidence} % intervals. Hollow: TorchAO's formats. A format "
+    "without a number could not run, and its word says how it ended."
 )
 ROW_INCHES = 0.24
 FRAME_INCHES = 0.35  # of a panel: title and space
 TORCHAO = "torchao_"
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = gains(measurements)
     timed = quantized(measurements[measurements["engine"].notna()])

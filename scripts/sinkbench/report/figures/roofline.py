@@ -24,14 +24,14 @@ from sinkbench.report.figures._style import WIDTH_INCHES, log_axis
 
 TITLE = "Time per token beside the memory-bandwidth floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Time per output token (TPOT, wall clock, {device}, median of {repetitions} repetitions of {steps} "
-    "steps; bars: {confidence} % intervals) of one stream, and its floor: the bytes that a step "
+    "Time per output token (wall clock, {device}, median of {repetitions} repetitions of {steps} steps, "
+    "bars: {confidence} % intervals) of one stream, beside its floor. The floor is the bytes that a step "
     "must read over the bandwidth measured beside the timing. The line between them is what an engine adds; "
-    "MBU is floor over TPOT. Streaming at its full budget and dense attention, on every engine and in every "
-    "number format, each at the point where most of its runs were timed, of several the largest. The axis is "
-    "logarithmic. {dagger}"
+    "MBU is floor over time. Streaming at its full budget and dense attention, on every engine and in every "
+    "number format. Each is shown at the point where most of its runs were timed. The axis is logarithmic. "
+    "{dagger}"
 )
 LINE = {"linewidth": 4, "alpha": 0.3, "solid_capstyle": "butt"}
 FLOOR = {"marker": "|", "markersize": 9, "markeredgewidth": 1.5, "linestyle": "none"}
@@ -43,10 +43,10 @@ KEY = [
 INCHES_PER_BAR = 0.23
 INCHES_PER_PANEL = 0.75
 MARGIN = 1.2
-ROOM = 0.7  # to the right of the slowest run, as a share of the way there: space for its numbers
+ROOM = 1.3  # to the right of the slowest run, as a share of the way there: space for its numbers
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION; one panel for streaming, one for dense attention if it was timed."""
     groups = list(_groups(measurements))
     counts = [len(rows) for _, rows in groups]
@@ -92,8 +92,9 @@ def _panel(axes: Axes, plain: str, runs: pd.DataFrame) -> None:
     axes.set_yticks(range(len(rows)), [_name(row, plain) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the fastest on top
     axes.grid(visible=False, axis="y")
-    points = " or ".join(dict.fromkeys(f"{row['kind']} {row['position']:,}" for row in rows))
-    axes.set_title(f"{plain.replace('-', ' ')} at {points}", loc="left", color=text_colour(rows[0]["policy"]))
+    points = " or ".join(dict.fromkeys(f"{row['position']:,}" for row in rows))
+    title = f"{plain.replace('-', ' ')} at {points} tokens"
+    axes.set_title(title, loc="left", color=text_colour(rows[0]["policy"]))
 
 
 def _bar(axes: Axes, height: int, row: dict) -> None:

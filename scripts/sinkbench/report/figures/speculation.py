@@ -11,27 +11,28 @@ from sinkbench.report.figures._style import MARKERS, log_axis, panels
 
 TITLE = "Speculative decoding along the stream"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
-    "Above: drafts that stay, of those that were judged. Below: time per token of the same method without "
-    "drafts over that with drafts ({device}); above the dotted line speculation pays. Both against the "
-    "stream position (dense: context length) where it started, over {repetitions} repetitions of {steps} "
-    "rounds, with {confidence} % intervals. k: tokens drafted in a round; of each k the fastest "
-    "engine. Colours are those of the policies; dashed: sampled, solid: greedy."
+    "Above: drafts that stay, of those that were judged. Below: time per token of a method without drafts "
+    "over that with drafts ({device}); above the dotted line speculation pays. Both by the stream position "
+    "(dense: context length) where decoding started. Each point is over {repetitions} repetitions of "
+    "{steps} rounds, with {confidence} % intervals. k is the number of tokens drafted in a round; of each k "
+    "the fastest engine is shown. Colours are those of the policies. Dashed: sampled; solid: greedy."
 )
 HEIGHT_INCHES = 3.2
-PANELS = {"acceptance_rate": "Drafts that stay", "speedup": "Speed-up by drafts"}
+# metric: title, unit
+PANELS = {"acceptance_rate": ("Drafts that stay", "Share"), "speedup": ("Speed-up by drafts", "Times")}
 LINE = ["method", "draft_tokens", "temperature"]
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = _fastest(usable(measurements))
-    figure, axes = panels(list(PANELS.values()), HEIGHT_INCHES)
+    figure, axes = panels([title for title, _ in PANELS.values()], HEIGHT_INCHES)
     axes[0].set_ylim(0, 1)
     axes[1].axhline(1, color=GREY, linestyle=":", linewidth=1)
-    for axis, (metric, heading) in zip(axes, PANELS.items(), strict=True):
-        _panel(axis, matching(rows, metric=metric), heading)
+    for axis, (metric, (_, unit)) in zip(axes, PANELS.items(), strict=True):
+        _panel(axis, matching(rows, metric=metric), unit)
     return figure
 
 
@@ -51,7 +52,7 @@ def _fastest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["metric"] != "speedup") | own]
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, heading: str) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, unit: str) -> None:
     ends, sizes = [], sorted(rows["draft_tokens"].unique())
     for (method, draft_tokens, temperature), line in rows.groupby(LINE, sort=False):
         line = line.sort_values("position")
@@ -64,6 +65,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, heading: str) -> None:
         )
         name = f"{method.replace('-', ' ')}, k = {draft_tokens}" + (", sampled" if temperature else "")
         ends.append((position.iloc[-1], line["value"].iloc[-1], name, text_colour(policy)))
-    axes.set(xlabel="Stream position or context length [tokens]", ylabel=heading)
+    axes.set(xlabel="Stream position or context length [tokens]", ylabel=unit)
     log_axis(axes, "x", sorted(rows["position"].dropna().unique()) or None)
     label_ends(axes, ends)

@@ -10,14 +10,14 @@ from sinkbench.report.figures._style import lines_of_runs, panels, style_of
 
 TITLE = "Step time and memory along a long stream"
 CATEGORY = "streaming"
-WORDS = ("repetitions", "steps", "device")
+CAPTION_FIELDS = ("repetitions", "steps", "device")
 CAPTION = (
-    "Median step (device time by events on CUDA, wall time on a CPU; here: {device}) of {repetitions} "
-    "repetitions of {steps} steps, with a band from the 10th to the 90th percentile, and peak memory while "
-    "reading the prompt and decoding, against the stream position where they were measured. Runs whose "
-    "positions span a factor of 10 or more; of each policy the largest and the smallest budget on their "
-    "fastest engine, unquantized. All axes are logarithmic, the upright ones over at least a factor of 10: "
-    "flat is good. Hollow and dashed: without attention sinks."
+    "Above: median step of {repetitions} repetitions of {steps} steps, with a band from the 10th to the "
+    "90th percentile (events on CUDA, wall time on a CPU; here: {device}). Below: peak memory while reading "
+    "the prompt and decoding. Both by the stream position. Shown are runs whose positions span a factor of "
+    "10 or more, unquantized. Of each policy the largest and the smallest budget are drawn on their fastest "
+    "engine. All axes are logarithmic, the upright ones over at least a factor of 10: flat is good. Hollow "
+    "and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 3.0
 LEAST_SPAN = 10
@@ -27,7 +27,7 @@ PANELS = {
 }
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = _long_streams(measurements)
     figure, axes = panels([name for name, _, _ in PANELS.values()], HEIGHT_INCHES)

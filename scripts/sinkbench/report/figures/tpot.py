@@ -9,18 +9,18 @@ from sinkbench.report.figures._style import panels
 
 TITLE = "Time per token along the stream"
 CATEGORY = "streaming"
-WORDS = ("confidence", "repetitions", "steps", "device")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device")
 CAPTION = (
-    "Time per output token (TPOT) on {device}: dense attention by context length, caches of fixed size by "
-    "stream position, recompute by its budget (a horizontal line: it does not depend on the position). "
-    "Medians of {repetitions} repetitions of {steps} steps in steady state; bars are {confidence} % "
-    "intervals. Of each policy the largest and the smallest budget, unquantized, on their fastest "
-    "engine; both axes are logarithmic. Hollow and dashed: without attention sinks."
+    "Time per output token (TPOT) on {device}: medians of {repetitions} repetitions of {steps} steps in "
+    "steady state, bars: {confidence} % intervals. Dense attention is drawn by context length, and caches "
+    "of fixed size by stream position. Recomputation is a horizontal line, since its time does not depend "
+    "on the position. Of each policy the largest and the smallest budget, unquantized, on their fastest "
+    "engine. Both axes are logarithmic. Hollow and dashed: without attention sinks."
 )
 HEIGHT_INCHES = 4.2
 
 
-def draw(measurements: pd.DataFrame, words: dict) -> Figure:
+def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     pick(measurements, "tpot_ms")
     figure, (axes,) = panels([""], HEIGHT_INCHES)

@@ -6,6 +6,7 @@ from sinkbench.analysis.estimate import Estimate
 from sinkbench.report.formats import is_numeric
 
 PARTS = {"": "value", " low": "low", " high": "high", " note": "note"}
+CHANGE = {" change [%]": "value", " change [%] low": "low", " change [%] high": "high"}
 
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
@@ -18,12 +19,14 @@ def render(table: pd.DataFrame, title: str, caption: str) -> str:
 
 
 def _split(column: pd.Series) -> dict[str, list]:
-    """Value, ends and note of each cell by the heading's suffix; only what some cell has."""
+    """Parts of each cell and of its change by the heading's suffix; only what some cell has."""
+    changes = [getattr(cell, "change", None) for cell in column]
     split = {suffix: [_part(cell, name) for cell in column] for suffix, name in PARTS.items()}
+    split |= {suffix: [_part(change, name) for change in changes] for suffix, name in CHANGE.items()}
     return {suffix: cells for suffix, cells in split.items() if any(cell not in (None, "") for cell in cells)}
 
 
-def _part(cell: Estimate | str, name: str):
+def _part(cell: Estimate | str | None, name: str):
     if isinstance(cell, Estimate):
         return getattr(cell, name)
     return cell if name == "value" else None

@@ -5,7 +5,7 @@ from html import escape
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate
-from sinkbench.report.formats import is_numeric
+from sinkbench.report.formats import is_numeric, sheet
 from sinkbench.report.formats._sortable import SCRIPT
 from sinkbench.report.pages._html import document, paragraph
 
@@ -13,21 +13,24 @@ LONG_CELL = 30  # characters above which a column of text may be broken into lin
 
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
-    """A page with title, table and caption."""
+    """A page with title, table, footnotes and caption."""
     return document(title, f"{table_element(table, title)}\n{paragraph(caption)}", script=SCRIPT)
 
 
 def table_element(table: pd.DataFrame, name: str) -> str:
-    """The table alone, for a page that has more on it; its page needs _sortable.SCRIPT.
+    """The table with its footnotes, for a page that has more on it; its page needs _sortable.SCRIPT.
 
     Args:
         name: what the box that scrolls is called to those who hear the page.
     """
-    kinds = {heading: _kind(table[heading]) for heading in table}
+    shown = sheet(table)
+    kinds = {heading: _kind(shown.cells[heading]) for heading in shown.cells}
     head = "".join(
         f'<th class="{kind}" scope="col">{escape(heading)}</th>' for heading, kind in kinds.items()
     )
-    body = "\n".join(f"<tr>{_row(row, kinds)}</tr>" for row in table.to_dict("records"))
+    rows = zip(shown.cells.to_dict("records"), shown.marks, strict=True)
+    body = "\n".join(f"<tr>{_row(row, kinds, mark)}</tr>" for row, mark in rows)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in shown.notes)
     return f"""<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}">
 <table>
 <thead><tr>{head}</tr></thead>
@@ -35,22 +38,31 @@ def table_element(table: pd.DataFrame, name: str) -> str:
 {body}
 </tbody>
 </table>
-</div>"""
+</div>
+{f'<ol class="footnotes">{notes}</ol>' if notes else ""}"""
 
 
-def _row(row: dict, kinds: dict[str, str]) -> str:
-    """The cells of a row, the first one as its heading."""
+def _row(row: dict, kinds: dict[str, str], mark: str) -> str:
+    """The cells of a row, the first one as its heading, with the number of the row's footnote."""
     first, *others = (_cell(cell, kinds[heading]) for heading, cell in row.items())
-    return f'<th scope="row" {first}</th>' + "".join(f"<td {cell}</td>" for cell in others)
+    footnote = f"<sup>{mark}</sup>" if mark else ""
+    return f'<th scope="row" {first}{footnote}</th>' + "".join(f"<td {cell}</td>" for cell in others)
 
 
 def _cell(cell: Estimate | str, kind: str) -> str:
-    """Attributes and content of a cell; a number's interval and note go below it."""
+    """Attributes and content of a cell; a number's interval, note and change go below it."""
     if not isinstance(cell, Estimate):
         return f'class="{kind}">{escape(cell)}'
-    lines = {"interval": cell.interval, "note": cell.note}
-    below = "".join(f'<small class="{name}">{escape(line)}</small>' for name, line in lines.items() if line)
+    lines = {name: escape(_line(name, line)) for name, line in cell.below.items()}
+    below = "".join(f'<small class="{name}">{line}</small>' for name, line in lines.items())
     return f'class="{kind}" data-value="{float(cell.value)!r}"><span>{_number(cell)}{below}</span>'
+
+
+def _line(name: str, line: str) -> str:
+    """A line below a number; a change may be broken before its interval alone."""
+    if name != "change":
+        return line
+    return line.replace(", ", ",\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _number(cell: Estimate) -> str:

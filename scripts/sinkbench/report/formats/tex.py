@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate
-from sinkbench.report.formats import is_numeric
+from sinkbench.report.formats import is_numeric, sheet
 
 ESCAPES = str.maketrans(
     {
@@ -25,10 +25,13 @@ LONG_CELL = 50  # characters above which a column of text is broken into lines
 
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
-    """A floating table. Intervals and notes go below their numbers, so that decimals are aligned."""
-    layout = "".join(_column_type(table[heading]) for heading in table)
-    heading = _line([_escape(heading) for heading in table])
-    body = [line for row in table.to_numpy().tolist() for line in _row(row)]
+    """A floating table. Intervals, notes and changes go below their numbers, so that decimals are aligned."""
+    shown = sheet(table)
+    layout = "".join(_column_type(shown.cells[heading]) for heading in shown.cells)
+    heading = _line([_escape(heading) for heading in shown.cells])
+    rows = zip(shown.cells.to_numpy().tolist(), shown.marks, strict=True)
+    body = [line for cells, mark in rows for line in _row(cells, mark)]
+    notes = [rf"\par\textsuperscript{{{n}}} {_escape(note)}" for n, note in enumerate(shown.notes, 1)]
     lines = [
         "% Needs \\usepackage{booktabs,graphicx}",
         r"\begin{table}",
@@ -38,6 +41,7 @@ def render(table: pd.DataFrame, title: str, caption: str) -> str:
         rf"\begin{{tabular}}{{@{{}}{layout}@{{}}}}",
         *(r"\toprule", heading, r"\midrule", *body, r"\bottomrule"),
         r"\end{tabular}}",
+        *([r"\raggedright\scriptsize", *notes] if notes else []),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -49,13 +53,16 @@ def _column_type(column: pd.Series) -> str:
     return WIDE_TEXT if max(map(len, column)) > LONG_CELL else "l"
 
 
-def _row(cells: list[Estimate | str]) -> Iterator[str]:
-    """A line of numbers and words; lines of intervals and of notes if there are any."""
-    yield _line([_first(cell) for cell in cells])
-    for name in ("interval", "note"):
-        below = [getattr(cell, name, "") for cell in cells]
-        if any(below):
-            yield _line([rf"\scriptsize {_escape(text)}" if text else "" for text in below])
+def _row(cells: list[Estimate | str], mark: str) -> Iterator[str]:
+    """A line of numbers and words; lines of intervals, of notes and of changes if there are any."""
+    first, *others = map(_first, cells)
+    footnote = rf"\textsuperscript{{{mark}}}" if mark else ""
+    yield _line([first + footnote, *others])
+    shown = [getattr(cell, "below", {}) for cell in cells]
+    for kind in ("interval", "note", "change"):
+        if any(kind in lines for lines in shown):
+            texts = [lines.get(kind, "") for lines in shown]
+            yield _line([rf"\scriptsize {_escape(text)}" if text else "" for text in texts])
     yield r"\addlinespace"
 
 

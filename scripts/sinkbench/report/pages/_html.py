@@ -25,9 +25,13 @@ tbody th { font-weight: 600; }
 th.word { white-space: nowrap; }
 th.number, td.number { text-align: right; }
 .number span { white-space: nowrap; }
+.number .change { white-space: normal; }
 .number .marked { position: relative; }
 .number .mark { position: absolute; left: 100%; }
 small { display: block; color: #555; font-size: .9em; }
+sup { font-size: .75em; font-weight: 600; line-height: 0; }
+.footnotes { max-width: 80ch; margin: .5rem 0 0; padding-left: 1.4rem; color: #444; font-size: .86em; }
+.footnotes li { overflow-wrap: anywhere; }
 .text { min-width: 11rem; }
 thead button { all: unset; position: relative; cursor: pointer; }
 thead button:hover { text-decoration: underline; }
@@ -37,8 +41,11 @@ thead button::after { content: "\\2195"; color: #999; }
 [aria-sort=ascending] button::after { content: "\\25b2"; color: #1a1a1a; }
 [aria-sort=descending] button::after { content: "\\25bc"; color: #1a1a1a; }
 @media screen and (max-width: 640px) {
-  tbody th, tbody th.word { min-width: 7.5rem; white-space: normal; overflow-wrap: anywhere; }
-  th, td { padding: .35rem .6rem; }
+  body { margin: .75rem; }
+  th, td { padding: .35rem .5rem; }
+  tr > :first-child { min-width: 7rem; max-width: 8.5rem; overflow-wrap: break-word; }
+  th.word { white-space: normal; }
+  thead th.number { min-width: 5rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .4rem; }
 }
@@ -80,3 +87,8 @@ def document(title: str, body: str, style: str = "", script: str = "") -> str:
 def paragraph(text: str) -> str:
     """Plain text as a paragraph."""
     return f"<p>{escape(text)}</p>"
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital first letter, and the other letters as they are."""
+    return text[:1].upper() + text[1:]

@@ -39,7 +39,7 @@ def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:
         _question(measurements, facts),
         *([] if figure is None else [_figure(figure, facts["headline_figure"])]),
         _heading("What was found", "-"),
-        *(f"- **{step}.** {_escape(sentence)}" for step, sentence in sentences(measurements)),
+        *(_step(step, found) for step, found in sentences(measurements)),
         *([DAGGER_NOTE] if any(map(is_disturbed, measurements.to_dict("records"))) else []),
         _claims(measurements, facts["claims"]),
         *_without_number(measurements),
@@ -57,6 +57,11 @@ def _question(measurements: pd.DataFrame, facts: dict) -> str:
         f"One token at a time, over texts far longer than the model was trained on. Study: {facts['study']}. "
         f"Model: {facts['model']}.{texts} Measured on: {devices}."
     )
+
+
+def _step(step: str, found: list[str]) -> str:
+    """A step of the argument with what was found below."""
+    return "\n\n".join([f"- **{step}**", *(f"  - {_escape(sentence)}" for sentence in found)])
 
 
 def _figure(svg: bytes, title: str) -> str:

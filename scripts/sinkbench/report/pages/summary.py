@@ -1,11 +1,11 @@
-"""What a study found: a sentence for each step of its argument, with numbers of the measurements alone."""
+"""What a study found: sentences for each step of its argument, with numbers of the measurements alone."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pandas as pd
 
-from sinkbench.analysis.claims import NOT_MEASURED, UNTESTABLE, judge
+from sinkbench.analysis.claims import NOT_MEASURED, ON_A_GPU, UNTESTABLE, judge
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.recommend import baseline, by_target, by_time
 from sinkbench.analysis.select import (
@@ -19,19 +19,20 @@ from sinkbench.analysis.select import (
     single_stream,
     usable,
 )
+from sinkbench.report.pages._html import sentence_case
 
 
-def sentences(measurements: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """(step of the argument, sentence) of each step that the study measured something of."""
+def sentences(measurements: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """(step of the argument, its sentences) of each step that the study measured something of."""
     for step, say in STEPS.items():
         with suppress(NotMeasured):  # a study may leave any of them out
             if found := list(say(measurements)):
-                yield step, f"{'; '.join(found)}."
+                yield step, [f"{sentence_case(sentence)}." for sentence in found]
 
 
 def _baselines(measurements: pd.DataFrame) -> Iterator[str]:
-    yield from _measured(measurements, "explosion", "Perplexity beyond the trained length: ")
-    yield from _measured(measurements, "sinks", "perplexity without sinks: ")
+    yield from _measured(measurements, "explosion", "beyond the trained length perplexity changes: ")
+    yield from _measured(measurements, "sinks", "without attention sinks perplexity changes: ")
 
 
 def _streaming(measurements: pd.DataFrame) -> Iterator[str]:
@@ -42,7 +43,7 @@ def _streaming(measurements: pd.DataFrame) -> Iterator[str]:
         for change in matching(own, metric="perplexity_change", corpus=row["corpus"]).to_dict("records"):
             part += f", {estimate(change, '+z.2f', unit='%')} against {change['against']}"
         yield part
-    yield from _measured(measurements, "flatness", "time per token along the stream: ")
+    yield from _measured(measurements, "flatness", "time per token changes along the stream: ")
 
 
 def _engine(measurements: pd.DataFrame) -> Iterator[str]:
@@ -60,7 +61,7 @@ def _engine(measurements: pd.DataFrame) -> Iterator[str]:
 
 def _refresh(measurements: pd.DataFrame) -> Iterator[str]:
     yield from _measured(
-        measurements, "refresh", "The best refreshed cache of a small budget: perplexity of "
+        measurements, "refresh", "the best refreshed cache of a small budget changes perplexity: "
     )
 
 
@@ -71,9 +72,9 @@ def _choice(measurements: pd.DataFrame) -> Iterator[str]:
         *targets, _ = by_target(measurements, corpus).to_dict("records")
         for row in [row for row in targets if row["Policy"]][:1]:
             against = f"the perplexity of {baseline(measurements, corpus)} on {corpus}"
-            yield f"Fastest {row['Perplexity']} of {against}: {_chosen(row)}"
+            yield f"fastest {row['Perplexity']} of {against}: {_chosen(row)}"
     if not names:
-        yield f"Fastest at any perplexity: {_chosen(by_time(measurements).iloc[0].to_dict())}"
+        yield f"fastest at any perplexity: {_chosen(by_time(measurements).iloc[0].to_dict())}"
 
 
 def _chosen(row: dict) -> str:
@@ -92,16 +93,16 @@ def _full_budget(measurements: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 
 
 def _measured(measurements: pd.DataFrame, claim: str, lead: str) -> Iterator[str]:
-    """What was measured for a claim, if anything was."""
+    """What was measured for a claim, if anything was: a sentence for each finding."""
     verdict = judge(claim, measurements)
-    if verdict.verdict not in (NOT_MEASURED, UNTESTABLE):
-        yield lead + verdict.measured
+    if verdict.verdict not in (NOT_MEASURED, UNTESTABLE, ON_A_GPU):
+        yield from (lead + finding for finding in verdict.measured.split("; "))
 
 
 STEPS = {
     "Baselines": _baselines,
     "Streaming": _streaming,
     "Engine": _engine,
-    "Refresh": _refresh,
+    "RefreshLite": _refresh,
     "Choice": _choice,
 }

@@ -1,12 +1,13 @@
-"""Tables: a file each. `report/tables/<word>.py` defines:
+"""Tables: a file each. `report/tables/<name>.py` defines:
 
-    TITLE, CAPTION         what is shown, units, how intervals are made; {names} are filled from WORDS
-    CATEGORY               the part of the report that it belongs to: one of catalogue.CATEGORIES
-    WORDS                  facts of the config that caption and table need (catalogue.caption_fields)
-    build(measurements, words)   the table
+    TITLE, CAPTION      what is shown, units, how intervals are made; {fields} of the caption are filled in
+    CATEGORY            the part of the report that shows the table: one of catalogue.CATEGORIES
+    CAPTION_FIELDS      facts of the config that caption and table need (catalogue.caption_fields)
+    build(measurements, fields) the table
 
-`build` gets the tidy table of measurements and the facts by name. It returns a DataFrame whose headings
-carry the units and whose cells are strings or estimate.Estimate; an empty string is an empty cell.
+`build` gets the tidy table of measurements and the facts by name. It returns a DataFrame: headings carry the
+units, cells are strings or estimate.Estimate, and an empty string is an empty cell. A column "Status" becomes
+footnotes in every format but CSV (see report.formats).
 """
 
 from pathlib import Path
@@ -28,7 +29,7 @@ def render(results: Path, specs: dict[str, dict]) -> None:
     source, folder = results / "measurements.parquet", results / "tables"
     measurements, _ = read_table(source)
     for name, spec in specs.items():
-        table = registry.load("report/tables", name).build(measurements, spec["words"])
+        table = registry.load("report/tables", name).build(measurements, spec["fields"])
         paths = [folder / f"{name}.{ending}" for ending in registry.available("report/formats")]
         for path in paths:
             formats.write(path, table, spec["title"], spec["caption"])

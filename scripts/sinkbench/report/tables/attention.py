@@ -1,4 +1,4 @@
-"""Attention kernels under streaming, on the ring and in the reference formulation: one row per run."""
+"""Attention kernels under streaming, on the ring and in the formulation of the paper: one row per run."""
 
 import pandas as pd
 
@@ -8,20 +8,21 @@ from sinkbench.analysis.select import RUN, at_common_point, matching, status_war
 
 TITLE = "Attention kernels: time and distance to the exact evaluator"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Streaming on {device} with one attention kernel at a time. eager: the ring, which rotates the new key "
-    "and the sinks only, with the kernel that torch chooses, or with the one that the name ends in and no "
-    "other; reference: every key rotated at every step and the cache concatenated, with plain products or "
-    "the named kernel; fused: our own kernels. TPOT: time per output token, median of {repetitions} "
-    "repetitions of {steps} steps. Speed: eager's TPOT over the run's at the same point. NLL gap: mean and "
-    "largest difference to the exact evaluator. Status: why a kernel cannot run here, in torch's words. "
-    "Brackets: {confidence} % intervals (of a speed joined from both ends). {dagger}"
+    "Streaming on {device} with one attention kernel at a time. eager is the ring: only the new key and the "
+    "sinks are rotated, with the kernel that torch chooses or the one that the name ends in. paper rotates "
+    "every key at every step and concatenates the cache, with plain products or the named kernel. fused are "
+    "our own kernels. TPOT, the time per output token, is the median of {repetitions} repetitions of "
+    "{steps} steps. Speed is the TPOT of eager over the run's at an equal point. NLL gap is the mean and "
+    "largest difference to the exact evaluator. A footnote says in torch's words why a kernel cannot run "
+    "here. Brackets are {confidence} % intervals; those of a speed join the far ends of both times. "
+    "{dagger}"
 )
 YARDSTICK = "eager"
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead."""
     shown = attention_runs(measurements)
     valid = usable(measurements)

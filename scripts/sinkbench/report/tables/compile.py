@@ -8,20 +8,20 @@ from sinkbench.analysis.select import RUN, matching, status_warnings, usable
 
 TITLE = "Compilation: what it buys and what it costs"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "device", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "The decode step on {device} as it is (static: shapes never change; growing: the cache is concatenated, "
-    "so that no step has the shapes of the one before) and through torch.compile, by mode. TPOT: time per "
-    "output token, median of {repetitions} repetitions of {steps} steps after warm-up, compilation not "
-    "included. Compile: wall time of the calls that compiled something, from an empty cache, warm-up "
-    "included; compilations: graphs made, one for each part of the step and one more for each further "
-    "shape. torch gives up on a function after 8 and runs it as it is. Pays after: tokens until the time "
-    "saved is that of compiling. NLL gap: mean difference to the exact evaluator. Brackets: {confidence} % "
-    "intervals over repetitions. {dagger} The status says what."
+    "The decode step on {device} as it is and through torch.compile, by mode. static: shapes never change. "
+    "growing: the cache is concatenated, so no step has the shapes of the one before. TPOT, the time per "
+    "output token, is the median of {repetitions} repetitions of {steps} steps after warm-up, without "
+    "compilation. Compile is the wall time of the calls that compiled something, from an empty cache, "
+    "warm-up included. Compilations are graphs made, one for each part of the step and one more for each "
+    "further shape; torch gives up on a function after 8. Pays after: tokens until the time saved is that "
+    "of compiling. NLL gap is the mean difference to the exact evaluator. Brackets are {confidence} % "
+    "intervals over repetitions. {dagger} The footnote says what."
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead; the order is the study's."""
     timed = {_key(run.row): run for run in compiled_runs(measurements)}
     runs = matching(measurements[measurements["engine"].notna()], family="compile").drop_duplicates(RUN)

@@ -1,4 +1,4 @@
-"""Perplexity of every document under every method."""
+"""Perplexity of every document under every method: one row per method."""
 
 import pandas as pd
 
@@ -7,36 +7,29 @@ from sinkbench.analysis.select import corpora, matching, usable
 
 TITLE = "Perplexity of each document"
 CATEGORY = "baselines"
-WORDS = ("confidence", "block_tokens")
+CAPTION_FIELDS = ("confidence", "block_tokens")
 CAPTION = (
-    "Perplexity, exp(mean NLL in nats), of each document (rows) under each method (columns), over the "
-    "positions that the method scores: all of them for window and streaming, the first ones up to its cap "
-    "for dense, sampled ones for recompute. Brackets: {confidence} % intervals over blocks of "
-    "{block_tokens} tokens."
+    "Perplexity, exp(mean NLL in nats), of each document under each method, over the positions that the "
+    "method scores. Window and streaming score all of them. Dense attention scores the first ones up to its "
+    "cap, recomputation a sample. Brackets are {confidence} % intervals over blocks of {block_tokens} tokens."
 )
-POOLED = "all documents"
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
-    """See CAPTION. A method without a number has its status beside the pooled documents."""
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
+    """See CAPTION. A method without a number has its status instead."""
     rows = matching(measurements, metric="perplexity")
-    valid = usable(rows)
-    table = [
-        {"Document": document, "Corpus": corpus}
-        | {method: _cell(rows, valid, corpus, document, method) for method in rows["method"].unique()}
-        for corpus in corpora(rows)
-        for document in [*matching(valid, corpus=corpus)["document"].dropna().unique(), POOLED]
-    ]
-    return without_empty_columns(pd.DataFrame(table))
+    methods = rows["method"].unique()
+    table = {"Method": methods}
+    for corpus in corpora(rows):
+        scored = matching(usable(rows), corpus=corpus)
+        for document, part in scored.groupby("document", sort=False):
+            table[f"{document} ({corpus})"] = _cells(part, methods)
+        table[f"all of {corpus}"] = _cells(scored[scored["document"].isna()], methods)
+    failed = rows[rows["status"] != "ok"].groupby("method")["status"].agg("; ".join)
+    return without_empty_columns(pd.DataFrame(table | {"Status": [failed.get(name, "") for name in methods]}))
 
 
-def _cell(rows: pd.DataFrame, valid: pd.DataFrame, corpus: str, document: str, method: str) -> Estimate | str:
-    found = _of_document(matching(valid, corpus=corpus, method=method), document)
-    if len(found):
-        return estimate(found.iloc[0])
-    failed = matching(rows[rows["status"] != "ok"], corpus=corpus, method=method)
-    return "; ".join(failed["status"]) if document == POOLED else ""
-
-
-def _of_document(rows: pd.DataFrame, document: str) -> pd.DataFrame:
-    return rows[rows["document"].isna()] if document == POOLED else matching(rows, document=document)
+def _cells(rows: pd.DataFrame, methods: list[str]) -> list[Estimate | str]:
+    """The number of each method, or an empty cell."""
+    found = {row["method"]: estimate(row) for row in rows.to_dict("records")}
+    return [found.get(name, "") for name in methods]

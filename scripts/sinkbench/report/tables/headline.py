@@ -1,117 +1,134 @@
-"""One row per run and corpus: quality beside time and memory."""
+"""The answer in one table: a row a run, quality beside time and memory."""
+
+from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
+from sinkbench.analysis.estimate import (
+    Estimate,
+    estimate,
+    percent_change,
+    product,
+    ratio,
+    without_empty_columns,
+)
+from sinkbench.analysis.quantization_gains import PLAIN, plain_method
+from sinkbench.analysis.recommend import baseline
 from sinkbench.analysis.select import (
     RUN,
-    at_largest_point,
+    NotMeasured,
+    at_common_point,
     corpora,
     matching,
-    or_blank,
     run_name,
+    runs,
     status_warnings,
     usable,
     without_drafts,
 )
+from sinkbench.analysis.tradeoff import perplexity_factors
 from sinkbench.results.schema import has_failed
 
 TITLE = "Headline: quality, time and memory of every run"
 CATEGORY = "findings"
-WORDS = ("confidence", "block_tokens", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Each method on each engine, without drafts (they have a table of their own). Perplexity, exp(mean NLL "
-    "in nats), is over all positions that a method scores, and paired over those that all methods score "
-    "(dense left out); compare methods by the change against the named baseline, which is taken token by "
-    "token over the positions that both score. TPOT, the time per output token, is the median of "
-    "{repetitions} repetitions of {steps} steps at the largest point timed; speed-up is the first named "
-    "baseline's TPOT over the run's at the same point (recompute: at its budget). MBU is the share of the "
-    "measured memory bandwidth that a step needs at least, NLL gap the mean difference between engine and "
-    "exact evaluator. Brackets: {confidence} % intervals over blocks of {block_tokens} tokens or "
-    "over repetitions. {dagger} The status says what."
+    "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
+    "change of perplexity is against the row marked baseline, token by token over the positions that both "
+    "score. Perplexities are scaled by these changes, so that all rows compare. Time per token is measured "
+    "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-up is over the fastest "
+    "dense run of unmodified transformers, at the run's own point (recomputation: at the largest); a batch "
+    "counts the tokens of all streams. Brackets are {confidence} % intervals. Other tables have runs with "
+    "drafts, and corpora beyond the third. {dagger} The footnote says what."
 )
-
+CORPORA = 3
+UNMODIFIED = "hf"  # how names of engines begin that are transformers as it comes
 MEBI = 2**-20
-# heading, metric, format, scale
-QUALITY = (
-    ("Perplexity", "perplexity", "z,.2f", 1),
-    ("Perplexity, paired", "perplexity_paired", "z,.2f", 1),
-    ("Change [%]", "perplexity_change", "+z,.2f", 1),
-)
-SPEED = (
-    ("TPOT [ms]", "tpot_ms", ".2f", 1),
-    ("Speed-up [x]", "speedup", ".2f", 1),
-    ("Peak memory [MiB]", "peak_memory_bytes", ",.0f", MEBI),
-    ("Cache [MiB]", "cache_bytes", ",.1f", MEBI),
-    ("MBU [%]", "mbu", ".1f", 100),
-    ("NLL gap [nats]", "nll_gap", ".1e", 1),
-)
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
     measurements = without_drafts(measurements)
-    valid = usable(measurements)
-    rows = [
-        _row(measurements, valid, run, corpus)
-        for corpus in corpora(measurements) or [None]
-        for run in _runs(measurements)
-        if corpus is None or corpus in corpora(measurements, method=run["method"])
-    ]
-    return without_empty_columns(pd.DataFrame(rows))
+    valid, names = usable(measurements), corpora(measurements)[:CORPORA]
+    scores = {corpus: _scores(valid, corpus) for corpus in names}
+    times = at_common_point(matching(valid, metric="tpot_ms"))
+    row = partial(_row, measurements, valid, scores, times, _dense_times(valid))
+    return without_empty_columns(pd.DataFrame(map(row, runs(measurements))))
 
 
-def _runs(measurements: pd.DataFrame) -> list[dict]:
-    """Every run, and every method that no engine was timed on, in the study's order."""
-    runs = []
-    for _, rows in measurements.groupby("method", sort=False):
-        timed = rows[rows["engine"].notna()]
-        shown = rows.iloc[:1] if timed.empty else timed.drop_duplicates(RUN)
-        runs += shown.to_dict("records")
-    return runs
-
-
-def _row(measurements: pd.DataFrame, valid: pd.DataFrame, run: dict, corpus: str | None) -> dict:
-    quality = matching(valid[valid["engine"].isna()], method=run["method"], corpus=corpus)
-    speed = matching(valid, method=run["method"], engine=run["engine"], batch=run["batch"])
-    status = _status(measurements, run, corpus)
-    if status.startswith("invalid"):
-        quality, speed = quality.iloc[:0], speed.iloc[:0]
+def _row(
+    measurements: pd.DataFrame,
+    valid: pd.DataFrame,
+    scores: dict[str, dict[str, Estimate]],
+    times: pd.DataFrame,
+    dense: pd.DataFrame,
+    run: dict,
+) -> dict:
+    key = {name: run[name] for name in RUN}
+    time = next(iter(matching(times, **key).to_dict("records")), None)
+    position = time["position"] if time else None
+    memory = matching(valid, metric="peak_memory_bytes", position=position, **key).to_dict("records")
     return {
-        "Run": run_name(run),
-        "Corpus": corpus or "",
-        "Status": status,
-        "Budget [tokens]": "all" if pd.isna(run["budget"]) else Estimate(int(run["budget"]), spec=",d"),
-        **{heading: _quality(quality, *how) for heading, *how in QUALITY},
-        **{heading: _speed(speed, *how) for heading, *how in SPEED},
+        "Policy and budget": plain_method(run),
+        "Weights": run["dtype"] if run["quantization"] == PLAIN else run["quantization"],
+        "Engine": run_name(run).removeprefix(run["method"]).removeprefix("."),
+        **{f"Perplexity on {corpus}": of.get(run["method"], "") for corpus, of in scores.items()},
+        "Time per token [ms]": estimate(time, note=f"at {position:,}") if time else "",
+        f"Speed-up over {_name(dense)} [x]": _speedup(time, dense) if time else "",
+        "Peak memory [MiB]": next((estimate(row, ",.0f", MEBI) for row in memory), ""),
+        "Status": _status(measurements, key, position),
     }
 
 
-def _status(measurements: pd.DataFrame, run: dict, corpus: str | None) -> str:
-    """What is to be said against this row: of its method on the corpus, and of its run where it is shown."""
-    rows = matching(measurements, method=run["method"])
-    own = matching(rows, engine=run["engine"], batch=run["batch"])
-    quality = matching(rows[rows["engine"].isna() & has_failed(rows)], corpus=corpus)
-    return "; ".join(sorted({*quality["status"], *status_warnings(own, own["position"].max())}))
+def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
+    """Perplexity of every method with its change against the baseline, or its own perplexity uncompared."""
+    rows = matching(valid[valid["document"].isna()], metric="perplexity", corpus=corpus)
+    own = {row["method"]: estimate(row, "z,.2f") for row in rows.to_dict("records")}
+    try:
+        start, (anchor, factors) = baseline(valid, corpus), perplexity_factors(valid, corpus)
+    except NotMeasured:
+        return own
+    level, scores = own[anchor].value, {}
+    for name, number in own.items():
+        if name not in factors:
+            scores[name] = replace(number, note="not compared")
+        elif name == start:
+            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", note="baseline")
+        else:
+            change = percent_change(ratio(factors[name], factors[start]))
+            change = replace(change, spec="+z,.1f" if change.value < 100 else "+z,.0f")
+            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", change=change)
+    return scores
 
 
-def _quality(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
-    return _cell(matching(rows[rows["document"].isna()], metric=metric), spec, scale)
+def _dense_times(valid: pd.DataFrame) -> pd.DataFrame:
+    """Rows of tpot_ms, by position, of the dense run that is fastest where most of its kind were timed."""
+    rows = matching(valid, metric="tpot_ms", policy="dense", quantization=PLAIN, batch=1)
+    rows = rows[rows["engine"].astype(str).str.startswith(UNMODIFIED)]
+    shared = at_common_point(rows)
+    shared = shared[shared["position"] == shared["position"].mode().max()].sort_values("value", kind="stable")
+    return matching(rows, engine=shared["engine"].iloc[0]) if len(shared) else rows
 
 
-def _speed(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
-    rows = matching(rows, metric=metric)
-    if metric == "speedup":
-        rows = rows[rows["against"] == rows["against"].iloc[:1].squeeze()]
-    return _cell(at_largest_point(rows), spec, scale)
+def _name(dense: pd.DataFrame) -> str:
+    return "".join(map(run_name, dense.head(1).to_dict("records")))
 
 
-def _cell(rows: pd.DataFrame, spec: str, scale: float) -> Estimate | str:
-    """The number of the only row, if there is one, with its baseline or the point where time was measured."""
-    if rows.empty:
+def _speedup(time: dict, dense: pd.DataFrame) -> Estimate | str:
+    """Tokens a second over those of dense attention; a recomputed cache takes the same time everywhere."""
+    if run_name(time) == _name(dense):
+        return Estimate(1.0)
+    same = dense if time["kind"] == "budget" else matching(dense, position=time["position"])
+    if same.empty:
         return ""
-    row = rows.iloc[0]
-    note = f"against {row['against']}" if or_blank(row["against"]) else ""
-    if row["metric"] == "tpot_ms":
-        note = f"at {row['kind']} {row['position']:,}"
-    return estimate(row, spec, scale, note)
+    base = estimate(same.sort_values("position").iloc[-1].to_dict())
+    return product(Estimate(float(time["batch"])), ratio(base, estimate(time)))
+
+
+def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
+    """What is to be said against the run, and against its method's perplexity."""
+    rows = matching(measurements, method=key["method"])
+    failed = rows[rows["engine"].isna() & has_failed(rows)].to_dict("records")
+    quality = [f"on {row['corpus']} {row['status']}" for row in failed]
+    return "; ".join(dict.fromkeys([*quality, *status_warnings(matching(rows, **key), position)]))

@@ -7,18 +7,17 @@ from sinkbench.analysis.select import RUN, at_common_point, matching, status_war
 
 TITLE = "The ladder of engines: every run beside its floor"
 CATEGORY = "engine"
-WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
-    "Every timed run without drafts (they have a table of their own) at the point where most runs of its "
-    "policy were timed, of several the largest. GPU: median step by events on the device (on a CPU wall "
-    "time). TPOT: wall time per output token, median of {repetitions} repetitions of {steps} steps; a batch "
-    "decodes that many streams in step, and tokens/s counts them all. Floor: the bytes that a step must "
-    "read (weights once, keys and values of every stream) over the bandwidth measured beside the timing; "
-    "MBU is floor over TPOT, and once more against the bandwidth of the device's datasheet; a static "
-    "growing cache reads up to 1,023 slots more than are counted. Speed-up: tokens/s over those of the "
-    "named run of transformers as it comes. NLL gap: mean and largest difference to the exact evaluator "
-    "where the engine was scored. Brackets: {confidence} % intervals over repetitions. "
-    "{dagger} The status says what."
+    "Every timed run without drafts, at the point where most runs of its policy were timed. GPU is the "
+    "median step by events on the device, on a CPU by wall time. TPOT, the wall time per output token, is "
+    "the median of {repetitions} repetitions of {steps} steps. A batch decodes that many streams in step, "
+    "and tokens/s counts them all. Floor is the bytes that a step must read, over the bandwidth measured "
+    "beside the timing: weights once, keys and values of every stream. MBU is floor over TPOT, and once "
+    "more against the bandwidth of the device's datasheet. A static growing cache reads up to 1,023 slots "
+    "more than are counted. Speed-up is over the tokens/s of the named run of unmodified transformers. NLL "
+    "gap is the mean and largest difference to the exact evaluator, where the engine was scored. Brackets "
+    "are {confidence} % intervals over repetitions. {dagger} The footnote says what."
 )
 STOCK = ".hf"  # how names of runs on transformers as it comes end
 # heading, metric, format, scale
@@ -37,7 +36,7 @@ OF_RUN = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a time has its status instead; the order is the study's."""
     measurements = without_drafts(measurements)
     timed, valid = measurements[measurements["engine"].notna()], usable(measurements)

@@ -9,19 +9,20 @@ from sinkbench.results.step_parts import label, ordered
 
 TITLE = "Time of each part of a decode step"
 CATEGORY = "engine"
-WORDS = ("device", "repetitions", "steps")
+CAPTION_FIELDS = ("device", "repetitions", "steps")
 CAPTION = (
-    "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % of "
-    "the step. Point: stream position, context (dense) or budget (recomputed). A part is the median of the "
-    "profiled steps: times of kernels on CUDA, of operators on a CPU; kernels that overlap share the time. "
-    "Projections are those to query, key and value and from the heads. Idle is what the parts leave of an "
-    "unprofiled step (median of {repetitions} repetitions of {steps} steps): the device waits between "
-    "kernels, or on a CPU the host is outside of operators (there a lower bound, since the profiler slows "
-    "operators down). Launches: kernels, copies and fills of a step, or operators on a CPU."
+    "Time of each part of a decode step on {device}, without the choice of the next token, in ms and in % "
+    "of the step. Point is the stream position, the context (dense) or the budget (recomputed). A part is "
+    "the median of the profiled steps: times of kernels on CUDA, of operators on a CPU. Kernels that "
+    "overlap share the time. Projections are those to query, key and value and from the heads. Idle is what "
+    "the parts leave of an unprofiled step, the median of {repetitions} repetitions of {steps} steps. The "
+    "device then waits between kernels; on a CPU the host is outside of operators. On a CPU idle is a lower "
+    "bound, since the profiler slows operators down. Launches are kernels, copies and fills of a step, or "
+    "operators on a CPU."
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. Without profiles the table is empty."""
     try:
         found = profiles(measurements)

@@ -6,18 +6,19 @@ from sinkbench.analysis.estimate import Estimate, estimate, without_empty_column
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import at_largest_point, matching, usable, with_fastest_engines
 
-TITLE = "Refreshed caches: perplexity recovered, and its cost"
+TITLE = "RefreshLite: perplexity recovered, and its cost"
 CATEGORY = "refresh"
-WORDS = ("confidence",)
+CAPTION_FIELDS = ("confidence",)
 CAPTION = (
-    "Names: sinks + recent + chosen tokens, r: tokens from one refresh to the next, h: tokens looked back "
-    "on; select: q: queries that choose, p: neighbours pooled; copy: m: tokens that must repeat, s: tokens "
-    "after a repetition, b: places where one may end. Change: of perplexity against streaming at the same "
-    "number of tokens, all documents pooled. Recovered: that change as a share of what streaming loses "
-    "between its full budget and this one. Store: memory that is kept for refreshes, with room to go "
-    "on, and no step reads. "
-    "Steps: on the fastest engine at its largest timed position; where R < 100 the 99th percentile is a step "
-    "with a refresh. Brackets: {confidence} % intervals over blocks of tokens."
+    "RefreshLite: small caches that are chosen or computed anew every few tokens, and lazy pruning as their "
+    "control. Names are sinks + recent + chosen tokens, r the tokens from one refresh to the next, h the "
+    "tokens looked back on. select: q queries choose, p neighbours are pooled. repeat_lookup: m tokens must "
+    "repeat, s tokens after a repetition are kept, b is the number of places where one may end. Change is "
+    "that of perplexity against streaming at an equal number of tokens, all documents pooled. Recovered is "
+    "the change as a share of what streaming loses between its full budget and this one. Store is memory "
+    "kept for refreshes that no step reads. Steps are those of the fastest engine at its largest timed "
+    "position. Where r is below 100, the 99th percentile is a step with a refresh. Brackets are "
+    "{confidence} % intervals over blocks of tokens."
 )
 MEBI = 2**-20
 # heading, metric, format, scale
@@ -29,7 +30,7 @@ COSTS = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION; in the study's order."""
     shares = recovered(measurements, pooled=True)
     timed = with_fastest_engines(usable(measurements))

@@ -7,15 +7,15 @@ from sinkbench.analysis.select import RUN, matching, run_name, status_warnings, 
 
 TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
 CATEGORY = "ablations"
-WORDS = ("confidence", "repetitions", "steps", "dagger")
+CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
-    "Speculative decoding changes no output, so a run has the perplexity of its method. Round: wall time of "
-    "k drafts and their verification. Break-even: tokens that a round must give to be as fast as the same "
-    "method and engine without drafts; it can give k + 1. Tokens: what it gave. Drafts that stay: of those "
-    "that were judged, none being judged after the first of a round that does not stay. Each repetition "
-    "continues another text; medians (times) and means over {repetitions} repetitions of {steps} rounds, in "
-    "brackets {confidence} % intervals over repetitions. Drafts of random weights say nothing of "
-    "acceptance: only rounds are shown. {dagger}"
+    "Speculative decoding changes no output, so a run has the perplexity of its method. Round is the wall "
+    "time of k drafts and their verification; a round gives k + 1 tokens at most. Break-even: tokens that a "
+    "round must give to be as fast as its method and engine without drafts. Tokens a round are what it "
+    "gave. Drafts that stay are of those that were judged; after the first that does not stay, none is "
+    "judged. Each repetition continues another text. Times are medians and shares are means over "
+    "{repetitions} repetitions of {steps} rounds, with {confidence} % intervals over repetitions. Drafts of "
+    "random weights say nothing of acceptance, so only rounds are shown. {dagger}"
 )
 # heading, metric, format, scale
 CELLS = (
@@ -29,7 +29,7 @@ CELLS = (
 )
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A run without a number has its status instead."""
     draft_tokens = measurements[measurements["draft_tokens"].notna()]
     points = draft_tokens.drop_duplicates([*RUN, "position"]).to_dict("records")

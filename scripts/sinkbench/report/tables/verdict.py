@@ -8,17 +8,17 @@ from sinkbench.analysis.claims import judge
 
 TITLE = "Verdict on the claims"
 CATEGORY = "findings"
-WORDS = ("claims", "confidence", "dagger")
+CAPTION_FIELDS = ("claims", "confidence", "dagger")
 CAPTION = (
-    "Each claim with its threshold and what this study measured. A claim is reproduced if the whole "
-    "{confidence} % interval lies on its side of the threshold, refuted if the whole interval lies on the "
-    "other, and undecided if the interval spans it. With several corpora it must hold on each. Claims that "
-    "no part of the study measures are listed too. {dagger}"
+    "Each claim beside its verdict, what this study measured, and the threshold. A claim is reproduced if "
+    "the whole {confidence} % interval lies on its side of the threshold. It is refuted if the whole "
+    "interval lies on the other, and undecided if the interval spans it. With several corpora a claim must "
+    "hold on each. {dagger}"
 )
-COLUMNS = ["claim", "threshold", "measured", "verdict"]
+COLUMNS = ["claim", "verdict", "measured", "threshold"]
 
 
-def build(measurements: pd.DataFrame, words: dict) -> pd.DataFrame:
+def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """One row per claim that the config names."""
-    verdicts = [judge(word, measurements) for word in words["claims"]]
+    verdicts = [judge(word, measurements) for word in fields["claims"]]
     return pd.DataFrame([asdict(verdict) for verdict in verdicts])[COLUMNS].rename(columns=str.capitalize)

@@ -1,0 +1,74 @@
+"""The search for tiles: what it tries, what it keeps, and that a step can be built with what it tries."""
+
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.model.loading import random_model
+from sinkbench.policies import Visibility
+
+sys.path.append(str(ROOT / "benchmarks"))
+
+import tiles as benchmark
+
+
+class Pool:
+    """Processes that compile nothing."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def starmap(self, *_, **__):
+        pass
+
+
+def options(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["tiles.py", *words])
+    return benchmark.parse()
+
+
+@pytest.mark.parametrize("words", [(), ("--quantization", "int4_mlp"), ("--batch", "4")])
+def test_every_change_names_a_constant_of_the_kernels(monkeypatch, words):
+    chosen = options(monkeypatch, *words)
+    state = {name: getattr(benchmark.tiles, name) for name in ("TILES", "BATCH_TILES")}
+    state |= {name: getattr(benchmark.tiles, name) for name in (*benchmark.ATTENTION, *benchmark.SEQUENCE)}
+    tried = [change for changes in benchmark.rounds(chosen) for change in changes]
+    assert tried
+    for change in tried:
+        assert benchmark.changed(state, *change).keys() == state.keys()
+
+
+def test_the_fastest_is_kept(monkeypatch, capsys):
+    """One round of two changes, of which the second makes steps faster."""
+    chosen = options(monkeypatch)
+    bits = benchmark.bits_of(chosen)[:1]
+    monkeypatch.setattr(benchmark, "check_device", lambda: None)
+    monkeypatch.setattr(benchmark.multiprocessing, "get_context", lambda _: type("C", (), {"Pool": Pool}))
+    monkeypatch.setattr(benchmark, "rounds", lambda _: [[("SPLIT_KEYS", bits, 64), ("SPLIT_KEYS", bits, 32)]])
+    monkeypatch.setattr(benchmark, "step_ms", lambda _, state: state["SPLIT_KEYS"][bits[0]] / 64)
+    benchmark.main()
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:3] == [f"1.0000 ms {('SPLIT_KEYS', bits, 64)}", f"0.5000 ms {('SPLIT_KEYS', bits, 32)}"]
+    assert said[-1].startswith("0.5000 ms with ")
+
+
+@pytest.mark.slow
+def test_a_step_is_built_and_timed(monkeypatch):
+    """With one layer, interpreted kernels, and nothing captured."""
+    shape = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = random_model(shape | {"intermediate_size": 128}, 0, torch.float32, "cpu")
+    ring = FusedRing(model, Visibility(4, 28), 1)
+    monkeypatch.setattr(benchmark, "model_and_ring", lambda *_: (model, ring))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(benchmark, "capture", lambda step, rewind: step)
+    for name in ("REPLAYS", "REPETITIONS"):
+        monkeypatch.setattr(benchmark, name, 1)
+    assert 0 < benchmark.step_ms(options(monkeypatch), {"TILES": benchmark.tiles.TILES}) < float("inf")
