@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import FIXTURES, ROOT
+from helpers import FIXTURES, ROOT
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
 from sinkbench.runtime.memory import BYTES
