@@ -3,7 +3,7 @@
     python benchmarks/evaluator.py --device cpu                          # embedded demonstration model
     python benchmarks/evaluator.py --device cuda --shape pythia-2.8b     # random weights: times only
 
-Prints tokens/s of the evaluator, of our eager ring and of the reference formulation (rotate all keys,
+Prints tokens/s of the evaluator, of our eager ring and of the paper's formulation (rotate all keys,
 concatenate; re-implemented in engines/paper.py), and how far their NLLs lie apart.
 """
 

@@ -132,7 +132,12 @@ REFRESHED = {
 # From within the sinks, before a refresh that is due, and between two.
 @pytest.mark.parametrize(
     ("name", "sinks", "start"),
-    [("select", 4, 1), ("reprefill", 4, 12), ("select-shared", 0, 9), ("repeat_lookup", 4, 9)],
+    [
+        ("select", 4, 1),
+        ("reprefill", 4, 12),
+        pytest.param("select-shared", 0, 9, marks=pytest.mark.slow),
+        pytest.param("repeat_lookup", 4, 9, marks=pytest.mark.slow),
+    ],
 )
 def test_refreshed_caches_give_the_exact_nlls(captures, name, sinks, start):
     """Chosen keys at their true distance, sinks at theirs, queries of every layer."""

@@ -1,6 +1,9 @@
 """Tables and their formats, over synthetic measurements: what must and what must never be in them."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -49,6 +52,22 @@ def test_every_table_in_every_format_twice_is_the_same(word, ending, tmp_path):
         formats.write(path, build(word), "Title", "Caption")
         written.append(path.read_bytes())
     assert written[0] == written[1] and written[0]
+
+
+LOADED = """
+import sys
+from sinkbench import registry
+for folder in ("report/tables", "report/formats", "report/pages"):
+    for name in registry.available(folder):
+        registry.load(folder, name)
+print(sorted({"torch", "transformers", "matplotlib", "scipy"} & set(sys.modules)))
+"""
+
+
+def test_tables_and_pages_load_neither_torch_nor_matplotlib():
+    environment = {**os.environ, "PYTHONPATH": str(synthetic.SCHEMA.parents[2] / "scripts")}
+    command = [sys.executable, "-c", LOADED]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_full_table_has_a_row_per_run_and_corpus():

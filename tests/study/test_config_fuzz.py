@@ -8,6 +8,7 @@ import re
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 import yaml
 from helpers import ROOT
 from hypothesis import HealthCheck, event, given, settings
@@ -21,7 +22,7 @@ from sinkbench.study.study import Study
 from snakemake.utils import update_config
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-EXAMPLES = int(os.environ.get("SINKBENCH_FUZZ", 150))
+EXAMPLES = int(os.environ.get("SINKBENCH_FUZZ", 300))  # of the long test
 LONGEST = 1200  # characters of a line: one that lists all allowed words is long
 KEYS = set(yaml.safe_load(SCHEMA.read_text())["properties"])
 OVERLAYS = (None, "demo", "latency")
@@ -128,10 +129,20 @@ def plan(study: Study) -> None:
     check(study, fetches=False, measures=study.config["device"] == "cpu")
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutated())
 def test_a_mutated_config_is_plannable_or_refused_in_a_line_that_names_a_key(example):
-    overlay, config = example
+    check_line(*example)
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(mutated())
+def test_many_mutated_configs_are_plannable_or_refused_in_such_a_line(example):
+    check_line(*example)
+
+
+def check_line(overlay: str | None, config: dict) -> None:
     files = study_files(overlay)
     try:
         study = read_study(config, SCHEMA, files)

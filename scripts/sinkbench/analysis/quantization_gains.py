@@ -13,7 +13,7 @@ def gains(measurements: pd.DataFrame) -> pd.DataFrame:
     """Rows of `speedup` of quantized runs against their own unquantized twin, one per run.
 
     Raises:
-        NotMeasured: the study has none.
+        NotMeasured: the study has no speed-ups.
     """
     rows = quantized(pick(measurements, "speedup"))
     twins = [row["against"] == plain_run(row) for row in rows.to_dict("records")]

@@ -20,7 +20,7 @@ MEMO = Path("results/.sha256")  # one line of JSON for each file hashed; whoever
 
 
 def file_digest(path: str | Path) -> str:
-    """sha256 of a file, remembered."""
+    """The sha256 of a file, remembered."""
     facts = Path(path).stat()
     key = [str(path), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
     known = _remembered()
@@ -34,7 +34,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def digest(paths: Iterable[str | Path]) -> str | None:
-    """One digest of files, by name and content, in their order; None if one is missing or there is none."""
+    """One digest of files, by name, content and order; None for no file or a missing one."""
     paths = list(map(Path, paths))
     if not paths or not all(path.is_file() for path in paths):
         return None
@@ -42,14 +42,14 @@ def digest(paths: Iterable[str | Path]) -> str | None:
 
 
 def weight_files(settings: dict) -> list[Path]:
-    """The files of a model in a local folder, or the record of those that were fetched."""
+    """Files of a model in a local folder, or the record of the fetched files."""
     if settings["source"] == "folder":
         return sorted(path for pattern in MODEL_FILES for path in Path(settings["path"]).glob(pattern))
     return [record_path(settings)] if settings["source"] == "hub" else []
 
 
 def model_digest(settings: dict) -> str | None:
-    """Of config and weights, of the files or as `fetch` recorded them; None if they are not here."""
+    """Digest of a model's config and weights, from files or as `fetch` recorded them; None without them."""
     if settings["source"] == "hub":
         return _fetched_digest(settings)
     files = weight_files(settings)
@@ -57,12 +57,12 @@ def model_digest(settings: dict) -> str | None:
 
 
 def tokenizer_digest(settings: dict) -> str | None:
-    """Of tokenizer.json; None if it is not here."""
+    """Digest of tokenizer.json; None if the file is not here."""
     return digest([local_folder(settings) / "tokenizer.json"])
 
 
 def tokens_digest(path: str | Path) -> str | None:
-    """Of the token ids of all documents, whatever wrote the file; None if it cannot be read."""
+    """Digest of the token ids of all documents; None if the file cannot be read."""
     try:
         table = pyarrow.parquet.read_table(path, columns=["document", "sha256"])
     except (OSError, pyarrow.ArrowException):
@@ -71,7 +71,7 @@ def tokens_digest(path: str | Path) -> str | None:
 
 
 def inputs_of(settings: dict, tokens_path: str | Path) -> dict:
-    """What a measuring job is made from: digests of model, draft (if it has one) and tokens."""
+    """Digests of a measuring job's inputs: model, draft (if any) and tokens."""
     models = {name: model_digest(settings[name]) for name in ("model", "draft") if settings.get(name)}
     return models | {"tokens": tokens_digest(tokens_path)}
 

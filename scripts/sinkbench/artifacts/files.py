@@ -1,4 +1,4 @@
-"""Small text records: whole or not at all, and the stamp that says what a result was made from."""
+"""Small text files, written whole or not at all."""
 
 import json
 import os
@@ -13,7 +13,7 @@ FAILED = "failed: "  # begins the status of a run that ended in an error; the ne
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` only if the block succeeds."""
+    """Yield a temporary path that replaces `path` if the block succeeds."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -28,18 +28,18 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, content: dict) -> None:
-    """Indented JSON."""
+    """Write indented JSON."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_text(path: str | Path, content: str) -> None:
-    """A text file."""
+    """Write a text file."""
     with atomic_write(path) as partial:
         partial.write_text(content, encoding="utf-8")
 
 
 def read_json(path: str | Path) -> dict:
-    """Parsed JSON; UserError if the file is missing or damaged."""
+    """Read JSON; UserError if the file is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

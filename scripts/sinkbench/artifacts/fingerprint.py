@@ -1,4 +1,4 @@
-"""A hash of the code that a job runs: it changes with meaning, not with comments, docstrings or layout.
+"""A hash of a job's code, which comments, docstrings and layout do not change.
 
 Snakemake does not notice edits to imported modules, and takes a touched script for a changed one. A job
 whose `params` carry this fingerprint is stale exactly when code that it imports has changed.

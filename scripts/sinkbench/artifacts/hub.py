@@ -1,4 +1,4 @@
-"""Where the files of a hub repository lie on this machine. Reads folders and records only: no network.
+"""Folders and records of hub repositories on this machine, read without a network.
 
 `download` fills the folders; everything else works without it once they are there.
 """
@@ -21,26 +21,26 @@ def hub_folder(repo: str, revision: str) -> Path:
 
 
 def local_folder(settings: dict) -> Path:
-    """The folder that holds a model, tokenizer or dataset: the one given, or the one `fetch` fills."""
+    """Folder of a model, tokenizer or dataset: the given folder, or the folder that `fetch` fills."""
     if settings["source"] == "folder":
         return Path(settings["path"])
     return hub_folder(settings["repo"], settings["revision"])
 
 
 def record_path(settings: dict) -> Path:
-    """The record that `fetch` writes last: the folder beside it is complete."""
+    """Path of the record that `fetch` writes last, when the folder beside the record is complete."""
     folder = hub_folder(settings["repo"], settings["revision"])
     return folder.with_name(f"{folder.name}.json")
 
 
 def is_fetched(repository: dict) -> bool:
-    """Whether `fetch` has brought what is wanted of a repository (study.Study.repositories)."""
+    """Whether `fetch` has brought what a study wants of a repository (StudyInputs.repositories)."""
     path = record_path(repository)
     return path.is_file() and repository.items() <= read_json(path).items()
 
 
 def check_fetched(settings: dict) -> None:
-    """Raise UserError if a fetched folder no longer holds the files of its record, whole."""
+    """Raise UserError unless a fetched folder holds the files of its record, whole."""
     path = record_path(settings)
     for name, recorded in read_json(path)["files"].items():
         file = hub_folder(settings["repo"], settings["revision"]) / name

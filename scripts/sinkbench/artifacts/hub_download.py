@@ -1,4 +1,4 @@
-"""Downloads from the hub: the only code that needs a network.
+"""Download from the hub: the only code that needs a network.
 
 The client library discards a file whose download was cut, so files are streamed here: what has arrived of a
 checkpoint of many GB is kept, and taken up again where it stopped. Every file must have the hash that the
@@ -33,7 +33,7 @@ ADVICE = (
 
 
 def fetch(repo: str, revision: str, kind: str, patterns: list[str]) -> None:
-    """Download the files that match `patterns`, keep what is already there, and record sizes and hashes.
+    """Download the files that match `patterns` and record sizes and hashes. Complete files are kept.
 
     Args:
         kind: "model" or "dataset".
@@ -53,7 +53,7 @@ def fetch(repo: str, revision: str, kind: str, patterns: list[str]) -> None:
 
 
 def listed(repo: str, revision: str, kind: str, patterns: list[str]) -> list:
-    """What the hub says (name, size, hash) of the files that match `patterns`; UserError as in `fetch`."""
+    """List name, size and hash of the hub's files that match `patterns`; UserError as in `fetch`."""
     title = _title(repo, revision)
     with _explained(title):
         info = HfApi().repo_info(

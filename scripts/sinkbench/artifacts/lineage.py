@@ -1,4 +1,4 @@
-"""What a result says that it was made from: in the notes of a table, in a record beside other files.
+"""Lineage of a result, in the notes of a table or in a record beside other files.
 
 A record also holds digests, so that an edit of what was made, or of what it was made from, is seen.
 """
@@ -19,7 +19,7 @@ RECORD = ".made.json"  # how the name of a record ends, behind a dot and the ste
 
 
 def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Iterable[str] = ()) -> None:
-    """Write beside files what they were made from, and their own digests.
+    """Write the lineage of files beside them: inputs, stamp and the files' own digests.
 
     Args:
         results: tables that went into them.
@@ -32,7 +32,7 @@ def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Ite
 
 
 def read_lineage(path: str | Path) -> dict | None:
-    """The record beside a file; None without one.
+    """Read the record beside a file; None without a record.
 
     Its `edited` names the files that are not what was made.
     """
@@ -47,7 +47,7 @@ def read_lineage(path: str | Path) -> dict | None:
 
 
 def tables_in_lineage(path: str | Path) -> dict[str, list[str]]:
-    """Of the tables that went into a file, by path: digests of their notes and of the whole, at that time."""
+    """Tables that went into a file, by path: digests of notes and of the whole table at that time."""
     try:
         return read_json(_record(path)).get("read", {})
     except UserError:
@@ -55,7 +55,7 @@ def tables_in_lineage(path: str | Path) -> dict[str, list[str]]:
 
 
 def result_metadata(path: str | Path, read: dict[str, list[str]]) -> dict | None:
-    """The notes of a table, as read_metadata; their `edited` names it if it was edited since it was read.
+    """The notes of a table, whose `edited` names the table if somebody edited the table since.
 
     What is measured again either has other notes, times among them, or is the same again to the last bit.
 
@@ -69,7 +69,7 @@ def result_metadata(path: str | Path, read: dict[str, list[str]]) -> dict | None
 
 
 def read_metadata(path: str | Path) -> dict | None:
-    """The notes of a table (parquet.write_table), without its numbers; None if it is damaged or not ours."""
+    """Read the notes of a table (parquet.write_table); None if the table is damaged or not ours."""
     try:
         return json.loads(pyarrow.parquet.read_schema(path).metadata[b"sinkbench"])
     except (KeyError, TypeError, OSError, pyarrow.ArrowException, ValueError):
@@ -77,7 +77,7 @@ def read_metadata(path: str | Path) -> dict | None:
 
 
 def from_measurements(path: str | Path) -> dict:
-    """Inputs of what is rendered from the measurements."""
+    """Inputs of a file that is rendered from the measurements."""
     return {"measurements": digest([path])}
 
 

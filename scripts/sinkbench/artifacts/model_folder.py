@@ -1,4 +1,4 @@
-"""What a local model folder must hold, checked without importing torch."""
+"""Check a local model folder without importing torch."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ INDEX = "model.safetensors.index.json"  # of a checkpoint in several files
 
 
 def check_model_folder(folder: Path) -> dict:
-    """The raw config.json; UserError unless the folder holds a GPT-NeoX config and safetensors weights."""
+    """Read config.json; UserError unless the folder holds a GPT-NeoX config and safetensors weights."""
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder}: no config.json there; a model folder holds config.json and *.safetensors")

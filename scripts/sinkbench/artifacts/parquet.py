@@ -12,7 +12,7 @@ from sinkbench.errors import UserError
 
 
 def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
-    """A parquet table with `notes` (JSON) in its metadata."""
+    """Write a parquet table with `notes` (JSON) in its metadata."""
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"sinkbench": json.dumps(notes).encode()}
     with atomic_write(path) as partial:
@@ -22,7 +22,7 @@ def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, dict]:
-    """A table and its notes; UserError if the file is missing, damaged or not ours."""
+    """Read a table and its notes; UserError if the file is missing, damaged or not ours."""
     try:
         table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
         return table.to_pandas(), json.loads(table.schema.metadata[b"sinkbench"])

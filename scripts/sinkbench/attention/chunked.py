@@ -63,7 +63,7 @@ class ChunkStream:
         self._keys, self._values = self._room(self.held + len(positions))
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
-        """Attended heads [heads, tokens, head_dim] of the layer's input [tokens, hidden]."""
+        """Compute the layer's heads [heads, tokens, head_dim] from its input [tokens, hidden]."""
         new = self._keys[:, self.held :], self._values[:, self.held :]
         widen = widen_heads if self.visibility.sinks else turn_heads
         query, first_keys = self.kernel.prepare(widen)(layer, hidden, self._own, self._capped, *new)
@@ -145,7 +145,7 @@ def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
 
 
 def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The same without sinks: plain rotation, nothing to widen."""
+    """Fill `keys` and `values` with the chunk's, without sinks: plain rotation, nothing to widen."""
     query, key, value = project(layer, hidden)
     keys.copy_(rotate_head(key, own))
     values.copy_(value)
@@ -164,5 +164,5 @@ def widen_recent(turned: Tensor, dim: int) -> Tensor:
 
 
 def widen_sinks(turned: Tensor, dim: int) -> Tensor:
-    """[0 | rotated at s | rest], of the same."""
+    """[0 | rotated at s | rest], of keys whose `dim` rotary dimensions are rotated already."""
     return torch.cat((torch.zeros_like(turned[..., :dim]), turned), dim=-1)

@@ -29,12 +29,15 @@ class Evaluator:
 
     @torch.inference_mode()
     def stream(self, document: Tensor, visibility: Visibility) -> Tensor:
-        """NLL of tokens 1 .. T-1 given all before, float32 [T - 1], of document ids [T]."""
+        """Score document ids [T]: NLL of tokens 1 .. T-1 given all before, float32 [T - 1]."""
         return self._nll(ChunkStream(self.model, visibility, self.kernel), document)
 
     @torch.inference_mode()
     def refreshed(self, document: Tensor, policy) -> Tensor:
-        """The same with a cache that `policy` refreshes (see `refresh`): no chunk crosses a refresh."""
+        """Score document ids [T] with a cache that `policy` refreshes: NLLs, float32 [T - 1].
+
+        No chunk crosses a refresh (see refresh_store).
+        """
         return self._nll(self._refreshed(policy), document)
 
     @torch.inference_mode()
@@ -44,7 +47,7 @@ class Evaluator:
             yield logits(self.model, hidden)
 
     def dense(self, document: Tensor) -> Tensor:
-        """The same with plain causal attention: keys of the whole document stay in memory.
+        """Score document ids [T] with plain causal attention: keys of the whole document stay in memory.
 
         Room for it is made in powers of two, since a compiled kernel is made anew for every size.
         """
@@ -53,7 +56,7 @@ class Evaluator:
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, visibility: Visibility) -> tuple[ChunkStream, Tensor]:
-        """The stream after `prompt` [T] and the last hidden state [1, hidden].
+        """Read `prompt` [T]: the stream behind the prompt, and the last hidden state [1, hidden].
 
         Nothing is read that no layer passes on so far: the time of a long prompt does not grow with it.
         """
@@ -65,12 +68,12 @@ class Evaluator:
 
     @torch.inference_mode()
     def prefill_refreshed(self, prompt: Tensor, policy) -> tuple[ChunkStream, Tensor]:
-        """The same with a cache that `policy` refreshes: the next one needs the stream's `store`."""
+        """Prefill a cache that `policy` refreshes; the next refresh needs the stream's `store`."""
         return self._prefill(self._refreshed(policy), prompt)
 
     @torch.inference_mode()
     def recompute(self, document: Tensor, positions: list[int], visibility: Visibility) -> Tensor:
-        """NLL of the token after each position, float32, from a fresh pass over what it may see.
+        """NLL of the token after each position, float32, from a fresh pass over the visible tokens.
 
         The pass reads [the first S tokens | the last W + 1] as one short text, at positions 0 .. budget;
         before the budget is full that is the whole prefix, so those NLLs are dense ones. Positions ascend.

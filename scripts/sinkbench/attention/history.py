@@ -1,4 +1,4 @@
-"""The last tokens of something that grows, such as the keys that refreshes look back on."""
+"""The last tokens of a growing stream, such as the keys that refreshes look back on."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,8 +11,8 @@ HEADROOM = 4  # a new buffer has room for one token more in every so many that i
 class History:
     """The last `most` tokens [heads, tokens, dim] of what was appended.
 
-    They lie in a buffer that is longer: what is appended is written behind them, and only when the room is
-    used up are they copied, not at every append; of fewer than HEADROOM tokens, always.
+    The tokens lie in a longer buffer. Appending writes behind them, and a full buffer is copied to a new one.
+    So an append costs amortised O(1); a buffer of fewer than HEADROOM tokens is copied at every append.
     """
 
     def __init__(self, most: int):
@@ -20,7 +20,7 @@ class History:
         self.buffer: Tensor | None = None
 
     def append(self, new: Tensor) -> Tensor:
-        """Go on with `new` [heads, tokens, dim]; returns a view of the last `most` tokens up to its end."""
+        """Append `new` [heads, tokens, dim]; returns a view of the last `most` tokens."""
         new = _last(new, self.most)
         if self.buffer is None:
             self._move(new[:, :0], new.shape[1])
@@ -49,18 +49,18 @@ class History:
 
 
 class LayerHistories(Mapping):
-    """A history for each layer, by its number; read as the tokens that it holds [heads, tokens, dim]."""
+    """A history for each layer, by its number; each reads as the tokens held [heads, tokens, dim]."""
 
     def __init__(self, most: int):
         self.most = most
         self._histories: dict[int, History] = {}
 
     def append(self, layer: int, new: Tensor) -> None:
-        """Go on with a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
+        """Append a layer's `new` [heads, tokens, dim]; all layers must be given equally many."""
         self._histories.setdefault(layer, History(self.most)).append(new)
 
     def stack_layers(self) -> None:
-        """Lay the heads of all layers side by side, as those of layer 0: one operation then serves all."""
+        """Lay the heads of all layers side by side, as layer 0's heads: one operation then serves all."""
         if self._histories:
             histories = [self._histories.pop(layer) for layer in sorted(self._histories)]
             stacked = self._histories[0] = History(self.most)

@@ -1,7 +1,7 @@
 """Attention kernels for a chunk of queries over masked keys: one per device kind.
 
-A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors, so that the
-rule is written once (`chunked.ChunkStream`) and each kernel turns it into the mask that it wants.
+A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors. The rule is
+written once (`chunked.ChunkStream`), and each kernel turns the rule into its own kind of mask.
 """
 
 import torch
@@ -68,7 +68,7 @@ class FlexKernel:
 
 
 def kernel_for(model) -> MaskedKernel | FlexKernel:
-    """The fast kernel for passes of a model on its device.
+    """Choose the fast kernel for passes of a model on its device.
 
     Layers whose weights are a library's own kind of tensor run as they are: torch.compile gives TorchAO's
     int8 a kernel meant for a few tokens, which took two minutes to read a prompt in place of half a second.

@@ -1,13 +1,13 @@
-"""Refreshing a streaming cache: every R tokens a policy says anew which W keys stand beside the sinks.
+"""Refreshes of a streaming cache (RefreshLite): every R tokens a policy chooses the W keys beside the sinks.
 
 A refresh falls before the token at r, for every multiple r of R past the budget (until then nothing has
-been dropped). It rewrites what the ring of W recent slots holds; between two refreshes the ring goes on as
-in streaming, so that token r + i takes the place of the i-th key that the refresh gave. Two things follow:
+been dropped). The refresh rewrites the ring of W recent slots. Between two refreshes the ring goes on as in
+streaming: token r + i takes the place of the i-th key that the refresh gave. Two things follow:
 
-- a segment of R tokens is an ordinary chunk of `chunked.ChunkStream` whose carried keys were rewritten:
-  segments are sequential, the tokens inside one are parallel, and the result is that of decoding;
-- any engine that decodes a ring decodes this: a refresh writes into its buffers, in place, between two of
-  its steps (`ring_refresh`). With `every` past the text's end nothing is rewritten, and it is streaming.
+- A segment of R tokens is an ordinary chunk of `chunked.ChunkStream` whose carried keys were rewritten.
+  Segments are sequential, the tokens of a segment are parallel, and the result equals decoding.
+- Any engine that decodes a ring decodes a refreshed cache: a refresh writes into the ring's buffers, in
+  place, between two steps (`ring_refresh`). With `refresh_every` past the text's end this is streaming.
 """
 
 import torch
@@ -23,7 +23,7 @@ from sinkbench.runtime.dtypes import at_least_float32
 
 
 class RefreshStore:
-    """What refreshes may look back on: the last `lookback` tokens before the next one to be read.
+    """The tokens that refreshes look back on: the last `lookback` before the next token.
 
     Args:
         model: a GPT-NeoX for causal language modelling.
@@ -47,7 +47,7 @@ class RefreshStore:
         self.queries, self.sinks = LayerHistories(policy.query_window or 0), {}
 
     def tokens_until_refresh(self, stream: ChunkStream, most: int) -> int:
-        """Tokens, at most `most`, until a refresh; one that is due is made first."""
+        """Tokens until the next refresh, at most `most`. A refresh that is due is made first."""
         if self.policy.is_due(self.position):
             self.refresh(stream)
         return min(most, self.policy.next_refresh(self.position + 1) - self.position)
@@ -60,7 +60,10 @@ class RefreshStore:
         self.position += len(ids)
 
     def append(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Keep what a layer made of the tokens from `start` on [heads, tokens, dim]; of sinks no keys."""
+        """Keep a layer's queries, keys and values of tokens from `start` on [heads, tokens, dim].
+
+        Sinks have no keys here.
+        """
         if self.policy.query_window is None:
             return
         past_sinks = slice(max(0, self.policy.sinks - start), None)
@@ -85,7 +88,7 @@ class RefreshStore:
             histories.stack_layers()
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
-        """How much the observed queries attend to each of the layer's kept tokens, float32 [heads, tokens].
+        """Attention of the observed queries to each of the layer's kept tokens, float32 [heads, tokens].
 
         The mean over the queries of a softmax over sinks and kept tokens up to the query's own, then a mean
         over `pool` (odd) neighbours (Li et al. 2024, SnapKV, section 4.1).

@@ -21,7 +21,7 @@ SLOT_MULTIPLE = 1024  # tokens
 
 
 def ring_visibility(policy, length: int) -> Visibility:
-    """Who sees whom in the ring of a stream of `length` tokens.
+    """Visibility in the ring of a stream of `length` tokens.
 
     A growing cache is a ring that never fills. Its slots are rounded up to a multiple of SLOT_MULTIPLE, since
     kernels are planned, compiled and captured anew for every size.
@@ -77,7 +77,7 @@ class RingBuffers:
         return self.position if self.position < self.visibility.sinks else self.slot(self.position)
 
     def load(self, chunks: ChunkStream, row: int = 0) -> None:
-        """Stream `row` takes over where a parallel pass stopped; nothing of what it held before stays."""
+        """Load stream `row` from a stopped parallel pass; nothing that the row held before stays."""
         self.position = chunks.position - 1
         sinks = self.visibility.sinks
         first = sinks + chunks.position + 1 - self.visibility.keys_at(chunks.position)
@@ -94,7 +94,7 @@ class RingBuffers:
         return rotate_head(self.sink_keys, self.rotary.at(sinks))
 
     def rewrite(self, keys: Tensor, values: Tensor) -> None:
-        """Replace what a full ring of one stream holds [layers * heads, W, dim], first to leave first.
+        """Replace the keys and values of a full ring of one stream [layers * heads, W, dim], oldest first.
 
         Args:
             keys: widened as in `parallel`, if there are sinks.

@@ -1,4 +1,4 @@
-"""Refreshes between the steps of an engine that decodes a ring: read it, choose, write it again in place.
+"""Refreshes of a ring between an engine's steps: read the ring, choose, and rewrite the ring in place.
 
 The hook of an engine is one line, `refresh.before(tokens)` ahead of each step. It does nothing between two
 refreshes, moves no buffer and no position, and so leaves a captured graph or a compiled step valid. That is
@@ -19,7 +19,7 @@ from sinkbench.policies import REFRESHED
 def prefill_ring(
     evaluator, policy, prompt: Tensor, buffers: RingBuffers, row: int = 0
 ) -> "tuple[Tensor, RingRefresh | None]":
-    """Read `prompt` [T] into a row of `buffers`: its last hidden state [1, hidden], and refreshes to come.
+    """Read `prompt` [T] into a row of `buffers`; returns the last hidden state [1, hidden] and the refreshes.
 
     A stream whose cache is refreshed is alone in them.
     """
@@ -52,7 +52,7 @@ class RingRefresh:
         store.stack_layers()
 
     def before(self, tokens: Tensor) -> None:
-        """Refresh the ring if one falls before the step that reads `tokens` [1]."""
+        """Refresh the ring if a refresh falls before the step that reads `tokens` [1]."""
         due = self.policy.is_due(self.buffers.position + 1)
         if due or len(self.unread) > self.buffers.visibility.recent:  # the next token takes the oldest's slot
             self._catch_up()

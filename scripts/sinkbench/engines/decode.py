@@ -1,4 +1,4 @@
-"""Decoding with an engine: the NLLs of a given text, or a continuation of the model's own."""
+"""Decode with an engine: NLLs of a given text, or a continuation."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from sinkbench.model.nll import token_nll_of_logits
 
 
 def decode_nll(engine, texts: Tensor, start: int) -> Tensor:
-    """NLLs [batch, T - start] of tokens start .. T-1 of texts [batch, T], the first from the prefill."""
+    """Decode texts [batch, T]: NLLs [batch, T - start] of tokens start .. T-1, the first from the prefill."""
     fed = texts[:, start:-1].unbind(1)
     first = engine.prefill(texts[:, :start], len(fed))
     losses = [token_nll_of_logits(first, texts[:, start])]
@@ -17,7 +17,7 @@ def decode_nll(engine, texts: Tensor, start: int) -> Tensor:
 
 
 def generate(engine, prompts: Tensor, count: int, choose) -> Tensor:
-    """Ids [batch, count] that continue prompts [batch, T]; the host never waits for the device.
+    """Continue prompts [batch, T] by ids [batch, count]; the host never waits for the device.
 
     Args:
         choose: gives ids [batch] for logits [batch, vocabulary]; see `greedy` and `Sampler`.

@@ -42,7 +42,7 @@ class Engine:
             return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
 
     def around_step(self) -> AbstractContextManager:
-        """What a step runs in."""
+        """The context in which a step runs."""
         return force_sdpa_backend(self.kernel, self.model) if self.kernel else nullcontext()
 
     def reset(self) -> None:

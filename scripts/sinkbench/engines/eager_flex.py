@@ -12,7 +12,7 @@ from sinkbench.runtime.torch_compile import compiled
 
 
 class Engine(eager.Engine):
-    """See eager."""
+    """The engine of `eager`, with flex attention in place of SDPA."""
 
     def __init__(self, model, policy, evaluator):
         super().__init__(model, policy, evaluator)

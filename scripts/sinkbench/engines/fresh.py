@@ -1,4 +1,4 @@
-"""No cache at all: every token is a fresh pass over the sinks and the window. The recompute baseline."""
+"""The recompute baseline without a cache: every token is a fresh pass over the sinks and the window."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Decoding with a cache that grows by concatenation: no step has the shapes of the one before.
+"""Decode with a cache that grows by concatenation, so that no two steps share their shapes.
 
 It computes what the static step computes, so that the two show what stable shapes are worth to a compiler.
 """
@@ -60,7 +60,7 @@ class Engine:
 
 
 def read_token(model, token: Tensor, held: list[Pair], table: Pair) -> tuple[Tensor, list[Pair]]:
-    """Read one id [1]: float32 logits [1, vocabulary], and keys and values of every layer, one longer.
+    """Read one id [1]: float32 logits [1, vocabulary], and every layer's keys and values, one token longer.
 
     Args:
         held: of every layer, rotated keys and values [heads, tokens, head_dim].

@@ -1,8 +1,8 @@
-"""The reference StreamingLLM formulation, re-implemented as a baseline: rotate everything, concatenate.
+"""The StreamingLLM paper's formulation, re-implemented as a baseline: rotate everything, concatenate.
 
-Keys are cached before rotation; every step concatenates the new key, looks the rotations up and rotates all
-keys at their positions inside the cache, layer by layer, attends with plain matrix products, and evicts by
-concatenating again (Xiao et al. 2024, section 3.2 and its public code). Exact; the ring (`eager`) avoids it.
+Keys are cached before rotation (Xiao et al. 2024, section 3.2 and its public code). In each layer a step
+concatenates the new key, rotates all keys at their positions inside the cache, and attends with plain matrix
+products. Eviction concatenates again. The formulation is exact; the ring (`eager`) avoids its work.
 """
 
 from contextlib import nullcontext
@@ -78,12 +78,12 @@ def plain(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
 
 
 def by_torch(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-    """The same by torch's attention, without a mask, which flash would not take."""
+    """Attended values [1, heads, tokens, head_dim] by torch's attention, without a mask: flash takes none."""
     return scaled_dot_product_attention(query, keys, values, is_causal=query.shape[2] > 1, scale=scale)
 
 
 class Engine:
-    """A first block of at most `budget` tokens at once, as the reference prefills, then token by token.
+    """Read a first block of at most `budget` tokens at once, as the published code does, then token by token.
 
     Args:
         kernel: name of the kernel of torch's attention (SDPBackend) that replaces plain products, if any.

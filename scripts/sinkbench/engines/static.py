@@ -1,4 +1,4 @@
-"""Decoding with the static ring: plain torch, compiled, captured in a CUDA graph, or both."""
+"""Decode with the static ring: in plain torch, compiled, captured in a CUDA graph, or both."""
 
 from collections.abc import Callable
 from contextlib import nullcontext

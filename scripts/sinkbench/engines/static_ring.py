@@ -56,7 +56,7 @@ class StaticRing:
 
 
 class Place(NamedTuple):
-    """Where a token stands: what its step computes once for all layers."""
+    """A token's place: what its step computes once for all layers."""
 
     slots: Tensor  # int64 [1 + sinks]: the token's own slot, then those of the sinks
     cos: Tensor  # [2 + sinks, rotary_dim]: of the query, of its own key and of the sinks

@@ -76,7 +76,7 @@ ENGINES = {
 
 
 def engine_row(name: str) -> dict:
-    """What a job's settings say of an engine: name, implementation, options. UserError names the engines."""
+    """Settings of an engine: name, implementation, options. UserError names the engines that exist."""
     check_name(name, ENGINES, "engine")
     row = ENGINES[name]
     return {"name": name, "implementation": row.implementation, "options": row.options}

@@ -21,9 +21,9 @@ class Bench:
     Attributes:
         kind, points: what time depends on, and where it is measured.
         steps: timed in a row; whole periods of the policy, so that their mean holds all that it does.
-        scored_from: stream index of the first token on which the engine is scored, by steps like those timed:
-            a bounded cache is full by then; where it grows the scored tokens end where timing begins, since a
-            model says little of text beyond the length that it was trained on.
+        scored_from: stream index of the first token on which the engine is scored, by steps like the timed
+            ones. A bounded cache is full there. With a growing cache the scored tokens end where timing
+            begins, since a model says little of text beyond its training length.
         text: token ids on the model's device, long enough for everything.
     """
 

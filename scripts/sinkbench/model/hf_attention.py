@@ -14,7 +14,7 @@ STOCK = "sdpa"  # what transformers chooses for GPT-NeoX by itself
 
 
 def attend(module, query: Tensor, key: Tensor, value: Tensor, mask, scaling: float, *, stream, **_):
-    """transformers' attention signature; `stream` is the cache, which knows its angles and masks."""
+    """Attend by transformers' signature; `stream` is the cache, which knows its angles and masks."""
     output = stream.attend(query, key, value, scaling)
     return output.transpose(1, 2), None
 
@@ -23,7 +23,7 @@ AttentionInterface.register(NAME, attend)
 
 
 def use_attention(model, name: str) -> None:
-    """Make `model` attend with `name`; a change costs milliseconds, no change is free."""
+    """Make `model` attend with `name`; a change costs milliseconds."""
     if model.config._attn_implementation != name:
         model.set_attn_implementation(name)
 

@@ -23,7 +23,7 @@ OLD_KEYS = {"rotary_pct", "rotary_emb_base"}  # what checkpoints call rope_param
 
 
 def load_model(settings: dict, device: str) -> GPTNeoXForCausalLM:
-    """The model of a config's `model` section on `device`, in eval mode.
+    """Load the model of a config's `model` section on `device`, in eval mode.
 
     Raises UserError for another architecture, a missing or corrupt checkpoint, or a scaled rotary embedding.
     """
@@ -36,7 +36,7 @@ def load_model(settings: dict, device: str) -> GPTNeoXForCausalLM:
 
 
 def random_model(shape: dict, seed: int, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
-    """Random weights, for times only: such a model has no perplexity."""
+    """Build a model of random weights, for times only: such a model has no perplexity."""
     _check_keys(shape)
     config = _config(shape, "model.shape")
     torch.manual_seed(seed)
@@ -109,7 +109,7 @@ def _first_line(error: Exception) -> str:
 
 
 def weight_bytes_per_token(model) -> int:
-    """Bytes of weights that one decoded token must read: all but the input embedding's other rows.
+    """Bytes of weights that a decoded token must read: all but the input embedding's other rows.
 
     The state dict has packed weights and their scales too, but not tables such as the rotary frequencies. A
     tied embedding is in it a second time, as the LM head's.

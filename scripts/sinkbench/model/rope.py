@@ -1,7 +1,7 @@
 """Rotary position embedding with angles in float64.
 
-A float32 angle is off by 1e-4 rad at position 20,000 and by 6e-2 rad at 1,000,000, so every angle is
-formed in float64 and only its cosine and sine are rounded (Su et al. 2021, RoFormer, section 3.2.2).
+A float32 angle is off by 1e-4 rad at position 20,000 and by 6e-2 rad at 1,000,000. Every angle is therefore
+formed in float64, and only its cosine and sine are rounded (Su et al. 2021, RoFormer, section 3.2.2).
 """
 
 import torch

@@ -23,8 +23,16 @@ CONTINUATIONS = "continuations.html"
 GPU_REFERENCE = "gpu_reference.html"
 REFERENCE = "docs/reference/latency"  # results of a GPU, kept under version control
 REFERENCE_FILES = ("ladder.csv", "roofline.svg", "environment.json")
-# The order of the report's argument, which Snakemake's menu sorts by name.
-CATEGORIES = ("findings", "baselines", "streaming", "engine", "refresh", "ablations", "provenance")
+# Parts of the report in the order of its argument, with their names in Snakemake's menu, which sorts by name.
+CATEGORIES = {
+    "findings": "Findings",
+    "baselines": "Baselines",
+    "streaming": "Streaming",
+    "engine": "Engine",
+    "refresh": "RefreshLite",
+    "ablations": "Ablations",
+    "provenance": "Provenance",
+}
 # Category and title of the pages beside the landing page.
 PAGES = {
     "findings.html": ("findings", "Findings"),
@@ -54,7 +62,7 @@ def category(kind: str, name: str) -> str:
 
 def menu_entry(name: str) -> str:
     """A category as the report's menu names it: "3 Streaming"."""
-    return f"{CATEGORIES.index(name) + 1} {name.capitalize()}"
+    return f"{list(CATEGORIES).index(name) + 1} {CATEGORIES[name]}"
 
 
 def specs(kind: str, config: dict) -> dict[str, dict]:

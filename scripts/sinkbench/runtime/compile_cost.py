@@ -29,7 +29,7 @@ class CompileCost:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Count the calls inside, if anything is compiled."""
+        """Count the calls in the block that compile something."""
         before, begun = _graphs(), time.perf_counter()
         yield
         if made := _graphs() - before:
@@ -49,7 +49,7 @@ def _graphs() -> int:
 
 @contextmanager
 def without_compiled_before() -> Iterator[None]:
-    """Let compilers find nothing that earlier processes compiled, or their time would not be measured.
+    """Hide what earlier processes compiled, so that compile times start from an empty cache.
 
     What this process has compiled already it keeps.
     """

@@ -45,5 +45,5 @@ def _warm_up(step: Callable, rewind: Callable[[], None]) -> None:
 
 @cache
 def _side_stream() -> torch.cuda.Stream:
-    """One for the whole process: libraries keep a workspace for every stream that they have seen."""
+    """Return the one side stream of the process: libraries keep a workspace for every stream."""
     return torch.cuda.Stream()

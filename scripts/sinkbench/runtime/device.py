@@ -1,4 +1,4 @@
-"""Waiting for a device and marking moments on it, for CUDA and CPUs alike."""
+"""Wait for a device and mark moments on it, for CUDA and CPUs alike."""
 
 import time
 
@@ -12,7 +12,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def record_event(device: torch.device) -> float | torch.cuda.Event:
-    """This moment: an event in the device's stream on CUDA, the wall clock's seconds on a CPU."""
+    """Mark this moment: an event of the device's stream on CUDA, wall-clock seconds on a CPU."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -21,7 +21,7 @@ def record_event(device: torch.device) -> float | torch.cuda.Event:
 
 
 def elapsed_ms(first, second) -> float:
-    """Milliseconds between two marks; on CUDA the device must have reached the second."""
+    """Milliseconds between two marks; a CUDA device must have reached the second one."""
     if isinstance(first, float):
         return 1e3 * (second - first)
     return first.elapsed_time(second)

@@ -1,4 +1,4 @@
-"""Types to compute in."""
+"""Number formats for computations."""
 
 import torch
 

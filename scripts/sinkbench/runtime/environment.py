@@ -1,4 +1,4 @@
-"""What a result was measured with: versions, device, host, driver, commit."""
+"""Versions, device, host, driver and commit of a measurement."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ def environment(device: str) -> dict:
 
 
 def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
-    """What nvidia-smi says of this process's GPU: a list of the fields' values, in plain numbers, per line.
+    """Values that nvidia-smi prints for this process's GPU, in plain numbers, a list for each line.
 
     Args:
         query: "gpu" (one line) or "compute-apps" (one line per process).
@@ -42,7 +42,7 @@ def nvidia_smi(query: str, *fields: str) -> list[list[str]] | None:
 
 
 def number(text: str | None) -> float | None:
-    """A value of nvidia-smi; None for one that the device does not have, such as "[N/A]"."""
+    """The number of a printed value; None for a value that the device lacks, such as "[N/A]"."""
     try:
         return float(text)
     except (TypeError, ValueError):

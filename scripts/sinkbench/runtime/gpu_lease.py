@@ -1,10 +1,10 @@
-"""Which GPU a measuring job computes on, where several jobs of one host share several GPUs.
+"""Lease a GPU to a measuring job, where several jobs of one host share several GPUs.
 
-Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free one under a lock
-of the operating system, which goes with the process however that ends, and with it that GPU's share of the
-cores: a compiler that runs for one job would slow the kernel launches of another. The share is the same
-whether or not other jobs run, so that times are comparable. GPUs and sockets are taken to come in the same
-order, as drivers number GPUs along the PCI bus.
+Snakemake counts GPUs (`--resources gpu=N`) and names none. Every measuring job takes a free GPU under a lock
+of the operating system, which ends with the process. The job also takes the GPU's share of the cores: a
+compiler that runs for one job would slow the kernel launches of another. The share does not depend on other
+jobs, so that times are comparable. GPUs are taken to come in the order of the sockets, as drivers number them
+along the PCI bus.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def lease_gpu(
     device: str, shared: bool = False, locks: Path | None = None, wait_s: float = 1.0
 ) -> Iterator[str | None]:
-    """Make one GPU the only visible one while the body runs; waits until there is one. Yields its name.
+    """Wait for a GPU and make it the only visible one within the block. Yields its name.
 
     The process, with what it starts, then keeps to the GPU's share of the cores.
 
@@ -75,7 +75,7 @@ def _only_on(cores: list[int]) -> Iterator[None]:
 
 
 def cores() -> list[int]:
-    """The cores that this process may use; threads of one core, and cores of one socket, are neighbours."""
+    """Cores that this process may use. Threads of a core and cores of a socket are neighbours."""
     return sorted(os.sched_getaffinity(0), key=_place)
 
 
@@ -92,7 +92,7 @@ def _place(core: int) -> tuple[int, int, int]:
 
 
 def share(gpus: list[str], name: str, cores: list[int]) -> list[int]:
-    """Of `cores` the neighbours that go with one of `gpus`; all of them where they are fewer than these."""
+    """The neighbouring cores that go with one of `gpus`; all cores if there are fewer than GPUs."""
     place, places = gpus.index(name), len(gpus)
     if len(cores) < places:
         return cores
@@ -100,7 +100,7 @@ def share(gpus: list[str], name: str, cores: list[int]) -> list[int]:
 
 
 def visible_gpus() -> list[str]:
-    """Names (UUIDs) of the GPUs that this process may use; names in CUDA_VISIBLE_DEVICES stay as they are."""
+    """Names (UUIDs) of the GPUs that this process may use, or those of CUDA_VISIBLE_DEVICES."""
     known = _known_gpus()
     chosen = os.environ.get(VISIBLE)
     if chosen is None:

@@ -1,4 +1,4 @@
-"""What else the device and its host were doing around a timing, and which repetitions that spoils.
+"""State of device and host around a timing, and the repetitions that other work disturbed.
 
 The state is read before and after every repetition, outside of what is timed. A repetition is disturbed for
 one of the reasons below; the numbers behind a reason are in its state. What a driver, or the absence of one,
@@ -32,7 +32,7 @@ LOOPS, LOOP = 5, 20_000  # of the host's yardstick: 2 ms in all
 
 
 def read_state(device: torch.device) -> dict:
-    """Clocks, power, temperature and other users of the GPU; of a CPU the load average of the last minute.
+    """Read clocks, power, temperature and users of the GPU, or a CPU's load average of the last minute.
 
     And how fast the host runs Python now (host_ms): engines that launch kernel after kernel wait for it.
     """
@@ -43,7 +43,7 @@ def read_state(device: torch.device) -> dict:
 
 
 def disturbances(repetitions: Sequence[dict], start: dict) -> list[list[str]]:
-    """Why each repetition of a run is disturbed; nothing for a clean one.
+    """Reasons for which each repetition of a run is disturbed; none for a clean repetition.
 
     Args:
         repetitions: with point, tpot_ms and state ({"before": ..., "after": ...}, by read_state).

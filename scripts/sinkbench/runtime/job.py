@@ -1,4 +1,4 @@
-"""What every script's entry point shares: a log that holds everything, errors in one line, no orphans."""
+"""The frame of every script: a log that holds everything, errors in one line, no orphans."""
 
 import ctypes
 import errno
@@ -19,7 +19,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # what a write to the log meets first 
 
 @contextmanager
 def job(log_path: str) -> Iterator[None]:
-    """Send all output to the log, that of child processes too; end on a UserError with its line.
+    """Send all output to the log, child processes' output included. A UserError ends the job with its line.
 
     Progress is shown on the terminal as well, if there is one.
 
@@ -45,7 +45,7 @@ def job(log_path: str) -> Iterator[None]:
 
 
 def end_with_the_workflow() -> None:
-    """Ask the kernel to kill this process when the one that started it is gone, however that ended.
+    """Ask the kernel to kill this process when its parent has ended, for whatever reason.
 
     A job that outlives its workflow would hold the device, and write where the next one writes. Linux only.
     """

@@ -1,4 +1,4 @@
-"""Progress of long work: a line now and then in the log, and one that moves where somebody looks on."""
+"""Progress of long work: a line now and then in the log, and a moving line on a terminal."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ _terminal: int | None = None
 
 
 def show_on(descriptor: int) -> None:
-    """Show progress on this file descriptor too if it is a terminal, in one line that is written anew."""
+    """Show progress in one moving line on this file descriptor, if the descriptor is a terminal."""
     global _terminal
     _terminal = descriptor if os.isatty(descriptor) else None
 
 
 class Progress:
-    """Counts units of work; a line on standard error at most every LOG_INTERVAL_S and once at the end.
+    """Count units of work, with a line on standard error every LOG_INTERVAL_S at most and at the end.
 
     Args:
         label: what is being done.

@@ -1,4 +1,4 @@
-"""Who is at work in this folder. The kernel knows, and forgets a process that is killed.
+"""A file lock that says whether a run works in this folder. The kernel drops a killed process's lock.
 
 Snakemake's own lock is a file that a killed run leaves behind, and nobody can tell it from that of a living
 run. So every run also holds a shared lock of the kernel for as long as it lives; to have it alone means that
@@ -15,7 +15,7 @@ LEFT = Path(".snakemake/locks")  # Snakemake's own
 
 
 def hold_run_lock():
-    """Be present until the returned file is closed or the process ends; waits while someone is alone."""
+    """Share the lock until the returned file is closed or the process ends; waits for an exclusive holder."""
     file = _opened()
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
@@ -23,7 +23,7 @@ def hold_run_lock():
 
 @contextmanager
 def try_exclusive() -> Iterator[bool]:
-    """Whether nobody is present; if so, nobody enters within the block."""
+    """Try to hold the lock alone within the block. Yields whether that succeeded."""
     with _opened() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,7 +34,7 @@ def try_exclusive() -> Iterator[bool]:
 
 
 def left_locks() -> list[Path]:
-    """Files of Snakemake's lock, whoever made them."""
+    """Files of Snakemake's lock in this folder."""
     return sorted(LEFT.glob("*.lock"))
 
 

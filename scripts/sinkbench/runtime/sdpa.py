@@ -1,4 +1,4 @@
-"""One kernel of torch's scaled dot-product attention and no other: no choice by torch, no quiet fallback."""
+"""Force one kernel of torch's scaled dot-product attention, without a quiet fallback."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SWITCHED_OFF = "runtime disabled"  # what it warns of the kernels that `force_sd
 
 @contextmanager
 def force_sdpa_backend(name: str, model) -> Iterator[None]:
-    """Let torch's attention use the kernel of this name (SDPBackend) alone; Unavailable where it refuses."""
+    """Let torch's attention use the kernel of this name (SDPBackend) alone; Unavailable if it refuses."""
     kernel = SDPBackend.__members__[name]
     try:
         with sdpa_kernel(kernel):

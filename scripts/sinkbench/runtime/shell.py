@@ -1,4 +1,4 @@
-"""Other programs that this machine may or may not have."""
+"""Run programs that this machine may or may not have."""
 
 import subprocess
 
@@ -6,7 +6,7 @@ TIMEOUT_S = 20
 
 
 def try_run(*command: str) -> str | None:
-    """What a program prints, stripped; None where there is no such program, or it fails or hangs."""
+    """Output of a program, stripped; None if the program is missing, fails or hangs."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""torch.compile for a whole process, and never half-heartedly."""
+"""torch.compile of whole functions, by mode, without a fallback to eager code."""
 
 from collections.abc import Callable
 from functools import cache
@@ -25,7 +25,7 @@ REFUSALS = (TorchDynamoException, FailOnRecompileLimitHit)
 
 @cache
 def compiled(function: Callable, mode: str = "default") -> Callable:
-    """`function` through torch.compile, whole, at fixed shapes; raises Unavailable where that fails.
+    """Compile the whole `function` at fixed shapes; raises Unavailable if that fails.
 
     One compiled copy of a mode for the whole process, whoever asks. Without `fullgraph` a function that has
     been compiled too often would silently run uncompiled.
@@ -49,7 +49,7 @@ def compiled(function: Callable, mode: str = "default") -> Callable:
 
 @cache
 def compiled_while_patient(function: Callable, dynamic: bool) -> Callable:
-    """`function` as torch.compile runs it if nobody sees to its shapes; raises Unavailable where that fails.
+    """Compile `function` with torch's own handling of shapes; raises Unavailable if that fails.
 
     It is compiled for each new shape (`dynamic`: for all of them at once) up to RECOMPILE_LIMIT times. From
     then on torch runs what meets a new shape as it is, and only logs it. Whoever uses this must mean to

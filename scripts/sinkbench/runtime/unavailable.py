@@ -1,4 +1,4 @@
-"""From the many ways in which compilers and drivers fail to the one in which an engine is unavailable."""
+"""Turn errors of compilers and drivers into Unavailable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

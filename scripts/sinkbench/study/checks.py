@@ -1,11 +1,11 @@
-"""Whether what a study wants to measure can be measured with its model, runs and texts."""
+"""Check that a study's model, runs and texts allow what it measures."""
 
 from sinkbench.errors import UserError, check_name
 from sinkbench.study.run_table import Run
 
 
 def check_measurable(config: dict, runs: dict[str, Run], corpora: dict[str, dict]) -> None:
-    """Raise UserError for the first thing that makes no sense; names its key.
+    """Raise UserError for the first key that makes no sense.
 
     Args:
         runs, corpora: of the config, by name.

@@ -1,4 +1,4 @@
-"""From a merged config to a study. A mistake is one line: file, key, value and what is allowed."""
+"""Read a merged config into a study. A mistake is one line: file, key, value and what is allowed."""
 
 import os
 import re
@@ -34,7 +34,7 @@ _Validator = extend(
 
 
 def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study:
-    """The study of a config; UserError for the most telling mistake.
+    """Read the study of a config; UserError for the most telling mistake.
 
     Args:
         config: as merged from `files`, later ones over earlier ones.

@@ -1,4 +1,4 @@
-"""What a study will cost, said before its first job: a guess from its plan at what one card showed.
+"""Estimated cost of a study before its first job, at the rates that one card showed.
 
 Free of torch, since it is made whenever a run starts. Only jobs that are to run are counted.
 """
@@ -15,7 +15,7 @@ from sinkbench.study.run_table import Method
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
-# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/measurements.md.
+# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/results.md.
 EVALUATED_TOKENS_PER_S = 70_000
 STEP_S = 0.05  # of an engine that the host's launches bound; the fused one takes a thirtieth
 JOB_S = 25  # imports, weights, and the evaluator's kernel from the compiler's cache

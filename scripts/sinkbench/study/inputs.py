@@ -1,4 +1,4 @@
-"""Where a study's models, tokenizer and texts come from, and the files that they are."""
+"""Sources of a study's models, tokenizer and texts, and their files."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class StudyInputs:
             return tokenizer
 
     def repositories(self) -> dict[str, dict]:
-        """What to fetch: arguments of hub_download.fetch by the name of the folder that they fill."""
+        """Arguments of hub_download.fetch for every repository, by the name of the folder that it fills."""
         wanted = [(self.tokenizer, "model", TOKENIZER_FILES), (self.model, "model", MODEL_FILES)]
         wanted += [(self.draft, "model", MODEL_FILES)] if self.draft else []
         wanted += [(entry, "dataset", [entry.get("files")]) for entry in self.corpora.values()]

@@ -1,4 +1,4 @@
-"""Checks before any job starts: what a study needs and this machine lacks, in one line, within seconds."""
+"""Check before any job starts what a study needs and this machine lacks, in one line, within seconds."""
 
 from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.model_folder import check_model_folder

@@ -29,7 +29,7 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Method:
-    """What determines perplexity.
+    """A method: what determines perplexity.
 
     Args:
         family: the rule that scores it: that of the first entry that lists it.
@@ -61,7 +61,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Run:
-    """A method on an engine.
+    """A run: a method on an engine, what determines time.
 
     Args:
         family: the rule that times it.

@@ -1,4 +1,4 @@
-"""Which results of a study were not made from its config, its code and the files that are here.
+"""Find the results of a study that are not of its config, its code and the files that are here.
 
 Snakemake compares with its own records (.snakemake), which a copy of the results may lack, and with dates,
 which a copy scrambles. Every result therefore says of itself what it was made from: a stamp of its job's
@@ -35,7 +35,7 @@ TRIED_AGAIN = "it failed, and is tried again"
 
 @dataclass(frozen=True)
 class Product:
-    """A result that is there, what it must be made from, and what it says that it was made from (or None)."""
+    """A result on disk: what it must be made from, and what its notes say (None without notes)."""
 
     path: Path
     stamp: str
@@ -44,7 +44,7 @@ class Product:
 
     @property
     def complaint(self) -> str | None:
-        """Why it is not up to date; None if it is."""
+        """Reason for which the result is stale; None for an up-to-date result."""
         if self.notes is None:
             return "it cannot be read or does not say what it was made from"
         if edited := self.notes.get("edited"):
@@ -59,7 +59,7 @@ class Product:
 
 
 def stale(study: Study, results: str | Path) -> dict[str, str]:
-    """Paths of the results that are there and not up to date, each with the reason.
+    """Paths of the stale results on disk, each with the reason.
 
     Raises:
         UserError: a token file is damaged, which nothing should be made anew for.

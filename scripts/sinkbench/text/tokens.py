@@ -43,7 +43,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer.json; UserError if it is missing or damaged."""
+    """Load a tokenizer.json; UserError if the file is missing or damaged."""
     try:
         return Tokenizer.from_buffer(path.read_bytes())
     except OSError as error:
@@ -53,7 +53,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
-    """Token ids, int64 [tokens], of each document of a token file.
+    """Load the token ids, int64 [tokens], of each document of a token file.
 
     Raises:
         UserError: the file was made with other settings than these (see tokenize), or was altered.

@@ -27,7 +27,7 @@ FILES_PER_CALL = 512  # bounds the tokenizer's working memory
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model learns from and what it is scored on, by kind of text ("prose", "code").
+    """Training texts and unseen texts of a model, by kind ("prose", "code").
 
     Args:
         streams: token ids, int32 [tokens], of all training files in a row, end-of-text after each.
@@ -77,7 +77,7 @@ def _files(key: str, pattern: str) -> list[str]:
 
 
 def hold_out(texts: list, every: int) -> tuple[list, list]:
-    """(kept, held out): the first and then every `every`-th of a sorted list is held out."""
+    """Split a sorted list into (kept, held out): the first and every `every`-th item are held out."""
     return [text for index, text in enumerate(texts) if index % every], texts[::every]
 
 

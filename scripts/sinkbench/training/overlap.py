@@ -1,4 +1,4 @@
-"""How much of one set of texts occurs in another: shared sequences of consecutive tokens."""
+"""Overlap of two sets of texts, by shared sequences of consecutive tokens."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def overlap_shares(
 
 
 def overlap_share(files: list[np.ndarray], reference: list[np.ndarray], length: int, device: str) -> float:
-    """The same share over all files together."""
+    """Share of all files' sequences of `length` tokens that occur in any reference file."""
     shares = overlap_shares(files, reference, length, device)
     return float(np.average(shares, weights=[max(0, len(file) - length + 1) for file in files]))
 

@@ -42,7 +42,7 @@ def train(settings: dict, output_dir: str | Path) -> None:
 
 
 def train_one(settings: dict, data: TrainingData, folder: Path) -> dict:
-    """Train and save one model; its size, time, losses on unseen text and log."""
+    """Train and save one model; returns size, time, losses on unseen text and log."""
     started = time.monotonic()
     shape = settings["shape"] | {"hidden_dropout": settings["dropout"]}
     model = random_model(shape, settings["seed"], torch.float32, settings["device"])
@@ -162,7 +162,7 @@ def optimize(loss_of: Callable, optimizers: list[Optimizer], tokens: Tensor, lea
 
 
 def save(model: GPTNeoXForCausalLM, tokenizer, folder: Path) -> None:
-    """A folder that transformers loads: bfloat16 weights, config and tokenizer.
+    """Save a folder that transformers loads: bfloat16 weights, config and tokenizer.
 
     The model itself stays float32, rounded to what was saved.
     """

@@ -1,4 +1,4 @@
-"""Hand-written Triton kernels, two launches a layer, in one CUDA graph (see fused.kernels)."""
+"""Hand-written Triton kernels, two launches a layer, in one CUDA graph (see layer_kernels)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Asking the L2 cache for weights of the next launch, so that the memory does not rest between two launches.
+"""Prefetch weights of the next launch into the L2 cache, so that memory does not rest between launches.
 
 A launch ends with work that reads little: last sums, then the start of the next one. What it asks for as it
 ends is on its way meanwhile, and takes no registers. Changes no result.

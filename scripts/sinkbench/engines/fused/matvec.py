@@ -18,7 +18,7 @@ MAGIC = tl.constexpr(0x4B000000)  # float32 2^23: or-ed with a small integer u i
 
 @triton.jit
 def wait_for_inputs(PDL: tl.constexpr):
-    """From here on, what the launch before has written may be read; the launch after may begin early."""
+    """Wait for the inputs that the launch before writes, and let the launch after begin early."""
     if PDL:
         tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
@@ -104,7 +104,7 @@ def multiply_tile(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr
 
 @triton.jit
 def multiply_batch(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr):
-    """The same for several streams."""
+    """total + W x over the inputs of a loaded tile, for several streams."""
     tile = loaded[0]
     PLANES: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     P: tl.constexpr = GROUP // PLANES

@@ -46,7 +46,7 @@ def multiply_strips(
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr,
     GELU: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """The same for one stream, whose x stays in registers.
+    """Write LayerNorm(x) W^T + b, or its GELU, for one stream, whose x stays in registers.
 
     The first strip is on its way before the wait for the launch that writes x, and multiplied last, so that
     the others follow it without a gap. Their constants are asked for one strip ahead.

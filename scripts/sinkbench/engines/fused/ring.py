@@ -9,10 +9,10 @@ class FusedRing(RingBuffers):
     """`sink_keys` is only what a prefill left: of a sink that a step reads, the key is in `keys` alone."""
 
     def load(self, chunks, row: int = 0) -> None:
-        """As in RingBuffers, with the sinks turned to where they stay."""
+        """Load as RingBuffers.load, with the sinks turned to where they stay."""
         super().load(chunks, row)
         self.keys[:, row, :, : self.visibility.sinks] = super().own_sinks()[:, row]
 
     def own_sinks(self) -> Tensor:
-        """As in RingBuffers, from where the kernels write."""
+        """The sinks' keys as RingBuffers.own_sinks, from where the kernels write."""
         return self.keys[..., : self.visibility.sinks, :]

@@ -38,7 +38,7 @@ class FusedStep:
         self._make_buffers(config, model.device, model.dtype)
 
     def begin(self) -> None:
-        """Go on from where the ring stands."""
+        """Begin where the ring stands."""
         self.position.fill_(self.ring.position + 1)
 
     def __call__(self) -> Tensor:

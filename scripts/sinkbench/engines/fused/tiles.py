@@ -1,4 +1,4 @@
-"""How the fused kernels cut their work into programs: measured on one NVIDIA H200 at Pythia-2.8b's shape.
+"""Tiles of the fused kernels, as measured on one NVIDIA H200 at Pythia-2.8b's shape.
 
 Other cards and shapes compute the same; they may be a little faster with other numbers.
 """

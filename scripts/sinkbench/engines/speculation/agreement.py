@@ -1,4 +1,4 @@
-"""How often a draft model would be right along a given text, every position at once."""
+"""Expected acceptance of a draft model along a given text, every position at once."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from sinkbench.policies import Visibility
 def agreement(
     target: Evaluator, draft: Evaluator, document: Tensor, visibility: Visibility
 ) -> tuple[Tensor, Tensor]:
-    """Of the token after each of document [T]: the chance that one draft stays, greedy and sampled, both [T].
+    """Chance that a draft stays after each token of document [T]: greedy and sampled, both [T].
 
     Greedy: 1 where both models have the same likeliest token. Sampled at temperature 1: sum of min(p, q), the
     rate alpha of Leviathan et al. (2023), corollary 3.6. The context is the given text, which both models see

@@ -1,13 +1,13 @@
-"""Several queries at once over a ring whose last tokens can be taken back: what verifies drafted tokens.
+"""A ring that reads blocks of tokens and takes the last ones back, to verify drafts.
 
 A ring of W + B recent slots holds, for a block of up to B tokens, what its first query and its last one see:
 the key of token j lies in slot (j - S) mod (W + B) behind the sinks'. Taking tokens back is moving the
-position: up to B - 1 tokens beyond it overwrote nothing that a later query sees, their own slots are written
-again by the tokens that replace them, and a mask for each query hides them until then. Each query meets the
-sinks at its own distance min(t, budget) - s, and so has S slots of its own in which they are rotated for it.
+position. Up to B - 1 tokens beyond the position overwrote nothing that a later query sees. The tokens that
+replace them write their slots again, and a mask for each query hides them until then. Each query meets the
+sinks at its own distance min(t, budget) - s, and so has S slots of its own for sinks that are rotated for it.
 
-Shapes are static and every place is computed from a position on the device, as in `static_ring`: the same
-block can be read by transformers' modules, compiled, or captured in a CUDA graph.
+Shapes are static and every place is computed from a position on the device, as in `static_ring`. So
+transformers' modules can read a block, a compiler can compile the step, and a CUDA graph can capture it.
 """
 
 from typing import NamedTuple
@@ -97,7 +97,7 @@ def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
 
 
 def read_block_eagerly(ring: BlockRing, tokens: Tensor) -> Tensor:
-    """The same through transformers' own modules and cache interface."""
+    """Read ids [rows] through transformers' own modules and cache interface; logits [rows, vocabulary]."""
     place = advance_block(ring, len(tokens))
     return logits(ring.model, decode_hidden(ring.model, tokens[None], BlockCache(ring, place))[0])
 

@@ -1,9 +1,9 @@
 """Speculative decoding (Leviathan et al. 2023; Chen et al. 2023) over caches of the streaming kind.
 
-A round: the draft model proposes k tokens one by one, the target reads them all as one block of k + 1
-queries, a rule (see `verification`) keeps some and adds one, and both caches take back what was not kept.
-Each model has its own cache under the same policy. Nothing of a round is decided on the host, so that a whole
-round, drafts and all, can be one CUDA graph; the host learns only afterwards how many tokens it gave.
+In a round the draft model proposes k tokens one by one. The target reads them as one block of k + 1 queries.
+A rule (see `verification`) keeps some drafts and adds a token; both caches take back the rest. Each model has
+its own cache, and both have one policy. The host decides nothing within a round, so that a whole round can be
+one CUDA graph. The host learns only afterwards how many tokens the round gave.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,9 @@
-"""How drafted tokens are judged, so that speculation changes no output.
+"""Acceptance rules of drafted tokens, under which speculation changes no output.
 
-Greedy: the first draft that is not the target's likeliest token is replaced by it, so that the output is the
+Greedy: the target's likeliest token replaces the first draft that differs from it, so that the output is the
 target's own greedy decoding. Sampled (Leviathan et al. 2023, algorithm 1; Chen et al. 2023, algorithm 2): a
-draft x ~ q stays with probability min(1, p(x) / q(x)), the first that does not is replaced by a draw from
-max(0, p - q) made a distribution, and after k that stay the next token is drawn from p: the output has the
+draft x ~ q stays with probability min(1, p(x) / q(x)). A draw from max(0, p - q), normalised, replaces the
+first draft that does not stay. After k drafts that stay, the next token is drawn from p. The output has the
 target's distribution p, whatever the draft model.
 
 A rule offers `renew()` before a round (new noise, at the same addresses, so that a round may be captured),
@@ -25,7 +25,7 @@ class Greedy:
         return scores.argmax(-1)
 
     def verify(self, drafts: Tensor, guesses: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """How many drafts stay [1], and the id that follows them [1].
+        """Judge the drafts: the number that stays [1], and the id that follows them [1].
 
         Args:
             drafts: ids [k].
@@ -65,7 +65,7 @@ class Sampled:
         return self._draw(self._share(scores), index)
 
     def verify(self, drafts: Tensor, guesses: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """See Greedy.verify."""
+        """Judge the drafts by speculative sampling; returns as Greedy.verify."""
         p, q = self._share(scores), self._share(guesses)
         chosen = drafts[:, None]
         stays = self.chances * q.gather(1, chosen)[:, 0] < p[:-1].gather(1, chosen)[:, 0]

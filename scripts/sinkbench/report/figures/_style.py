@@ -66,6 +66,7 @@ def save(figure: Figure, title: str, *paths: str | Path) -> None:
             with atomic_write(path) as partial:
                 metadata = {"Title": title, **UNDATED[path.suffix]}
                 figure.savefig(partial, format=path.suffix[1:], metadata=metadata)
+            figure.set_layout_engine("none")  # the first file has laid it out
 
 
 def panels(names: list[str], height_inches: float) -> tuple[Figure, list[Axes]]:

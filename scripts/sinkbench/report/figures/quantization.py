@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.quantization_gains import gains, quantized
+from sinkbench.analysis.select import NotMeasured
 from sinkbench.report.figures._labels import SIZE
 from sinkbench.report.figures._palette import GREY, colour
 from sinkbench.report.figures._style import WIDTH_INCHES, log_axis
@@ -28,6 +29,8 @@ TORCHAO = "torchao_"
 def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     """See CAPTION."""
     rows = gains(measurements)
+    if rows.empty:
+        raise NotMeasured("")
     timed = quantized(measurements[measurements["engine"].notna()])
     failed = timed[has_failed(timed) & timed["engine"].isin(rows["engine"])]
     shown = {engine: _entries(rows, failed, engine) for engine in rows["engine"].unique()}

@@ -22,7 +22,7 @@ def find(settings: dict) -> list[Path]:
 
 
 def digest(settings: dict) -> str | None:
-    """Of a corpus's local files (see sources); None if they are not here.
+    """Digest of a corpus's local files (digests.digest); None if the files are not here.
 
     Texts of the hub have their revision. Those of PYTHONS are whatever Python brings: the token
     file holds them, and stands on a machine with another Python.
@@ -36,7 +36,7 @@ def digest(settings: dict) -> str | None:
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """(name, text) of each document of a corpus; none is empty, and no two have the same name."""
+    """Yield (name, text) of each document of a corpus. No text is empty, and names are distinct."""
     where, names = f"corpora.{settings['name']}", set()
     for name, text in _kind(settings).documents(settings):
         if not text.strip():
@@ -48,7 +48,7 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file."""
+    """Read the text of a UTF-8 file."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -19,7 +19,7 @@ def find(settings: dict) -> list[Path]:
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """One document per row, or all rows joined by blank lines into one (settings["join_rows"])."""
+    """Yield one document per row, or one of all rows joined by blank lines (settings["join_rows"])."""
     if settings["source"] == "hub":
         check_fetched(settings)
     texts = _texts(settings, find(settings))

@@ -9,7 +9,7 @@ from sinkbench.text.corpora import read_text
 
 
 def find(settings: dict) -> list[Path]:
-    """The sources of settings["modules"] that this Python has: a distribution may lack one."""
+    """Find the sources of settings["modules"] that this Python has; a distribution may lack one."""
     folder = Path(sysconfig.get_path("stdlib"))
     paths = [folder / f"{name}.py" for name in settings["modules"]]
     present = [path for path in paths if path.is_file()]
