@@ -1,6 +1,6 @@
 """Mutated configs are plannable, or refused in one readable line that names a key; never a traceback.
 
-SINKBENCH_FUZZ=5000 asks for as many examples (150 by default).
+SINKBENCH_FUZZ=5000 asks the long test for as many examples (300 by default).
 """
 
 import os
