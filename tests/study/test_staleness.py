@@ -43,7 +43,14 @@ CONTINUED = {"continuations/*", "report/continuations"}
 MEASURED = {"nll/*", *TIMED, "continuations/*"}
 FINDINGS = "report/findings"
 STUDY_PAGES = {"report/landing", FINDINGS, "report/continuations"}
-FROM_TABLE = {"tables/*", "figures/*", "report/landing", FINDINGS, "report/provenance"}
+FROM_TABLE = {
+    "tables/*",
+    "figures/*",
+    "report/landing",
+    FINDINGS,
+    "report/provenance",
+    "report/gpu_reference",
+}
 FILES = ("config.yaml", "workflow/studies/demo.yaml", "tests/toy.yaml")
 SWEEP = ("runs", 4, "options", "budget")
 TABLE_OF_ENGINES = f"{LIBRARY}/engines/table.py"
