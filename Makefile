@@ -1,5 +1,7 @@
 # make demo   the study in small, from nothing to an HTML report (no network beyond the package index, no GPU)
-# make test   the test suite, two tests at a time
+# make test   the quick tests, two at a time: every module, and a toy study from its text to its report
+# make test-all   those marked slow as well
+# make toy    the demonstration at toy size, with its report, and a check that nothing is left to do
 # make lint   ruff, snakefmt, snakemake --lint
 # make pins   regenerate the pinned requirements from requirements*.in
 # make wheelhouse   the pinned requirements as wheels in ./wheelhouse, for a machine without a network
@@ -9,9 +11,11 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 DEMO := --cores all --configfile workflow/studies/demo.yaml
+TOY := $(DEMO) tests/toy.yaml
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 SMK := Snakefile $(wildcard workflow/rules/*.smk)
 
-.PHONY: demo test lint pins wheelhouse
+.PHONY: demo test test-all toy lint pins wheelhouse
 
 demo: .venv/.run
 	$(BIN)/snakemake $(DEMO)
@@ -19,7 +23,17 @@ demo: .venv/.run
 	@echo "Open results/demo/report.html; tables and figures lie beside it."
 
 test: .venv/.dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(TESTS)
+
+test-all: .venv/.dev
+	$(TESTS) -m "slow or not slow"
+
+toy: .venv/.run
+	rm -rf results/toy
+	$(BIN)/snakemake $(TOY)
+	$(BIN)/snakemake $(TOY) --report results/toy/report.html
+	test -s results/toy/report.html
+	$(BIN)/snakemake $(TOY) --dry-run | grep "Nothing to be done"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

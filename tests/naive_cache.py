@@ -59,7 +59,7 @@ def naive_nll(model, ids: torch.Tensor, policy) -> torch.Tensor:
     cache = NaiveCache(model, policy.sinks, float("inf") if policy.cache == "pruned" else recent)
     losses, work = [], {"lazy": prune, "reprefill": prefill_again, "select": select, "repeat_lookup": copy}
     for t in range(len(ids) - 1):
-        if t % policy.refresh_every == 0 and t > policy.budget:
+        if t % policy.period == 0 and t > policy.budget:
             work[type(policy).__module__.split(".")[-1]](cache, policy, ids, t)
         losses.append(-cache.read(ids[t]).log_softmax(-1)[ids[t + 1]])
     return torch.stack(losses)
@@ -83,7 +83,7 @@ def prefill_again(cache: NaiveCache, policy, ids, t: int) -> None:
 
 
 def select(cache: NaiveCache, policy, ids, t: int) -> None:
-    near = policy.budget - policy.sinks - policy.chosen
+    near = policy.budget - policy.sinks - policy.selected_tokens
     store = list(range(max(policy.sinks, t - policy.lookback), t))
     for index, layer in enumerate(cache.held):
         scores = [
@@ -92,21 +92,23 @@ def select(cache: NaiveCache, policy, ids, t: int) -> None:
         if policy.shared:
             scores = [torch.stack(scores).mean(0)] * len(layer)
         for held, score in zip(layer, scores, strict=True):
-            best = score[: len(store) - near].argsort(descending=True)[: policy.chosen]
+            best = score[: len(store) - near].argsort(descending=True)[: policy.selected_tokens]
             held[:] = [*store[len(store) - near :], *sorted(store[i] for i in best)]
 
 
 def copy(cache: NaiveCache, policy, ids, t: int) -> None:
-    near = policy.budget - policy.sinks - policy.chosen
+    near = policy.budget - policy.sinks - policy.selected_tokens
     store, text = list(range(max(policy.sinks, t - policy.lookback), t)), ids.tolist()
     worth = dict.fromkeys(store, 0)
-    for end, back in ((end, back) for end in store for back in range(policy.back) if end < t - 1 - back):
+    for end, back in (
+        (end, back) for end in store for back in range(policy.match_ends) if end < t - 1 - back
+    ):
         length = 0
         while length < 6 and end - length >= store[0] and text[end - length] == text[t - 1 - back - length]:
             length += 1
-        for after in range(end + 1, min(t, end + 1 + policy.span)):
-            worth[after] = max(worth[after], length if length >= policy.least else 0)
-    best = sorted(store[: len(store) - near], key=lambda j: (worth[j], j))[-policy.chosen :]
+        for after in range(end + 1, min(t, end + 1 + policy.copied_span)):
+            worth[after] = max(worth[after], length if length >= policy.min_match else 0)
+    best = sorted(store[: len(store) - near], key=lambda j: (worth[j], j))[-policy.selected_tokens :]
     for held in (held for layer in cache.held for held in layer):
         held[:] = [*store[len(store) - near :], *sorted(best)]
 
@@ -121,5 +123,5 @@ def _attention(cache: NaiveCache, policy, index: int, head: int, store: list[int
 
 
 def _pooled(score: torch.Tensor, policy) -> torch.Tensor:
-    half = policy.pool // 2
+    half = policy.pool_kernel // 2
     return torch.stack([score[max(0, i - half) : i + half + 1].mean() for i in range(len(score))])

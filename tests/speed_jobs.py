@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from helpers import FIXTURE
 from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.text.tokens import _row
-from test_known_answers import FIXTURE
 
 SETTINGS = {
     "label": "speed test",

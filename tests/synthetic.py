@@ -110,10 +110,19 @@ PROVENANCE = {
     "versions": "python 3.12.3, torch 2.13.0",
 }
 PROVENANCE |= {"seeds": "statistics 0", "model_sha256": "ab", "tokens_sha256": "cd"}
+MADE: dict[str, pd.DataFrame] = {}  # by options
 BUSY = DISTURBED + "another process on the GPU"
 
 
-def measurements(
+def measurements(**options) -> pd.DataFrame:
+    """A study of the demo's size, with the options of `_measured`: a copy of one that is made once."""
+    key = repr(sorted(options.items()))
+    if key not in MADE:
+        MADE[key] = _measured(**options)
+    return MADE[key].copy()
+
+
+def _measured(
     quality: bool = True,
     speed: bool = True,
     failed: dict[str, str] | None = None,
@@ -126,7 +135,7 @@ def measurements(
     quantized: bool = False,
     cpu: bool = False,
 ) -> pd.DataFrame:
-    """A study of the demo's size.
+    """A study.
 
     Args:
         failed: status by the name of a method (its quality) or of a run (its speed), such as "invalid: ...".
@@ -158,6 +167,12 @@ def measurements(
         _gain(recorder, *key)
     frame = _disturbed(recorder.frame(), busy)
     return frame.assign(device="CPU (Intel)", driver=None) if cpu else frame
+
+
+def whole(**options) -> pd.DataFrame:
+    """A study on two corpora that measured something for every claim."""
+    options = {"corpora": ("stdlib", "prose"), **options}
+    return measurements(refresh=True, quantized=True, ablations=True, drafts=True, **options)
 
 
 def _quantized(recorder: RowRecorder, corpus: str) -> None:

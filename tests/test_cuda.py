@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from helpers import FIXTURE, ROOT, RULES, TOLERANCE, decode, largest_gap, visibility_of
 from sinkbench import engines
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
@@ -25,7 +25,6 @@ from sinkbench.policies.streaming import Policy as Streaming
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
-from test_known_answers import FIXTURE, RULES, TOLERANCE, decode, largest_gap, visibility_of
 
 pytestmark = pytest.mark.cuda
 TEXT = {"name": "stdlib", "kind": "stdlib", "modules": ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]}

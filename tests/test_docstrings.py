@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+TESTS = Path(__file__).resolve().parent
+SCRIPTS = TESTS.parent / "scripts"
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 PROTOCOLS = {
     "Engine": SCRIPTS / "sinkbench/engines/__init__.py",
@@ -36,13 +35,13 @@ def protocol(word: str) -> set[str]:
     return {line.split()[0].split("(")[0] for line in lines if line.startswith("    ")}
 
 
-@pytest.mark.parametrize(
-    "path", sorted(SCRIPTS.rglob("*.py")), ids=lambda path: str(path.relative_to(SCRIPTS))
-)
-def test_what_is_public_is_documented(path):
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree)
-    assert list(undocumented(tree)) == []
+def test_what_is_public_is_documented():
+    missing = []
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        tree, name = ast.parse(path.read_text()), str(path.relative_to(SCRIPTS))
+        missing += [] if ast.get_docstring(tree) else [name]
+        missing += [f"{name}: {definition}" for definition in undocumented(tree)]
+    assert missing == []
 
 
 def test_a_missing_docstring_is_found():
@@ -52,12 +51,11 @@ def test_a_missing_docstring_is_found():
     assert list(undocumented(ast.parse(code))) == ["Engine.other", "f"]
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/mathematics.md", "docs/statistics.md"])
-def test_documents_name_tests_that_exist(page):
-    root = SCRIPTS.parent
-    named = set(re.findall(r"\btest_\w+(?:\.py)?", (root / page).read_text()))
-    code = "".join(path.read_text() for path in (root / "tests").glob("test_*.py"))
-    exist = {path.name for path in (root / "tests").glob("test_*.py")} | set(
-        re.findall(r"def (test_\w+)", code)
-    )
-    assert named and named <= exist
+def test_documents_name_tests_that_exist():
+    files = list(TESTS.rglob("*.py"))
+    exist = {path.name for path in files} | {str(path.relative_to(TESTS)) for path in files}
+    exist |= {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}
+    for page in [TESTS.parent / "CONTRIBUTING.md", *TESTS.parent.glob("docs/*.md")]:
+        text = page.read_text()
+        named = set(re.findall(r"(?:tests/|(?<![\w/]))((?:\w+/)?test_\w+(?:\.py)?)\b", text))
+        assert named <= exist, page.name

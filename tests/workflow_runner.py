@@ -1,5 +1,6 @@
 """Run Snakemake on a copy of the checkout, and say which jobs it would run."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,16 +19,21 @@ COPIED = [
     "envs",
     "resources/demo-model",
     "resources/demo-draft",
+    "docs/reference/latency",  # which the report shows
 ]
 JOB = re.compile(r"^(?:local)?rule (\w+):$((?:\n    .+)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"wildcards: (.+)")
 
 
 class Checkout:
-    """A copy of the workflow in `folder`, running the toy study with a config that tests may edit."""
+    """A copy of the workflow in `folder`, running the toy study with a config that tests may edit.
+
+    Attributes:
+        code: the scripts that it runs: of a copy those of the original, until an edit of the copy's own.
+    """
 
     def __init__(self, folder: Path):
-        self.folder, self.toy = folder, folder / "toy.yaml"
+        self.folder, self.toy, self.code = folder, folder / "toy.yaml", folder / "scripts"
 
     @classmethod
     def new(cls, folder: Path) -> "Checkout":
@@ -41,9 +47,12 @@ class Checkout:
         return cls(folder)
 
     def copy(self, folder: Path, *ignored: str) -> "Checkout":
-        """A copy in `folder`, with its results, without files of the `ignored` names."""
-        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(*ignored))
-        return Checkout(folder)
+        """A copy in `folder`, with its results, without files of the `ignored` names; weights are shared."""
+        ignore = shutil.ignore_patterns(*ignored)
+        shutil.copytree(self.folder, folder, ignore=ignore, copy_function=_copy_or_link)
+        copy = Checkout(folder)
+        copy.code = self.code
+        return copy
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake with the toy study; output is text, standard error included."""
@@ -75,6 +84,10 @@ class Checkout:
     def write_config(self, config: dict) -> None:
         """Replace the toy overlay."""
         self.toy.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def _copy_or_link(source: str, target: str) -> None:
+    os.link(source, target) if source.endswith(".safetensors") else shutil.copy2(source, target)
 
 
 def _job(name: str, body: str) -> str:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from helpers import ROOT
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import FIXTURES, ROOT
+from helpers import FIXTURES, ROOT
 from sinkbench.runtime import memory
 from sinkbench.study import device_memory as module
 from sinkbench.study.device_memory import GIB, ModelSizes, describe_memory

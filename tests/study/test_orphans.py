@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import ROOT
 from sinkbench.study.orphans import describe_orphans, orphans, remove_orphans
 from sinkbench.study.study import Study
 from snakemake.utils import update_config

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import ROOT
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.study.config import read_study
 from snakemake.utils import update_config

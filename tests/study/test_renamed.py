@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import ROOT
 from sinkbench import registry
 from sinkbench.engines.table import ENGINES
 from sinkbench.errors import UserError

@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
 from sinkbench import registry
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, check_name
 
 # What a cache is like, as far as an engine must know: an engine's row names the layouts that it decodes.
 CacheLayout = Literal["growing", "ring", "pruned", "refreshed", "refreshed_with_queries", "none"]
@@ -61,6 +61,7 @@ class Visibility:
 
 def build(word: str, settings: dict):
     """The policy `word` with its settings; UserError names what is allowed."""
+    check_name(word, registry.available("policies"), "policy")
     policy = registry.load("policies", word).Policy
     taken = {field.name: field for field in fields(policy) if field.init}
     for name in sorted(set(settings) - set(taken)):

@@ -31,7 +31,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, in
         A table of where (what identifies a row), first, second (numbers with intervals, or statuses) and why.
     """
     keys = [name for name in first if name not in VALUES]
-    sides = [frame.set_index(keys)[SHOWN] for frame in (first, second)]
+    sides = [frame.set_index(keys)[SHOWN].assign(failed=has_failed) for frame in (first, second)]
     for side in sides:
         side.index = pd.Index([_words(key) for key in side.index])
     names = list(dict.fromkeys([*sides[0].index, *sides[1].index]))
@@ -50,7 +50,7 @@ def _why(first: dict | None, second: dict | None) -> str | None:
     """Why two rows differ; None if they do not."""
     if first is None or second is None:
         return f"only in the {'second' if first is None else 'first'}"
-    failed = [_failed(row) for row in (first, second)]
+    failed = [row["failed"] for row in (first, second)]
     if any(failed):
         return None if all(failed) else f"failed in the {'first' if failed[0] else 'second'}"
     one, other = ((row["value"], row["low"], row["high"]) for row in (first, second))
@@ -59,14 +59,10 @@ def _why(first: dict | None, second: dict | None) -> str | None:
     return "lower in the second" if one[0] > other[0] else "higher in the second"
 
 
-def _failed(row: dict) -> bool:
-    return bool(has_failed(pd.DataFrame([row])).iloc[0])
-
-
 def _shown(row: dict | None) -> str:
     if row is None:
         return "-"
-    if _failed(row):
+    if row["failed"]:
         return row["status"]
     interval = "" if pd.isna(row["low"]) else f" [{row['low']:.6g}, {row['high']:.6g}]"
     return f"{row['value']:.6g}{interval} {row['unit']}"

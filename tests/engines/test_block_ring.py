@@ -1,0 +1,113 @@
+"""A block's rows are token-by-token decoding, whatever was read before them and taken back."""
+
+import pytest
+import torch
+from helpers import RULES, TOLERANCE, VOCABULARY, largest_gap, model_and_text, shapes, visibility_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sinkbench.attention.evaluator import Evaluator
+from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.table import ENGINES
+from sinkbench.errors import Unavailable
+from sinkbench.model.nll import token_nll_of_logits
+from sinkbench.policies.dense import Policy as Dense
+from sinkbench.policies.lazy import Policy as Lazy
+from sinkbench.policies.streaming import Policy as Streaming
+
+FORMS = sorted(READS)
+
+
+def test_a_config_may_name_what_reads_blocks():
+    assert sorted(name for name, row in ENGINES.items() if row.speculates) == FORMS
+
+
+def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tensor:
+    """NLLs of tokens start .. T-1: each block holds true tokens, then wrong ones that are taken back.
+
+    Args:
+        draw: gives a whole number between two bounds.
+    """
+    scores, position = [decoder.prefill(ids[:start], len(ids) + decoder.block)], start
+    while position < len(ids) - 1:
+        true = draw(1, min(decoder.block, len(ids) - 1 - position))
+        wrong = draw(0, decoder.block - true)
+        block = torch.cat((ids[position : position + true], ids[position : position + wrong] * 0 + 7))
+        scores.append(decoder.read(block)[:true])
+        decoder.take_back(len(block) - true)
+        again = draw(0, min(true, decoder.block - len(block)))
+        if again:  # what is read a second time is written over itself
+            decoder.take_back(again)
+            torch.testing.assert_close(
+                decoder.read(ids[position + true - again : position + true]), scores[-1][true - again :]
+            )
+        position += true
+    return token_nll_of_logits(torch.cat(scores), ids[start:])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    data=st.data(),
+    shape=shapes(),
+    seed=st.integers(0, 1000),
+    sinks=st.integers(0, 4),
+    recent=st.integers(1, 12),
+    block=st.integers(1, 9),
+    length=st.integers(8, 60),
+    form=st.sampled_from(FORMS),
+)
+def test_blocks_are_token_by_token_decoding(data, shape, seed, sinks, recent, block, length, form):
+    """In float64, where a wrong mask or distance cannot hide behind rounding."""
+    model, ids = model_and_text(shape, seed, length)
+    policy, evaluator = Streaming(budget=sinks + recent, sinks=sinks), Evaluator(model, 16)
+    start = data.draw(st.integers(max(1, sinks), length - 1))
+    exact = evaluator.stream(ids, policy.visibility(0))[start - 1 :]
+    decoder = BlockDecoder(model, policy, evaluator, block, form)
+    decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
+    torch.testing.assert_close(decoded, exact, atol=1e-7, rtol=0)
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data(), shape=shapes(), length=st.integers(2, 40), form=st.sampled_from(FORMS))
+def test_blocks_over_a_growing_cache_are_dense(data, shape, length, form):
+    model, ids = model_and_text(shape, 1, length)
+    policy, evaluator, start = (
+        Dense(max_tokens=length),
+        Evaluator(model, 16),
+        data.draw(st.integers(1, length - 1)),
+    )
+    decoder = BlockDecoder(model, policy, evaluator, 4, form)
+    decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
+    torch.testing.assert_close(decoded, evaluator.dense(ids)[start - 1 :], atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rule", RULES)
+def test_blocks_reproduce_the_reference(tiny, known, rule, form):
+    ids = torch.from_numpy(known["tokens"].astype("int64"))
+    visibility = visibility_of(rule)
+    policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
+    decoder = BlockDecoder(tiny, policy, Evaluator(tiny, 64), 5, form)
+    decoded = decode_in_blocks(decoder, ids, 20, lambda low, high: (low + high) // 2)
+    assert largest_gap(decoded, known[rule][19:]) < TOLERANCE
+
+
+@torch.inference_mode()
+def test_what_was_decoded_before_does_not_show(tiny):
+    """A ring stays where it is over prefills, for graphs; not even NaN in it may show."""
+    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 3, "graph")
+    ids = torch.arange(40) % VOCABULARY
+    decoder.prefill(ids[:20], 0)
+    first, ring = decoder.read(ids[20:23]), decoder.ring
+    for part in (ring.buffers.keys, ring.buffers.values, ring.buffers.sink_keys):
+        part.fill_(float("nan"))
+    decoder.prefill(ids[:20], 0)
+    assert decoder.ring is ring
+    assert torch.equal(decoder.read(ids[20:23]), first)
+
+
+def test_what_blocks_cannot_decode_is_refused(tiny):
+    evaluator = Evaluator(tiny, 64)
+    with pytest.raises(Unavailable, match="not pruned"):
+        BlockDecoder(tiny, Lazy(budget=32, sinks=4, prune_every=4), evaluator, 3, "eager")
+    with pytest.raises(ValueError, match="do not hold the 4 sinks"):
+        BlockDecoder(tiny, Streaming(budget=32, sinks=4), evaluator, 3, "eager").prefill(torch.arange(3), 0)

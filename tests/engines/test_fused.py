@@ -1,0 +1,242 @@
+"""The fused kernels in Triton's interpreter against float64, and compiled for the cards they must run on."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import ROOT
+
+pytest.importorskip("triton")
+
+import triton
+import triton.language as tl
+from helpers import decode
+from sinkbench import quantization
+from sinkbench.attention.evaluator import Evaluator
+from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.engines.fused import engine, tiles
+from sinkbench.engines.fused.fixed_point import multiply_words
+from sinkbench.engines.fused.matvec import load_inputs
+from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.step import FusedStep
+from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import check_supported
+from sinkbench.errors import Unavailable
+from sinkbench.model.loading import random_model
+from sinkbench.model.nll import token_nll_of_logits
+from sinkbench.policies import Visibility, build
+from sinkbench.quantization.table import format_row
+from sinkbench.quantization.weight_only import pack
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+VOCABULARY = 61
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Tiles that do not divide the shapes, several strips a program, and several splits of few keys."""
+    small = {32: Tile(8, 32, 1, 2, 2), 8: Tile(8, 128, 1, 2, 2), 4: Tile(8, 128, 1, 2, 2)}
+    monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
+    monkeypatch.setattr(
+        tiles, "BATCH_TILES", {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
+    )
+    monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
+    monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
+
+
+def model_of(**changes):
+    """Random weights of 3 heads of 20 dimensions, 4 of them rotary, with norms that do something."""
+    shape = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 60,
+        "num_attention_heads": 3,
+        "num_hidden_layers": 1,
+        "intermediate_size": 100,
+        "initializer_range": 0.4,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.2},
+    }
+    model = random_model(shape | changes, 0, torch.float32, DEVICE).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def check_exact(
+    model, visibility: Visibility, texts: torch.Tensor, start: int, tolerance: float = 3e-5
+) -> None:
+    """Steps on texts [batch, T] from `start` on against the evaluator in float64, every output poisoned."""
+    evaluator = Evaluator(model, 16)
+    evaluator.kernel = MaskedKernel()
+    ring = FusedRing(model, visibility, len(texts))
+    for row, text in enumerate(texts):
+        ring.load(evaluator.prefill(text[:start], visibility)[0], row)
+    step = FusedStep(model, ring, pdl=False)
+    step.begin()
+    losses = []
+    for token, target in zip(texts[:, start:-1].unbind(1), texts[:, start + 1 :].unbind(1), strict=True):
+        step.tokens.copy_(token)
+        step.logits.fill_(float("nan"))
+        losses.append(token_nll_of_logits(step(), target))
+    exact = Evaluator(model.double().cpu(), 16)
+    expected = torch.stack([exact.stream(text, visibility)[start:] for text in texts.cpu()])
+    torch.testing.assert_close(torch.stack(losses, 1).cpu().double(), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("batch", "sinks", "start", "length"), [(1, 4, 2, 14), (1, 0, 11, 15), (3, 4, 11, 14)]
+)
+def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
+    texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
+    check_exact(model_of(), Visibility(sinks, 7), texts, start)
+
+
+class Interpreted(engine.Engine):
+    """The engine where there is no CUDA: its step is run as it is, and as often as a capture would."""
+
+    def __init__(self, model, policy):
+        self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
+        self.evaluator.kernel = MaskedKernel()
+        self.reset()
+
+
+REFRESHED = {
+    "reprefill": {"refresh_every": 3, "lookback": 9},
+    "select": {
+        "refresh_every": 3,
+        "lookback": 40,
+        "selected_tokens": 3,
+        "query_window": 2,
+        "pool_kernel": 1,
+    },
+    "select-shared": {
+        "refresh_every": 2,
+        "lookback": 11,
+        "selected_tokens": 5,
+        "pool_kernel": 3,
+        "shared": True,
+    },
+    "repeat_lookup": {
+        "refresh_every": 4,
+        "lookback": 40,
+        "selected_tokens": 4,
+        "copied_span": 3,
+        "match_ends": 2,
+    },
+}
+
+
+# From within the sinks, before a refresh that is due, and between two.
+@pytest.mark.parametrize(
+    ("name", "sinks", "start", "length"),
+    [
+        ("select", 4, 1, 17),
+        ("reprefill", 4, 12, 17),
+        pytest.param("select-shared", 0, 9, 20, marks=pytest.mark.slow),
+        pytest.param("repeat_lookup", 4, 9, 20, marks=pytest.mark.slow),
+    ],
+)
+def test_refreshed_caches_give_the_exact_nlls(captures, name, sinks, start, length):
+    """Chosen keys at their true distance, sinks at theirs, queries of every layer."""
+    policy = build(name.split("-")[0], {"budget": sinks + 7, "sinks": sinks, **REFRESHED[name]})
+    small = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36, "num_hidden_layers": 2}
+    model, text = model_of(**small), torch.randint(VOCABULARY, (length,), device=DEVICE)
+    text[12:16] = text[4:8]  # something to copy
+    decoded = decode(Interpreted(model, policy), text, start)
+    assert captures
+    exact = Evaluator(model.double().cpu(), 16).refreshed(text.cpu(), policy)[start - 1 :]
+    torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
+
+
+# Both widths of word, with and without the layers that stay unquantized, for one stream and for several.
+QUICK = {("int4", 1), ("int8_mlp", 3)}
+QUANTIZED = [
+    pytest.param(word, batch, marks=[] if (word, batch) in QUICK else pytest.mark.slow)
+    for word in ("int8", "int8_mlp", "int4", "int4_mlp")
+    for batch in (1, 3)
+]
+
+
+@pytest.mark.parametrize(("word", "batch"), QUANTIZED)
+def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
+    """Widths of one group and of several; the head's rows are no multiple of a tile's.
+
+    One stream's inputs are integers of 16 bits, and its errors come from there; several streams' are not.
+    """
+    shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
+    model = quantization.apply(format_row(word), model_of(initializer_range=0.2, **shape))
+    texts = torch.randint(VOCABULARY, (batch, 12), device=DEVICE)
+    check_exact(model, Visibility(2, 5), texts, 9, tolerance=3e-4 if batch == 1 else 3e-5)
+
+
+@triton.jit
+def packed_product_kernel(words, x, out, K: tl.constexpr, BITS: tl.constexpr):
+    """out [rows] = W x for packed W [rows, K], one row a program, as `multiply_rows` multiplies a tile."""
+    row = tl.program_id(0)
+    columns = tl.arange(0, K * BITS // 32)
+    tile = tl.load(words + row * (K * BITS // 32) + columns)[None, :]
+    product = multiply_words(tile, load_inputs(x, 0, K, BITS, 1, K, True), BITS)
+    tl.store(out + row, tl.sum(product))
+
+
+def packed_product(q: torch.Tensor, x: torch.Tensor, bits: int) -> torch.Tensor:
+    out = torch.full((len(q),), float("nan"), device=DEVICE)
+    packed_product_kernel[(len(q),)](pack(q, bits).to(DEVICE), x.to(DEVICE), out, K=len(x), BITS=bits)
+    return out.cpu()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_integers_of_16_bits_are_multiplied_exactly(bits):
+    """All integers of a chunk whose largest is 32,767 are what they stand for; only float32 sums round."""
+    q = torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, 256), dtype=torch.int8)
+    x = torch.randint(-32767, 32768, (256,)).float()
+    x[::4] = 32767  # neighbours in a plane are neighbouring words, four of which are a chunk
+    expected = q.double() @ x.double()
+    error = (packed_product(q, x, bits).double() - expected).abs().max()
+    assert error <= 2**-22 * (q.double().abs() @ x.double().abs()).max()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1e20])
+def test_rounding_to_16_bits_is_relative_to_the_neighbours(bits, scale):
+    q = torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), (3, 256), dtype=torch.int8)
+    x = scale * torch.randn(256)
+    error = (packed_product(q, x, bits).double() - q.double() @ x.double()).abs()
+    assert (error <= 2**-15 * float(x.abs().max()) * q.double().norm(dim=1)).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_among_the_inputs_is_not_lost(bad):
+    x = torch.randn(128)
+    x[77] = bad
+    assert not packed_product(torch.ones(2, 128, dtype=torch.int8), x, 8).isfinite().any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"use_parallel_residual": False}, "residual is not parallel"), ({"hidden_act": "relu"}, "'relu'")],
+)
+def test_models_that_the_kernels_do_not_compute_are_refused_by_name(changes, reason):
+    with pytest.raises(Unavailable, match=reason):
+        check_supported(model_of(**changes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["80", "90"])  # A100 and A800; H100, H200 and H800
+def test_kernels_compile_and_fit_without_a_gpu(capability):
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["PYTHONPATH"] = str(ROOT / "scripts")
+    command = [sys.executable, str(ROOT / "tests/compile_kernels.py"), capability]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-2000:]
+    shared = [int(found) for found in re.findall(r"shared_bytes=(\d+)", run.stdout)]
+    assert len(shared) == 16 and max(shared) <= 163 * 1024
+
+
+def test_weights_in_a_foreign_format_are_refused_by_name():
+    model = model_of(hidden_size=128, num_attention_heads=4, intermediate_size=128)
+    with pytest.raises(Unavailable, match="fused: weights are Int8Tensor"):
+        check_supported(quantization.apply(format_row("torchao_int8_mlp"), model))

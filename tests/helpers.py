@@ -1,0 +1,84 @@
+"""What tests of several rooms share: paths, known answers, random models, a decoder, a strict HTML parser."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import torch
+from hypothesis import strategies as st
+from sinkbench.engines.decode import decode_nll
+from sinkbench.model.loading import random_model
+from sinkbench.policies import Visibility
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "tests/fixtures"
+FIXTURE = str(FIXTURES / "neox-tiny")
+TOLERANCE = 1e-4  # nats; the forms agree to about 5e-6
+RULES = ["sinks4_window28", "sinks4_window60", "sinks1_window31", "sinks0_window32", "sinks8_window24"]
+VOCABULARY = 61  # of random models
+VOID = {"meta", "br", "img", "link", "hr"}  # tags without an end
+
+
+def visibility_of(rule: str) -> Visibility:
+    """The visibility that a known answer was made with."""
+    return Visibility(*map(int, re.findall(r"\d+", rule)))
+
+
+def decode(engine, ids: torch.Tensor, start: int) -> torch.Tensor:
+    """NLLs of tokens start .. T-1 of one text [T]."""
+    return decode_nll(engine, ids[None], start)[0]
+
+
+def largest_gap(nll: torch.Tensor, expected) -> float:
+    """The largest difference from a known answer, in nats."""
+    return float((nll.double() - torch.from_numpy(expected)).abs().max())
+
+
+@st.composite
+def shapes(draw):
+    """GPT-NeoX shapes: parallel residual or not, tied or not, several rotary fractions and bases."""
+    head_dim = draw(st.sampled_from([8, 16]))
+    heads = draw(st.integers(1, 3))
+    return {
+        "vocab_size": VOCABULARY,
+        "hidden_size": head_dim * heads,
+        "num_attention_heads": heads,
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "intermediate_size": 32,
+        "use_parallel_residual": draw(st.booleans()),
+        "tie_word_embeddings": draw(st.booleans()),
+        "initializer_range": 0.4,  # large enough for attention to have opinions
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": draw(st.sampled_from([100.0, 10000.0])),
+            "partial_rotary_factor": draw(st.sampled_from([0.25, 0.5, 1.0])),
+        },
+    }
+
+
+def model_and_text(shape: dict, seed: int, length: int):
+    """A random model in float64 on the CPU, and ids [length] of a random text."""
+    model = random_model(shape, seed, torch.float64, "cpu").eval().requires_grad_(False)
+    return model, torch.randint(VOCABULARY, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+class Checked(HTMLParser):
+    """Refuses tags that do not nest; keeps the text of every element by its tag."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.texts, self.attributes = [], {}, []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)

@@ -1,0 +1,140 @@
+"""The report's first page and its order: what is said comes from the measurements, and the page is valid."""
+
+import json
+import re
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import yaml
+from docutils.core import publish_parts
+from sinkbench import registry
+from sinkbench.report import catalogue
+from sinkbench.report.pages import gpu_reference, landing, provenance
+from sinkbench.report.pages.summary import STEPS, sentences
+from synthetic import FIELDS, SCHEMA
+
+CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
+FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": FIELDS["claims"]}
+FACTS |= {"links": {"1 Findings": {"Findings": "findings.html"}}, "headline_figure": "Title"}
+TARGETS = ".. _findings.html: javascript:app"  # as Snakemake appends for each file
+SVG = b"<svg>" + b"x" * 40_000 + b"</svg>"
+ALL = {"refresh": True, "quantized": True, "ladder": True}
+
+
+def page(frame=None, figure=SVG, **facts) -> str:
+    return landing.page(synthetic.measurements(**ALL) if frame is None else frame, FACTS | facts, figure)
+
+
+def html(text: str) -> str:
+    """The page as Snakemake shows it; docutils writes what it cannot read into it."""
+    source = text.removeprefix("{% raw %}").removesuffix("{% endraw %}\n") + "\n" + TARGETS
+    return publish_parts(source, writer="html", settings_overrides={"report_level": 1})["html_body"]
+
+
+@pytest.mark.parametrize("figure", [SVG, None])
+def test_docutils_reads_the_page_without_complaint(figure):
+    shown = html(page(figure=figure, model="a*b_ `c` <d>"))
+    assert "System Message" not in shown and "system-message" not in shown
+    assert landing.QUESTION in shown and "a*b_ `c` &lt;d&gt;" in shown
+    assert ("data:image/svg+xml" in shown) == (figure is not None)
+
+
+def test_the_page_is_no_template():
+    text = page(model="{{ config }}")
+    assert text.startswith("{% raw %}") and text.endswith("{% endraw %}\n")
+
+
+def test_a_study_of_everything_finds_sentences_for_each_step():
+    found = list(sentences(synthetic.measurements(**ALL)))
+    assert [step for step, _ in found] == list(STEPS)
+    for sentence in (sentence for _, step in found for sentence in step):
+        assert sentence.endswith(".") and ";" not in sentence and sentence[0] == sentence[0].upper()
+
+
+def test_a_study_of_times_says_nothing_of_perplexity():
+    steps = dict(sentences(synthetic.measurements(quality=False, ladder=True)))
+    assert set(steps) == {"Streaming", "Engine", "Choice"}
+    said = " ".join(sentence for found in steps.values() for sentence in found)
+    assert " ms" in steps["Engine"][0] and "has perplexity" not in said
+
+
+def test_no_number_of_a_sentence_is_typed():
+    """What was typed would be in the sentences about any measurements."""
+    frame, draw = synthetic.measurements(**ALL), np.random.default_rng(0)
+    found = []
+    for _ in range(4):
+        factors = draw.uniform(0.5, 2.0, len(frame))
+        drawn = frame.assign(**{name: frame[name] * factors for name in ("value", "low", "high")})
+        said = " ".join(sentence for _, step in sentences(drawn) for sentence in step)
+        found.append(set(re.findall(r"\d+\.\d\d+", said)))
+        assert len(found[-1]) > len(STEPS)
+    assert not set.intersection(*found)
+
+
+def test_a_dagger_and_a_status_are_on_the_page():
+    text = page(synthetic.measurements(ladder=True, busy=("streaming-4+508.fused",)))
+    assert "0.60\N{DAGGER} ms" in text and "Dagger" in text
+    assert "Dagger" not in page()
+    assert "no room" in page(synthetic.measurements(failed={"dense.hf": "unavailable: no room"}))
+
+
+def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
+    facts = catalogue.landing_spec(CONFIG)
+    assert all(one < other for one, other in pairwise(facts["links"]))
+    words = [name.split(" ", 1)[1] for name in facts["links"]]
+    assert words == list(catalogue.CATEGORIES.values())
+    files = [file for shown in facts["links"].values() for file in shown.values()]
+    shown = len(CONFIG["tables"]) + len(CONFIG["figures"]) + len(catalogue.pages_of(CONFIG))
+    assert len(files) == len(set(files)) == shown
+
+
+@pytest.mark.parametrize("kind", ["tables", "figures"])
+def test_everything_has_a_place_in_the_report(kind):
+    names = {catalogue.menu_entry(word) for word in catalogue.CATEGORIES}
+    assert {catalogue.category(kind, word) for word in registry.available(catalogue.FOLDERS[kind])} <= names
+
+
+def test_the_page_of_provenance_says_what_the_record_says():
+    record = {
+        "sources": {"model": {"path": "<p>", "dtype": "float32"}, "draft": None},
+        "statistics": {"seed": 0, "confidence": 0.95},
+        "environments": [{"torch": "2.13", "dirty": False, "jobs": ["quality a", "speed b"]}],
+        "inputs": [{"tokens": "b96f", "jobs": ["speed b"]}],
+    }
+    text = provenance.page(record, "demo")
+    for said in ("path &lt;p&gt;, dtype float32", "unknown", "0.95", "2.13", "no<", "b96f", "2 jobs"):
+        assert said in text
+
+
+REFERENCE = SCHEMA.parent.parent.parent / "docs/reference/latency"
+
+
+def test_the_reference_of_a_gpu_is_labelled_and_its_numbers_are_those_of_its_files():
+    text = gpu_reference.page(REFERENCE)
+    record = json.loads((REFERENCE / "environment.json").read_text())
+    assert f"Reference measured on one {record['environments'][0]['device']} with random weights" in text
+    assert all(each["commit"][:7] in text for each in record["environments"])
+    ladder = pd.read_csv(REFERENCE / "ladder.csv")
+    values = re.findall('data-value="([^"]*)"', text)
+    shown = ("TPOT [ms]", "Floor [ms]", "MBU [%]", "Speed-up [x]")
+    expected = pd.concat([ladder[heading].dropna() for heading in shown])
+    assert sorted(map(float, values)) == sorted(expected)
+
+
+def test_the_reference_of_a_gpu_is_one_file_with_its_figure_in_it():
+    text = gpu_reference.page(REFERENCE)
+    assert text.count("<svg") == 1 and "<?xml" not in text and text.count("<!DOCTYPE") == 1
+    assert not re.search(r"""<(img|script|link)[^>]*(src|href)=""", text)
+
+
+def test_words_that_a_reference_uses_and_that_are_others_today_are_told(tmp_path):
+    for path in REFERENCE.glob("*.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    ladder = tmp_path / "ladder.csv"
+    for name, said in (("dense,stock_flash", True), ("dense,hf_flash", False)):
+        header, *rows = (REFERENCE / "ladder.csv").read_text().splitlines()
+        ladder.write_text("\n".join([header, name + rows[0][rows[0].index(",1,") :]]) + "\n")
+        assert ("stock is hf today" in gpu_reference.page(tmp_path)) == said

@@ -1,0 +1,201 @@
+"""What a machine lacks is said in one line before any job."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers import FIXTURES, ROOT
+from sinkbench.artifacts.hub import record_path
+from sinkbench.errors import UserError
+from sinkbench.study import preflight
+from sinkbench.study.study import Study
+from snakemake.utils import update_config
+from tiny_texts import bytes_tokenizer
+
+TINY = FIXTURES / "neox-tiny"
+HUB = {"source": "hub", "repo": "org/neox", "revision": "0" * 40}
+DATASET = {
+    "name": "d",
+    "kind": "dataset",
+    "source": "folder",
+    "path": "data",
+    "files": "*.parquet",
+    "column": "text",
+}
+TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040). Please update it.\nMore."
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    """A working directory with a model, a tokenizer and a text."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(TINY, "model")
+    bytes_tokenizer().save("model/tokenizer.json")
+    Path("text.txt").write_text("some text")
+
+
+def study(**changes) -> Study:
+    """The demo on the files of the working directory, with other values for some top-level keys."""
+    config: dict = {}
+    for file in ("config.yaml", "workflow/studies/demo.yaml"):
+        update_config(config, yaml.safe_load((ROOT / file).read_text()))
+    folder = {"source": "folder", "path": "model"}
+    corpus = {"name": "stdlib", "kind": "files", "glob": "*.txt"}
+    own = {"model": {**folder, "dtype": "float32"}, "tokenizer": folder, "draft": folder, "corpora": [corpus]}
+    return Study({**config, **own, **changes})
+
+
+def line(*args, **stages) -> str:
+    with pytest.raises(UserError) as caught:
+        preflight.check(*args, **stages)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_complete_machine_passes_in_silence(capfd):
+    preflight.check(study())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_missing_draft():
+    assert line(study(draft={"source": "folder", "path": "none"})).startswith("none: no config.json there")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"glob": "none/*.txt"}, "corpora.stdlib.glob: no file matches 'none/*.txt'"),
+        (
+            {"kind": "stdlib", "modules": ["nope", "nada"]},
+            "corpora.stdlib.modules: none of nope, nada is in /",
+        ),
+        (DATASET, "corpora.d.files: no '*.parquet' in data"),
+    ],
+)
+def test_missing_corpus(change, expected):
+    config = study().config
+    corpus = change if change is DATASET else {**config["corpora"][0], **change}
+    speed = {**config["speed"], "corpus": corpus["name"]}
+    continuations = {**config["continuations"], "corpus": corpus["name"]}
+    incomplete = study(corpora=[corpus], speed=speed, continuations=continuations)
+    assert line(incomplete).startswith(expected)
+    preflight.check(incomplete, tokenizes=False)
+
+
+def test_missing_tokenizer():
+    Path("model/tokenizer.json").unlink()
+    assert line(study()) == "tokenizer.path: no tokenizer.json in model"
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda: shutil.rmtree("model"), "model: no config.json there"),
+        (
+            lambda: Path("model/model.safetensors").rename("model/pytorch_model.bin"),
+            "no *.safetensors file; other",
+        ),
+        (
+            lambda: Path("model/config.json").write_text('{"model_type": "gpt2"}'),
+            "model_type 'gpt2'; only gpt_neox",
+        ),
+        (lambda: Path("model/config.json").write_text("{"), "model/config.json: not readable as JSON"),
+    ],
+)
+def test_missing_or_wrong_model(damage, expected):
+    damage()
+    assert expected in line(study(), tokenizes=False)
+    preflight.check(study(), tokenizes=False, measures=False)
+
+
+def test_hub_that_does_not_answer():
+    """The client reads HF_ENDPOINT when it is imported, hence a process."""
+    program = (
+        "import pickle, sys; from sinkbench.study.preflight import check; "
+        "check(pickle.load(sys.stdin.buffer))"
+    )
+    waiting = study(model={**HUB, "dtype": "float32"}, device="cuda")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(waiting),
+        env={"PYTHONPATH": str(ROOT / "scripts"), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "home"},
+        capture_output=True,
+        timeout=30,
+    )
+    said = done.stderr.decode().strip().splitlines()[-1]
+    assert "org/neox@000000000000: cannot be fetched from http://127.0.0.1:9 ([Errno 111]" in said
+    assert "`make demo` needs no network" in said
+
+
+def test_job_that_fetches_nothing_asks_no_hub(monkeypatch):
+    monkeypatch.setattr(preflight, "_check_hub", lambda _: pytest.fail("asks the hub"))
+    preflight.check(study(model={**HUB, "dtype": "float32"}), fetches=False)
+
+
+def test_fetched_repository_needs_no_hub_but_must_be_whole():
+    fetched = study(model={**HUB, "dtype": "float32"})
+    folder = record_path(HUB).with_suffix("")
+    shutil.copytree(TINY, folder)
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": ""} for path in folder.iterdir()}
+    record_path(HUB).write_text(json.dumps({**fetched.inputs.repositories()[folder.name], "files": files}))
+    preflight.check(fetched)
+    (folder / "model.safetensors").write_bytes(b"cut")
+    assert "model.safetensors: missing or cut" in line(fetched)
+
+
+class FakeCuda:
+    """What torch says of a machine where CUDA does not work."""
+
+    def __init__(self, monkeypatch, driver: str | None, built: str | None, complaint: str = ""):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.version, "cuda", built)
+        monkeypatch.setattr(torch.cuda, "init", lambda: self.complain(complaint))
+        monkeypatch.setattr(preflight, "_driver", lambda: driver)
+
+    @staticmethod
+    def complain(complaint: str) -> None:
+        if complaint:
+            raise RuntimeError(complaint)
+
+
+def test_no_gpu(monkeypatch):
+    FakeCuda(monkeypatch, driver=None, built="13.0")
+    said = line(study(device="cuda"))
+    assert said.startswith("device: cuda, but this machine has no NVIDIA GPU")
+    assert "`make demo`" in said
+    preflight.check(study(device="cuda"), measures=False)
+
+
+def test_cpu_build_of_torch(monkeypatch):
+    FakeCuda(monkeypatch, driver="535.104", built=None)
+    assert f"torch {torch.__version__} is a CPU build; see docs/running.md" in line(study(device="cuda"))
+
+
+def test_driver_too_old_for_the_build(monkeypatch):
+    FakeCuda(monkeypatch, driver="470.82", built="13.0", complaint=TOO_OLD)
+    said = line(study(device="cuda"))
+    assert (
+        "(built for CUDA 13.0) cannot use driver 470.82: The NVIDIA driver on your system is too old" in said
+    )
+    assert "take a build for an older CUDA, see docs/running.md, 'Which torch'" in said
+
+
+def test_hidden_gpu(monkeypatch):
+    FakeCuda(monkeypatch, driver="580.65", built="13.0", complaint="No CUDA GPUs are available")
+    assert "cannot use driver 580.65: No CUDA GPUs are available" in line(study(device="cuda"))
+
+
+def test_gpu_that_works(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    preflight.check(study(device="cuda"))
+
+
+def test_driver_is_none_without_nvidia_smi(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert preflight._driver() is None

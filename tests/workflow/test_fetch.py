@@ -1,0 +1,77 @@
+"""`snakemake fetch` as a user runs it, and what the next command says on a machine that lacks something."""
+
+import pytest
+import torch
+import yaml
+from fake_hub import REVISION, FakeHub
+from helpers import FIXTURES, ROOT
+from sinkbench.study.study import Study
+from snakemake.utils import update_config
+from tiny_texts import bytes_tokenizer
+from workflow_runner import Checkout
+
+
+@pytest.fixture(scope="module")
+def hub():
+    files = {
+        name: (FIXTURES / "neox-tiny" / name).read_bytes() for name in ("config.json", "model.safetensors")
+    }
+    with FakeHub(
+        "org/neox", "model", {**files, "tokenizer.json": bytes_tokenizer().to_str().encode()}
+    ) as hub:
+        yield hub
+
+
+@pytest.fixture
+def checkout(hub, tmp_path, monkeypatch):
+    """A checkout whose study needs a hub and a GPU."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    checkout = Checkout.new(tmp_path / "checkout")
+    source = {"source": "hub", "repo": "org/neox", "revision": REVISION}
+    own = {"device": "cuda", "model": {**source, "dtype": "float32"}, "tokenizer": source}
+    checkout.write_config(checkout.config() | own)
+    return checkout
+
+
+def test_fetch_needs_no_gpu_and_the_study_then_no_hub(checkout, monkeypatch):
+    fetched = checkout.snakemake("fetch")
+    assert fetched.returncode == 0, fetched.stdout
+    folder = checkout.folder / "resources/hub" / f"org--neox@{REVISION[:12]}"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    planned = checkout.planned()  # a dry run asks neither for a hub nor for a GPU
+    assert planned
+    assert not any(job.startswith("fetch") for job in planned)
+    if not torch.cuda.is_available():
+        refused = checkout.snakemake()
+        assert refused.returncode == 1
+        assert "device: cuda, but " in refused.stdout
+
+
+def test_study_without_a_hub_stops_before_any_job(checkout, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    refused = checkout.snakemake()
+    assert refused.returncode == 1
+    assert "org/neox@0123456789ab: cannot be fetched from http://127.0.0.1:9" in refused.stdout
+    assert not (checkout.folder / "results").exists()
+
+
+def test_what_is_wanted_of_one_repository_is_fetched_together():
+    config: dict = {}
+    for file in ("config.yaml", "workflow/studies/latency.yaml"):
+        update_config(config, yaml.safe_load((ROOT / file).read_text()))
+    source = {"source": "hub", "repo": "org/texts", "revision": REVISION}
+    rows = {"kind": "dataset", "column": "text", **source}
+    texts = [{"name": name, "files": f"{name}/*.parquet", **rows} for name in ("test", "train")]
+    config |= {"corpora": texts, "speed": config["speed"] | {"corpus": "test"}}
+    config["tokenizer"] = {"source": "hub", "repo": "org/neox", "revision": REVISION}
+    wanted = {about["repo"]: about["patterns"] for about in Study(config).inputs.repositories().values()}
+    assert wanted == {
+        "org/texts": ["test/*.parquet", "train/*.parquet"],
+        "org/neox": ["tokenizer.json"],  # the model has random weights: no checkpoint of 6 GB for a tokenizer
+    }
