@@ -192,7 +192,7 @@ def _gain(recorder: RowRecorder, quantization: str, engine: str) -> None:
     """A quantized run and, on another engine than those of all studies, its unquantized twin."""
     speedup, share = GAINS[quantization, engine]
     about = {**_about("streaming", 4, FULL, quantization), "family": "quantization", "engine": engine}
-    here = {**about, "batch": 1, "kind": "position", "position": POSITIONS[-1]}
+    here = {**about, "batch": 1, "position_kind": "position", "position": POSITIONS[-1]}
     _times(recorder, here, 3.0 / speedup, 0.5)
     recorder.add(here, "bytes_per_step", share * STEP_BYTES)
     recorder.add(here, "peak_memory_bytes", share * 4e8, n=5)
@@ -258,7 +258,7 @@ def _refreshed(recorder: RowRecorder, key: tuple, corpus: str, failed: dict[str,
         recorder.add(about, "perplexity_change", change, **ends, **around)
     for phase in range(0, period, max(1, period // 8)):
         value = change * (1 - phase / period)
-        here = {"kind": "phase", "position": phase, "low": value - 1, "high": value + 1}
+        here = {"position_kind": "phase", "position": phase, "low": value - 1, "high": value + 1}
         recorder.add(about, "perplexity_change_phase", value, **here, **around)
 
 
@@ -269,7 +269,7 @@ def _bins(recorder: RowRecorder, key: tuple, about: dict, level: float) -> None:
         base = 13.0 if key[0] == "dense" and position < FULL else level
         growth = min(1.0, position / 3000) if key[0] == "dense" and position >= FULL else 1.0
         count = 64 if key[0] == "recompute" else 3 * BIN
-        where = {"kind": "bin", "position": position, "n": count}
+        where = {"position_kind": "bin", "position": position, "n": count}
         _add(recorder, about, "perplexity_bin", base * wave * growth, 0.12, **where)
 
 
@@ -281,7 +281,7 @@ def _speed(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str
     policy, _, budget = key
     kind = {"recompute": "budget", "dense": "context"}.get(policy, "position")
     for point in [FULL] if policy == "recompute" else POSITIONS:
-        here = {**about, "kind": kind, "position": point}
+        here = {**about, "position_kind": kind, "position": point}
         tpot = {"recompute": 90.0, "dense": 2.6 + 6.4 * point / 8192}.get(
             policy, 2.9 + 0.1 * (budget or 0) / FULL
         )
@@ -294,7 +294,7 @@ def _speed(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str
             _add(recorder, here, "speedup", (2.6 + 6.4 * point / 8192) / tpot, 0.03, against="dense.hf")
             _add(recorder, here, "speedup", 90.0 / tpot, 0.03, against="recompute-0+512.fresh")
     _gaps(recorder, about)
-    _profile(recorder, {**about, "kind": kind, "position": FULL}, tpot)
+    _profile(recorder, {**about, "position_kind": kind, "position": FULL}, tpot)
 
 
 def _rung(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
@@ -306,7 +306,7 @@ def _rung(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
         return
     kind, (tpot, floor) = "context" if method[0] == "dense" else "position", LADDER[key]
     for point in POSITIONS:
-        here = {**about, "kind": kind, "position": point}
+        here = {**about, "position_kind": kind, "position": point}
         _times(recorder, here, tpot, floor)
         recorder.add(here, "peak_memory_bytes", 3e8, n=5)
         recorder.add(here, "cache_bytes", batch * 12288 * (point if method[0] == "dense" else FULL), n=5)
@@ -323,7 +323,11 @@ def _speculation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> N
         recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
         return
     for point in POSITIONS:
-        here = {**about, "kind": "context" if method[0] == "dense" else "position", "position": point}
+        here = {
+            **about,
+            "position_kind": "context" if method[0] == "dense" else "position",
+            "position": point,
+        }
         _add(recorder, here, "acceptance_rate", share, 0.1, n=300)
         _add(recorder, here, "tokens_per_step", tokens, 0.1, n=160)
         _add(recorder, here, "round_ms", round_ms, 0.02, n=5)
@@ -341,7 +345,7 @@ def _ablation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None
         recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
         return
     tpot, compared, cost = ABLATIONS[key]
-    here = {**about, "kind": "context" if method[0] == "dense" else "position", "position": 2048}
+    here = {**about, "position_kind": "context" if method[0] == "dense" else "position", "position": 2048}
     _times(recorder, here, tpot, 0.5)
     if compared:
         _add(recorder, here, "speedup", compared[1], 0.01, against=compared[0])

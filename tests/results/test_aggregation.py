@@ -164,7 +164,7 @@ def test_disturbed_repetitions_are_left_out_while_enough_are_clean(tmp_path):
 def test_changes_by_phase_are_those_of_the_positions_of_one_phase(files):
     """`full` is compared with `sampled`, which scores 9 and 13: phase 1 of a period of 4, and no other."""
     (row,) = run(files).query("metric == 'perplexity_change_phase' and method == 'full'").to_dict("records")
-    assert (row["kind"], row["position"], row["n"], row["against"]) == ("phase", 1, 2, "sampled")
+    assert (row["position_kind"], row["position"], row["n"], row["against"]) == ("phase", 1, 2, "sampled")
     assert row["value"] == pytest.approx(100 * np.expm1(0.1), rel=1e-5)
 
 

@@ -69,7 +69,9 @@ def cell(rows: pd.DataFrame, metric: str, spec: str) -> Estimate | str:
     if not found:
         return ""
     timed = metric == "tpot_ms"
-    return estimate(found[0], spec, note=f"at {found[0]['kind']} {found[0]['position']:,}" if timed else "")
+    return estimate(
+        found[0], spec, note=f"at {found[0]['position_kind']} {found[0]['position']:,}" if timed else ""
+    )
 
 
 def _value(rows: pd.DataFrame, metric: str) -> float | None:

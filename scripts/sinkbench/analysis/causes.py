@@ -59,7 +59,7 @@ def _at(measurements: pd.DataFrame, metric: str, name: str, position: int) -> di
     """The metric's row of a run, at a position or by its budget."""
     rows = pick(measurements, metric)
     rows = rows[[run_name(row) == name for row in rows.to_dict("records")]]
-    here = pd.concat([matching(rows, position=position), matching(rows, kind="budget")])
+    here = pd.concat([matching(rows, position=position), matching(rows, position_kind="budget")])
     if here.empty:
         raise NotMeasured("")
     return here.iloc[0].to_dict()

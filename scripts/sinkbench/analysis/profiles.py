@@ -47,7 +47,7 @@ class Profile:
     @property
     def point(self) -> str:
         """Where it was taken: a stream position, a context, or the budget of a recomputed cache."""
-        return f"{self.row['kind']} {int(self.row['position']):,}"
+        return f"{self.row['position_kind']} {int(self.row['position']):,}"
 
     @property
     def step_ms(self) -> float:

@@ -102,13 +102,13 @@ def _cells(measurements: pd.DataFrame, row: dict) -> dict:
         "Budget [tokens]": Estimate(int(row["budget"]), spec=",d"),
         "Weights": row["dtype"] if row["quantization"] == "none" else row["quantization"],
         "Engine": row["engine"],
-        "TPOT [ms]": estimate(row, note=f"at {row['kind']} {row['position']:,}"),
+        "TPOT [ms]": estimate(row, note=f"at {row['position_kind']} {row['position']:,}"),
         "Peak memory [MiB]": next(_memory(measurements, row), ""),
     }
 
 
 def _memory(measurements: pd.DataFrame, row: dict) -> Iterator[Estimate]:
     """Peak memory where the time was taken."""
-    where = {name: row[name] for name in ("method", "engine", "batch", "kind", "position")}
+    where = {name: row[name] for name in ("method", "engine", "batch", "position_kind", "position")}
     for found in matching(usable(measurements), metric="peak_memory_bytes", **where).to_dict("records"):
         yield estimate(found, ",.0f", MEBI)

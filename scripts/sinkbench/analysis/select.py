@@ -88,7 +88,7 @@ def at_common_point(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: of one metric.
     """
-    shared = rows.groupby(["policy", "kind", "position"])["metric"].transform("size")
+    shared = rows.groupby(["policy", "position_kind", "position"])["metric"].transform("size")
     ranked = rows.assign(shared=shared).sort_values(["shared", "position"], kind="stable")
     last = ranked.groupby(RUN, sort=False, dropna=False).tail(1)
     return last.drop(columns="shared").sort_index()

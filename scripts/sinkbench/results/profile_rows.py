@@ -25,7 +25,7 @@ def record_profile(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, resu
         if notes["status"] != "ok":
             _record_failure(recorder, {**about, "status": notes["status"]})
             continue
-        here = {**about, "kind": notes["kind"], "position": notes["point"]}
+        here = {**about, "position_kind": notes["kind"], "position": notes["point"]}
         steps = kernels.groupby("step")["launches"].sum()
         recorder.add(here, "launches_per_step", steps.median(), n=len(steps))
         _record_parts(recorder, bootstrap, here, kernels, notes["step_ms"])

@@ -63,7 +63,7 @@ class _CorpusRows:
         width = self.plan["statistics"]["position_bin"]
         start = nll.index.get_level_values("position") // width * width
         for position, part in nll.groupby(start):
-            self._perplexity(about, "perplexity_bin", part, kind="bin", position=int(position))
+            self._perplexity(about, "perplexity_bin", part, position_kind="bin", position=int(position))
 
     def _change(self, about: dict, nll: pd.Series, baseline: pd.Series, against: str) -> None:
         """Percent change of perplexity over the positions that both score, all documents and each."""
@@ -80,7 +80,7 @@ class _CorpusRows:
             width = -(-period // PHASES)
             phase = difference.index.get_level_values("position") % period // width * width
             for start, part in difference.groupby(phase):
-                where = {"kind": "phase", "position": int(start)}
+                where = {"position_kind": "phase", "position": int(start)}
                 self._percent(about, "perplexity_change_phase", part, against, **where)
 
     def _percent(self, about: dict, metric: str, difference: pd.Series, against: str, **where) -> None:

@@ -87,7 +87,7 @@ class _RunRows:
             self.recorder.add(self.about, "compile_s", self.compilation["seconds"], n=graphs)
             self.recorder.add(self.about, "compilations", graphs)
         for point in points:
-            here = {**self.about, "kind": point.kind, "position": point.position}
+            here = {**self.about, "position_kind": point.kind, "position": point.position}
             self._add_sizes(here, point.repetitions)
             timed, at_point = {**here, "status": point.status}, steps[steps["point"] == point.position]
             self._add_times(timed, point.repetitions)
@@ -178,5 +178,10 @@ def _comparisons(about: dict, own: list[_Point], baseline: list[_Point], against
         for other in baseline:
             if other.position == point.position or other.kind == "budget":
                 status = point.status if point.status != "ok" else other.status
-                here = {"kind": point.kind, "position": point.position, "status": status, "against": against}
+                here = {
+                    "position_kind": point.kind,
+                    "position": point.position,
+                    "status": status,
+                    "against": against,
+                }
                 yield {**about, **here}, point.repetitions, other.repetitions.tpot_ms

@@ -20,12 +20,12 @@ def draw_growth(axes: Axes, measurements: pd.DataFrame, metric: str, heading: st
         values = line[["value", "low", "high"]] * scale
         if not (values["value"] > 0).all():
             continue  # nothing held between steps: no place on a logarithmic axis
-        if row["kind"] == "budget":
+        if row["position_kind"] == "budget":
             axes.axhline(values["value"].iloc[-1], **{**style_of(measurements, row), "marker": None})
         else:
             points |= set(line["position"])
             _draw_line(axes, line["position"], values, style_of(measurements, row))
-        end = None if row["kind"] == "budget" else line["position"].iloc[-1]
+        end = None if row["position_kind"] == "budget" else line["position"].iloc[-1]
         ends.append((end, values["value"].iloc[-1], label(row, measurements), text_colour(row["policy"])))
     axes.set(xlabel=XLABEL, ylabel=heading)
     log_axis(axes, "x", sorted(points) or None)

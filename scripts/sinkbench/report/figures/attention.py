@@ -55,8 +55,8 @@ def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
 
 def _where(times: pd.DataFrame) -> str:
     """position 1,024"""
-    rows = times.drop_duplicates(["kind", "position"]).to_dict("records")
-    return ", ".join(f"{row['kind']} {row['position']:,}" for row in rows)
+    rows = times.drop_duplicates(["position_kind", "position"]).to_dict("records")
+    return ", ".join(f"{row['position_kind']} {row['position']:,}" for row in rows)
 
 
 def _panel(axes: Axes, word: str, rows: pd.DataFrame) -> None:

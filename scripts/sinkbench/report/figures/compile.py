@@ -57,7 +57,7 @@ def _draw_group(times: Axes, costs: Axes, runs: list[CompiledRun]) -> None:
     costs.set_ylim(times.get_ylim())
     costs.grid(visible=False, axis="y")
     first = runs[0].row
-    title = f"{first['method'].replace('-', ' ')} at {first['kind']} {first['position']:,}"
+    title = f"{first['method'].replace('-', ' ')} at {first['position_kind']} {first['position']:,}"
     times.set_title(title, loc="left", **ink)
 
 

@@ -78,7 +78,7 @@ def _runs(measurements: pd.DataFrame, plain: str) -> pd.DataFrame:
     same = matching(measurements, method=plain).iloc[0]
     alike = {name: same[name] for name in ("policy", "budget", "sinks") if not pd.isna(same[name])}
     times = at_common_point(pick(measurements, "tpot_ms", **alike)).sort_values("value", kind="stable")
-    keys = [*RUN, "kind", "position"]
+    keys = [*RUN, "position_kind", "position"]
     for metric in ("floor_ms", "mbu"):
         numbers = pick(measurements, metric, **alike).set_index(keys)["value"].rename(metric)
         times = times.join(numbers, on=keys)

@@ -42,7 +42,7 @@ def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
 
 def _long_streams(measurements: pd.DataFrame) -> pd.DataFrame:
     """Rows of the runs whose stream positions span a wide range; NotMeasured if there are none."""
-    rows = matching(single_stream(usable(measurements)), kind="position")
+    rows = matching(single_stream(usable(measurements)), position_kind="position")
     span = rows.groupby(RUN)["position"].agg(lambda positions: positions.max() / positions.min())
     wide = rows.set_index(RUN).index.isin(span[span >= LEAST_SPAN].index)
     if not wide.any():

@@ -52,7 +52,8 @@ def _engine(measurements: pd.DataFrame) -> Iterator[str]:
     if (times := matching(own, metric="tpot_ms")).empty:
         return
     row = fastest(times)
-    part = f"{run_name(row)} takes {estimate(row, unit='ms')} per token at {row['kind']} {row['position']:,}"
+    where = f"{row['position_kind']} {row['position']:,}"
+    part = f"{run_name(row)} takes {estimate(row, unit='ms')} per token at {where}"
     speedups = matching(own, metric="speedup", engine=row["engine"], position=row["position"])
     for speedup in speedups.to_dict("records"):
         part += f", {estimate(speedup, unit='times')} the speed of {speedup['against']}"

@@ -102,5 +102,5 @@ def _cell(rows: pd.DataFrame, spec: str, scale: float) -> Estimate | str:
     row = rows.iloc[0]
     note = f"against {row['against']}" if or_blank(row["against"]) else ""
     if row["metric"] == "tpot_ms":
-        note = f"at {row['kind']} {row['position']:,}"
+        note = f"at {row['position_kind']} {row['position']:,}"
     return estimate(row, spec, scale, note)

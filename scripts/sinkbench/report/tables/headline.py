@@ -119,7 +119,7 @@ def _speedup(time: dict, dense: pd.DataFrame) -> Estimate | str:
     """Tokens a second over those of dense attention; a recomputed cache takes the same time everywhere."""
     if run_name(time) == _name(dense):
         return Estimate(1.0)
-    same = dense if time["kind"] == "budget" else matching(dense, position=time["position"])
+    same = dense if time["position_kind"] == "budget" else matching(dense, position=time["position"])
     if same.empty:
         return ""
     base = estimate(same.sort_values("position").iloc[-1].to_dict())

@@ -79,5 +79,5 @@ def _cell(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate 
     row = rows.iloc[0]
     note = f"against {row['against']}" if metric == "speedup" else ""
     if metric == "tpot_ms":
-        note = f"at {row['kind']} {row['position']:,}"
+        note = f"at {row['position_kind']} {row['position']:,}"
     return estimate(row, spec, scale, note)
