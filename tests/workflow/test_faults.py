@@ -132,7 +132,7 @@ def measured_of(checkout) -> pd.DataFrame:
 def test_three_kills_and_resumes_change_no_number(finished, tmp_path, victims):
     """benchmarks/faults.py in short: Snakemake alone, or a job, Snakemake, and the group of both."""
     checkout = finished.copy(tmp_path / "copy")
-    for path in (*NLL, TABLE) if len(victims) > 1 else NLL[:1]:
+    for path in (*NLL[: len(victims)], TABLE):
         (checkout.folder / path).unlink()
     campaign = Campaign(checkout, longest_s=8)
     for victim in victims:
@@ -160,7 +160,7 @@ def test_a_variant_that_fails_leaves_its_row_and_is_tried_again(finished, tmp_pa
     whole = measured_of(finished)
     assert len(frame[frame["engine"] == "eager"]) >= len(whole[whole["engine"] == "eager"]) - 2
     assert "Traceback" in (checkout.folder / "results/toy/logs/speed/dense.hf.log").read_text()
-    assert {"baseline_speed dense.hf", "continue_prompt dense.hf", "aggregate"} <= checkout.planned()
+    assert {"baseline_speed dense.hf", "continuation dense.hf", "aggregate"} <= checkout.planned()
     shutil.rmtree(checkout.folder / ".snakemake/metadata")
     assert "baseline_speed dense.hf" in checkout.planned()
 
