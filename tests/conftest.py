@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread (several workers share few cores), Triton's interpreter, fixtures."""
+"""Shared by all tests: one thread and one core a worker, Triton's interpreter, fixtures."""
 
 import os
 
@@ -7,18 +7,26 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    # A core for each worker and all that it starts: threads that wait for each other would spin for minutes.
+    cores = sorted(os.sched_getaffinity(0))
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[worker % len(cores)]})
 if not torch.cuda.is_available():
     # Before anything imports triton, as torch.compile does: its own functions too must be interpreted.
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+def pytest_itemcollected(item):
+    """Skip what needs a CUDA device and has none; one worker takes all that needs the finished study."""
+    if "cuda" in item.keywords and not torch.cuda.is_available():
+        item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    if "finished" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group("finished"))
+
+
 def pytest_collection_modifyitems(items):
-    """Skip what needs a CUDA device and has none. One worker begins with what needs the finished study."""
-    for item in items:
-        if "cuda" in item.keywords and not torch.cuda.is_available():
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
-        if "finished" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("finished"))
+    """Begin with what needs the finished study: it takes longest."""
     items.sort(key=lambda item: "finished" not in item.fixturenames)
 
 
