@@ -28,7 +28,7 @@ LAUNCH_OPTIONS = ("num_warps", "maxnreg", "launch_pdl")
 ALIGNED = [["tt.divisibility", 16]]
 
 
-class RowRecorder:
+class KernelRecorder:
     """Stands in for a kernel: keeps what it would have been launched with."""
 
     def __init__(self, kernel, launches: list):
@@ -67,20 +67,20 @@ def compile_launch(kernel, arguments: tuple, constants: dict, capability: int) -
     print(f"{kernel.__name__} shared_bytes={made.metadata.shared}", flush=True)
 
 
-def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
+def launches_of(number_format: str, batch: int, pdl: bool) -> list[tuple]:
     """The different launches of a step of one layer, on tensors without memory."""
     study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
     shape = study["model"]["shape"] | {"num_hidden_layers": 1}
     with torch.device("meta"):
         model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
-        model = quantization.apply(format_row(quantization), model)
+        model = quantization.apply(format_row(number_format), model)
         step = FusedStep(model, FusedRing(model, Visibility(4, 2044), batch), pdl)
         launches, own = (
             [],
             {name: value for name, value in vars(layer_kernels).items() if name.endswith("_kernel")},
         )
         for name, kernel in own.items():
-            setattr(layer_kernels, name, RowRecorder(kernel, launches))
+            setattr(layer_kernels, name, KernelRecorder(kernel, launches))
         step()
         for name, kernel in own.items():
             setattr(layer_kernels, name, kernel)
@@ -89,6 +89,6 @@ def launches_of(quantization: str, batch: int, pdl: bool) -> list[tuple]:
 
 if __name__ == "__main__":
     capability = int(sys.argv[1])
-    for quantization, batch in (("none", 1), ("none", 16), ("int8_mlp", 1), ("int4", 16)):
-        for launch in launches_of(quantization, batch, pdl=capability >= 90):
+    for number_format, batch in (("none", 1), ("none", 16), ("int8_mlp", 1), ("int4", 16)):
+        for launch in launches_of(number_format, batch, pdl=capability >= 90):
             compile_launch(*launch, capability)
