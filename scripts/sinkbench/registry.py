@@ -20,7 +20,7 @@ def available(folder: str) -> list[str]:
 def load(folder: str, name: str) -> ModuleType:
     """The module of an idea; UserError names those that exist."""
     check_name(name, available(folder), folder)
-    return import_module(f"sinkbench.{folder.replace('/', '.')}.{name.replace('/', '.')}")
+    return import_module(f"sinkbench.{folder.replace('/', '.')}.{name}")
 
 
 def source(folder: str, name: str) -> str:

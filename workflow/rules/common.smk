@@ -31,6 +31,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 RESULTS = f"results/{study.name}"
+MEASURED = [(folder, name) for folder, name, _ in study.measuring_jobs()]
 TIMED_TOKENS = f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"
 
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
@@ -84,7 +85,7 @@ def results_of_family(family):
     folders["profile"] = folders["speed"]
     return [
         f"{RESULTS}/{folder}/{name}.parquet"
-        for folder, name, _ in study.measuring_jobs()
+        for folder, name in MEASURED
         if name.split("/")[0] in folders.get(folder, [])
     ]
 

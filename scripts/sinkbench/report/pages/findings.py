@@ -1,4 +1,4 @@
-"""The findings page: which combination to use, and every claim of the brief beside its numbers."""
+"""The findings page: which combination to use, and every claim under test beside its numbers."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The claims of the brief against what was measured."""
+"""The claims under test against what was measured."""
 
 from dataclasses import asdict
 
