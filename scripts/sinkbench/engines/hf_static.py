@@ -29,15 +29,15 @@ class Engine(hf.Engine):
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.reset()  # two caches might not fit
-        self.cache = static_cache(self.model, prompts.shape[1] + max_new_tokens)
-        self.room = max_new_tokens
+        self.capacity, self.room = prompts.shape[1] + max_new_tokens, max_new_tokens
+        self.cache = static_cache(self.model, self.capacity)
         return self.read(prompts)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         """As the interface says; ValueError where the cache is full: it would write past its end."""
         if self.room < 1:
-            raise ValueError(f"the static cache is full: it has room for {self.cache.get_max_length()} tokens")
+            raise ValueError(f"the static cache is full: it has room for {self.capacity} tokens")
         self.room -= 1
         use_attention(self.model, STOCK)
         torch.compiler.cudagraph_mark_step_begin()  # the last step's logits may be overwritten
@@ -45,7 +45,7 @@ class Engine(hf.Engine):
             return compiled(read_token, REDUCE_OVERHEAD)(self.model, tokens[:, None], self.cache)
 
     def reset(self) -> None:
-        self.cache, self.room = None, 0
+        self.cache, self.capacity, self.room = None, 0, 0
 
 
 def static_cache(model, room: int) -> StaticCache:
