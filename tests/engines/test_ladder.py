@@ -1,6 +1,7 @@
 """The rungs between eager and fused: what they reuse and refuse, and that a capture leaves no trace."""
 
 import warnings
+from collections import Counter
 from copy import deepcopy
 
 import pytest
@@ -21,6 +22,7 @@ from sinkbench.runtime.torch_compile import compiled
 from sinkbench.runtime.unavailable import unavailable_on
 from sinkbench.study.run_table import RunTable
 from torch._inductor.utils import remove_unaligned_input_idxs
+from torch.utils._python_dispatch import TorchDispatchMode
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
 TUNED = ["compiled_tuned", "compiled_autotune"]  # whose compilers try several kernels
@@ -171,6 +173,37 @@ def test_unstable_shapes_wear_out_torchs_patience(shallow, ids, monkeypatch):
 def test_what_compiles_nothing_has_no_such_cost(tiny, word):
     engine = engines.build(engine_row(word), tiny, Dense(400), Evaluator(tiny, 64))
     assert getattr(engine, "compilation", None) is None
+
+
+class Operators(TorchDispatchMode):
+    """Names of all that torch is asked to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = Counter()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.names[function.overloadpacket.__name__] += 1
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize(
+    ("word", "rotations", "cache"),
+    [("eager", 1, RING), ("static", 1, RING), ("paper", 2, RING), ("growing", 2, Dense(400))],
+)
+@pytest.mark.parametrize("start", [2, 20, 60])
+def test_a_step_neither_waits_nor_rotates_twice(tiny, ids, word, rotations, cache, start):
+    """Host numbers in a tensor are copied, and an item is fetched, while the device stands still."""
+    engine = engines.build(engine_row(word), tiny, cache, Evaluator(tiny, 64))
+    engine.prefill(ids[None, :start], max_new_tokens=1)
+    with Operators() as asked:
+        engine.step(ids[start : start + 1])
+    assert not {"lift_fresh", "_local_scalar_dense", "item"} & set(asked.names)
+    layers = (
+        tiny.config.num_hidden_layers
+    )  # a rotation negates the second half; transformers' own would be two
+    assert asked.names["neg"] == rotations * layers
+    assert asked.names["cos"] == (0 if word == "paper" else 1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refused without a CUDA device")

@@ -52,7 +52,7 @@ ENGINES = {
     # the formulation of the StreamingLLM paper, re-implemented
     "paper": Row("paper", ("ring",)),
     "paper_flash": Row("paper", ("ring",), {"kernel": "FLASH_ATTENTION"}),
-    # the ring inside transformers, one Python call a kernel
+    # the ring in plain torch, one Python call a kernel
     "eager": Row("eager", (*REFRESHED, "pruned"), speculates=True),
     "eager_math": Row("eager", RING, {"kernel": "MATH"}),
     "eager_efficient": Row("eager", RING, {"kernel": "EFFICIENT_ATTENTION"}),
