@@ -8,6 +8,7 @@ import synthetic
 from sinkbench import registry
 from sinkbench.analysis import select, tradeoff
 from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, ON_A_GPU, UNDECIDED, UNTESTABLE, judge
+from sinkbench.analysis.select import matching
 from synthetic import edited, whole
 
 FULL = "streaming-4+508"
@@ -260,6 +261,37 @@ def test_a_speedup_of_the_engine_is_none_of_the_policy():
     assert f"{FULL}.fast 1.5" in verdict.measured and "dense.fast" in verdict.measured
     frame = with_engines(synthetic.measurements(), {"dense.hf": 99.0})
     assert f"{FULL}.fast 99" in judge("speedup", frame).measured
+
+
+def test_a_speedup_says_which_engines_agree():
+    """The fastest engine that decoded both decides, and the verdict shows where it would be another."""
+    frame = with_engines(synthetic.measurements(), {"dense.hf": 99.0, "dense.fast": 2.55})
+    slower = matching(frame, method=FULL, metric="speedup", against="dense.fast")
+    times = matching(frame, method=FULL, metric="tpot_ms", engine="fast")
+    shares = {"graph": 1.74, "other": 2.4, "unsure": 2.0}
+    for engine, share in shares.items():
+        made = slower.assign(against=f"dense.{engine}", value=share, low=share - 0.1, high=share + 0.1)
+        dense = matching(frame, method="dense", metric="tpot_ms", engine="fast")
+        added = (made, times.assign(value=5.0), dense.assign(value=9.0))
+        frame = pd.concat([frame, *(rows.assign(engine=engine) for rows in added)], ignore_index=True)
+    verdict = judge("speedup", frame)
+    assert verdict.verdict == HOLDS
+    assert f"{FULL}.fast 2.55 times" in verdict.measured
+    assert "99.00 times [99.00, 99.00] that of dense.hf" in verdict.measured
+    assert "2 times by the policy alone reached on fast 2.55 [2.55, 2.55], other 2.40" in verdict.measured
+    assert "undecided on unsure 2.00 [1.90, 2.10]" in verdict.measured
+    assert "not reached on graph 1.74 [1.64, 1.84]" in verdict.measured
+
+
+def test_without_an_engine_that_decoded_both_the_best_of_transformers_is_the_baseline():
+    frame = synthetic.measurements()
+    ratios = matching(frame, metric="speedup", against="dense.hf", method=FULL)
+    times = matching(frame, metric="tpot_ms", method="dense", engine="hf")
+    best = [ratios.assign(against="dense.hf_static", value=1.3, low=1.2, high=1.4)]
+    best.append(times.assign(engine="hf_static", value=1.0))
+    verdict = judge("speedup", pd.concat([frame, *best], ignore_index=True))
+    assert verdict.verdict == FAILS
+    assert "1.30 times [1.20, 1.40] the speed of dense.hf_static" in verdict.measured
 
 
 def test_runs_of_an_ablation_stand_for_no_method():
