@@ -14,10 +14,6 @@ from sinkbench.analysis.quantization_gains import PLAIN
 from sinkbench.analysis.select import RUN, at_common_point, matching, run_name, single_stream
 
 TRANSFORMERS = "hf"  # the engine that is transformers as it comes; names of its others begin so
-ABOUT = (
-    "Speed-ups are over dense attention: the fastest run of transformers, then the fastest on any engine, "
-    "then transformers as it comes."
-)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from sinkbench.analysis.dense_baselines import ABOUT, Baseline, dense_baselines
+from sinkbench.analysis.dense_baselines import Baseline, dense_baselines
 from sinkbench.analysis.estimate import (
     Estimate,
     estimate,
@@ -37,11 +37,11 @@ CAPTION = (
     "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
     "change of perplexity is against the row marked baseline, token by token over the positions that both "
     "score. Perplexities are scaled by these changes, so that all rows compare. Time per token is measured "
-    "on {device}, the median of {repetitions} repetitions of {steps} steps. "
-    f"{ABOUT} "
-    "They compare at the run's own point (recomputation: at the largest); a batch counts the tokens of all "
-    "streams. Brackets are {confidence} % intervals. Other tables have runs with drafts, and corpora beyond "
-    "the third. {dagger} The footnote says what."
+    "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-ups are over dense "
+    "attention: the fastest run of transformers, then the fastest on any engine, then transformers as it "
+    "comes. They compare at the run's own point (recomputation: at the largest); a batch counts the tokens "
+    "of all streams. Brackets are {confidence} % intervals. Other tables have runs with drafts, and corpora "
+    "beyond the third. {dagger} The footnote says what."
 )
 CORPORA = 3
 MEBI = 2**-20
