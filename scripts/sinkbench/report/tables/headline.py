@@ -8,6 +8,7 @@ import pandas as pd
 from sinkbench.analysis.estimate import (
     Estimate,
     estimate,
+    exact,
     percent_change,
     product,
     ratio,
@@ -123,7 +124,7 @@ def _speedup(time: dict, dense: pd.DataFrame) -> Estimate | str:
     if same.empty:
         return ""
     base = estimate(same.sort_values("position").iloc[-1].to_dict())
-    return product(Estimate(float(time["batch"])), ratio(base, estimate(time)))
+    return product(exact(float(time["batch"])), ratio(base, estimate(time)))
 
 
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
