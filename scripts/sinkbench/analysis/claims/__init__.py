@@ -110,7 +110,7 @@ def _cause(module: ModuleType, measurements: pd.DataFrame) -> str:
 
 
 def _tally(verdicts: list[str], verdict: str, combine: Callable) -> str:
-    """How many comparisons suffice for a verdict that one alone can make; each is at the interval's own level."""
+    """How many of several comparisons made a verdict that one can make; each has the risk of its interval."""
     if len(verdicts) < 2 or verdict != (HOLDS if combine is best else FAILS):
         return ""
     return f"{verdicts.count(verdict)} of {len(verdicts)} comparisons"
