@@ -19,14 +19,14 @@ EDITS = {
     "speedup": ({"metric": "speedup", "against": "dense.hf", "position": 8192}, 3.0, 2.0, 1.5),
     "recompute_speedup": ({"metric": "speedup", "against": "recompute-0+512.fresh"}, 9.0, 2.0, 1.5),
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
-    "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL}, 10.0, 20.0, 30.0),
+    "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL, "engine": "eager"}, 10.0, 20.0, 30.0),
     "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
     "stable_shapes": ({"metric": "speedup", "engine": "compiled_growing"}, 0.9, 1.05, 1.4),
     "flash_conflict": (None, None, None, None),
     "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
-    "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
+    "speculation": ({"metric": "tpot_ms", "method": FULL, "family": "speculation"}, 6.0, 3.0, 1.0),
     "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
     "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
     "recovery": ({"metric": "perplexity_change", "family": "refresh", "corpus": "prose"}, 0.1, 0.5, 1.5),
@@ -36,6 +36,8 @@ EDITS = {
     "int4_blocked": ({"metric": "perplexity", "quantization": "torchao_int4"}, None, None, None),
     "fp8": (None, None, None, None),  # no part of a study measures it
 }
+# What else must be so for the number to decide: int8 of all layers gains nothing.
+BESIDE = {word: {"value": 0.8, "width": 0.01, "quantization": "int8"} for word in ("mlp_only", "int8_slow")}
 MEASURED = [name for name in EDITS if name != "fp8"]
 
 
@@ -47,6 +49,8 @@ def test_every_claim_has_an_edit():
 def test_a_claim_flips_at_its_threshold(word):
     where, good, threshold, bad = EDITS[word]
     frame = whole()
+    if word in BESIDE:
+        frame = edited(frame, "speedup", **BESIDE[word])
     if word == "mlp_only":
         frame = edited(frame, "speedup", 1.2, 0.01, quantization="int8_mlp")
     for value, width, verdict in ((good, 0.1, HOLDS), (threshold, 0.5, UNDECIDED), (bad, 0.1, FAILS)):
@@ -69,34 +73,6 @@ def test_corpora_of_some_families_leave_the_claims_on_others_alone():
     beside = (frame["corpus"] == "prose") & ~frame["family"].isin(["streaming", "refresh"])
     for word in ("perplexity", "sinks"):
         assert judge(word, frame[~beside]).verdict == judge(word, frame).verdict != NOT_MEASURED
-
-
-def test_a_gain_that_is_none_is_not_small_either():
-    where = {"metric": "speedup", "against": f"{FULL}.static"}
-    frame = edited(synthetic.measurements(ablations=True), value=1.0, width=0.01, **where)
-    assert judge("compile_gain", frame).verdict == FAILS
-
-
-def test_the_gain_is_of_the_best_mode_without_cuda_graphs_beside_what_it_cost():
-    verdict = judge("compile_gain", synthetic.measurements(ablations=True))
-    assert verdict.verdict == HOLDS
-    assert f"{FULL}.compiled_tuned 1.20" in verdict.measured
-    assert "16 s of compiling, paid for after 40,000 tokens" in verdict.measured
-
-
-def test_flash_conflicts_only_where_it_scores_worse_and_gains_little():
-    frame = edited(synthetic.measurements(ablations=True), "nll_gap", 3.1e-7, engine="eager_math")
-    for gap, tpot, verdict in (
-        (9e-7, 3.3, HOLDS),
-        (3e-7, 3.3, FAILS),
-        (9e-7, 2.0, FAILS),
-        (9e-7, 3.0, UNDECIDED),
-    ):
-        measured = edited(
-            edited(frame, "nll_gap", gap, engine="eager_flash"), "tpot_ms", 3.3, 0.01, engine="eager_math"
-        )
-        measured = edited(measured, "tpot_ms", tpot, 0.05, engine="eager_flash")
-        assert judge("flash_conflict", measured).verdict == verdict
 
 
 def test_explosion_needs_a_difference():
@@ -154,49 +130,23 @@ def test_on_a_cpu_the_quality_of_the_mlps_int8_counts_and_its_time_does_not():
         assert f"{change:+.2f} %" in judged.measured and f"its speed is {ON_A_GPU}" in judged.measured
 
 
-def test_an_int8_that_is_slow_helps_nothing_however_good_it_is():
-    assert judge("mlp_only", whole()).verdict == FAILS
-
-
 def test_of_quality_and_speed_one_alone_does_not_make_the_mlps_int8_help():
     """Random weights have times and no perplexity."""
     int8 = {"quantization": "int8_mlp"}
     for gain, verdict in ((1.2, NOT_MEASURED), (1.05, NOT_MEASURED), (0.5, FAILS)):
         judged = judge("mlp_only", edited(whole(quality=False), "speedup", gain, 0.01, **int8))
         assert judged.verdict == verdict
-        assert ("no perplexity of it" in judged.measured) == (verdict == NOT_MEASURED)
+        assert "no perplexity of int8_mlp" in judged.measured
     for change, verdict in ((0.2, NOT_MEASURED), (3.0, FAILS)):
         judged = judge("mlp_only", edited(whole(speed=False), "perplexity_change", change, 0.01, **int8))
         assert judged.verdict == verdict
 
 
-def test_the_nan_is_read_from_a_status_and_explained_by_the_other_formats():
-    frame = whole()
-    verdict = judge("int8_nan", frame)
-    assert verdict.verdict == HOLDS and "9 NLLs are NaN" in verdict.measured
-    assert "torchao_int8 in float32" in verdict.cause and "int8 in float16" in verdict.cause
-    finite = frame["status"].str.startswith("invalid")
-    frame.loc[finite, ["value", "status"]] = [14.1, "ok"]
-    assert judge("int8_nan", frame).verdict == FAILS
-    frame.loc[finite, "status"] = "unavailable: torchao: no module"
-    assert judge("int8_nan", frame).verdict == NOT_MEASURED
-
-
-def test_int4_is_blocked_only_where_nothing_of_it_ran():
-    frame = whole()
-    assert judge("int4_blocked", frame).verdict == FAILS
-    blocked = frame["quantization"] == "torchao_int4"
-    frame = frame[~blocked | (frame["metric"] == "perplexity")].copy()
-    frame.loc[frame["quantization"] == "torchao_int4", ["value", "status"]] = [None, "unavailable: no kernel"]
-    verdict = judge("int4_blocked", frame)
-    assert verdict.verdict == HOLDS and "no kernel" in verdict.measured
-
-
 def test_a_claim_whose_runs_this_machine_cannot_make_says_so():
     frame = whole()
-    mine = frame["quantization"].isin(["torchao_int8", "torchao_int8_dynamic"]) & frame["engine"].notna()
+    mine = frame["quantization"].isin(["torchao_int8", "int8"]) & frame["engine"].notna()
     frame = frame[~mine | (frame["metric"] == "tpot_ms")].copy()
-    failed = frame["quantization"].eq("torchao_int8") & frame["engine"].notna()
+    failed = frame["quantization"].isin(["torchao_int8", "int8"]) & frame["engine"].notna()
     frame.loc[failed, ["value", "low", "high"]] = None
     frame.loc[failed, "status"] = "unavailable: torchao: no module"
     frame = frame[(frame["dtype"] != "float16")]

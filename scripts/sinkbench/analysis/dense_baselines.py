@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate, product, ratio
+from sinkbench.analysis.estimate import Estimate, estimate, exact, product, ratio
 from sinkbench.analysis.quantization_gains import PLAIN
 from sinkbench.analysis.select import RUN, at_common_point, matching, run_name, single_stream
 
@@ -54,7 +54,7 @@ class Baseline:
         if same.empty:
             return ""
         base = estimate(same.sort_values("position").iloc[-1].to_dict())
-        return product(Estimate(float(time["batch"])), ratio(base, estimate(time)))
+        return product(exact(float(time["batch"])), ratio(base, estimate(time)))
 
 
 def dense_baselines(valid: pd.DataFrame) -> list[Baseline]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate, percent_change, product, ratio
+from sinkbench.analysis.estimate import Estimate, estimate, exact, percent_change, product, ratio
 from sinkbench.analysis.select import NotMeasured, at_largest_point, pick, with_fastest_engines
 
-ONE = Estimate(1.0)
+ONE = exact(1.0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
         NotMeasured: no times, or no perplexities that are compared with each other.
     """
     anchor, factors = perplexity_factors(measurements, corpus)
-    level = Estimate(pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"])
+    level = exact(pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"])
     times = at_largest_point(with_fastest_engines(pick(measurements, "tpot_ms")))
     points = [
         (row, estimate(row), product(level, factors[row["method"]]))
@@ -78,9 +78,9 @@ def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline
 
 def _link(row: dict) -> tuple[str, str, Estimate]:
     """(method, what it is compared with, their factor) of one comparison."""
-    percent = estimate(row, scale=0.01)
-    low, high = percent.bounds
-    return row["method"], row["against"], Estimate(1 + percent.value, 1 + low, 1 + high)
+    change = estimate(row, scale=0.01)
+    ends = (None if end is None else 1 + end for end in (change.low, change.high))
+    return row["method"], row["against"], Estimate(1 + change.value, *ends)
 
 
 def _steps(links: list[tuple[str, str, Estimate]], known: str) -> Iterator[tuple[str, Estimate]]:

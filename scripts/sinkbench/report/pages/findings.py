@@ -132,7 +132,7 @@ def _article(verdict: Verdict) -> str:
     rows = "".join(f"<dt>{name}</dt><dd>{_entry(name, text)}</dd>" for name, text in entries.items() if text)
     return (
         f"<article><h3>{escape(verdict.claim)}</h3>"
-        f'<p class="verdict">{escape(sentence_case(verdict.verdict))}</p><dl>{rows}</dl></article>'
+        f'<p class="verdict">{escape(sentence_case(verdict.conclusion))}</p><dl>{rows}</dl></article>'
     )
 
 
