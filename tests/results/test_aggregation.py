@@ -27,6 +27,7 @@ def files(tmp_path):
         shift = {"full": 0.0, "sampled": -0.1, "capped": 0.3}[name]
         frame = pd.DataFrame({"document": "d", "position": scored, "nll": nll[scored] + np.float32(shift)})
         notes = {"stamp": name, "status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS}
+        notes["trained_tokens"] = 8
         write_table(tmp_path / f"{name}.parquet", frame, notes)
     return tmp_path
 

@@ -14,6 +14,7 @@ from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.study.checks import check_measurable
 from sinkbench.study.inputs import StudyInputs
+from sinkbench.study.pairs import baselines
 from sinkbench.study.run_table import Method, RunTable
 
 CODE = Path(__file__).parents[2]
@@ -136,10 +137,12 @@ class Study:
 
     def plan(self) -> dict:
         """What aggregation needs to know of every method and run, and the stamps that it must find."""
+        methods = {name: self._describe(method) for name, method in self.methods.items()}
+        against = baselines(methods)
         return {
             "study": self.name,
             "random": "random" in (self.model["source"], (self.draft or self.model)["source"]),
-            "methods": {name: self._describe(method) for name, method in self.methods.items()},
+            "methods": {name: about | {"against": against[name]} for name, about in methods.items()},
             "runs": {name: run.describe() for name, run in self.runs.items()},
             "stamps": self._stamps(),
             "statistics": self.config["statistics"],
