@@ -14,20 +14,20 @@ FULL = "streaming-4+508"
 # claim: the number it rests on, a value far on the good side, the threshold, a value far on the bad side
 EDITS = {
     "perplexity": ({"metric": "perplexity_change", "method": FULL}, 1.0, 4.0, 6.0),
-    "sweep": ({"metric": "perplexity_change", "method": "streaming-4+252"}, 1.0, 4.0, 6.0),
+    "sweep": ({"metric": "perplexity_change", "policy": "streaming", "against": FULL}, 1.0, 4.0, 6.0),
     "speedup": ({"metric": "speedup", "against": "dense.hf", "position": 8192}, 3.0, 2.0, 1.5),
     "recompute_speedup": ({"metric": "speedup", "against": "recompute-0+512.fresh"}, 9.0, 2.0, 1.5),
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL}, 10.0, 20.0, 30.0),
-    "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
+    "sinks": ({"metric": "perplexity_change", "against": "streaming-4+124"}, 15.0, 10.0, 5.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
     "stable_shapes": ({"metric": "speedup", "engine": "compiled_growing"}, 0.9, 1.05, 1.4),
     "flash_conflict": (None, None, None, None),
-    "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
+    "explosion": ({"metric": "perplexity_beyond_ratio", "policy": "dense"}, 9.0, 2.0, 1.2),
     "speculation": ({"metric": "acceptance_rate", "method": FULL, "position": 8192}, 0.2, 0.44, 0.9),
     "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
-    "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
+    "refresh": ({"metric": "perplexity_change", "family": "refresh", "against": FULL}, 1.0, 4.0, 6.0),
     "recovery": ({"metric": "perplexity_change", "family": "refresh", "corpus": "prose"}, 0.1, 0.5, 1.5),
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
@@ -98,10 +98,64 @@ def test_flash_conflicts_only_where_it_scores_worse_and_gains_little():
         assert judge("flash_conflict", measured).verdict == verdict
 
 
-def test_explosion_needs_a_difference():
-    frame = synthetic.measurements()
-    assert judge("explosion", frame).verdict == HOLDS
-    assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
+def test_explosion_is_the_ratio_with_its_own_interval():
+    """The bins' intervals, however wide, have no say in it."""
+    frame = edited(synthetic.measurements(), "perplexity_bin", 13.0, 12.0, policy="dense")
+    verdict = judge("explosion", frame)
+    assert verdict.verdict == HOLDS
+    assert "13.0 [11.4, 14.6] before" in verdict.measured and "512 tokens on stdlib" in verdict.measured
+
+
+def test_every_budget_that_was_scored_is_in_the_sweep():
+    """The half is stable, and the quarter is not."""
+    frame = edited(whole(), "perplexity_change", 1.0, 0.1, policy="streaming", against=FULL)
+    assert judge("sweep", frame).verdict == HOLDS
+    quarter = {"method": "streaming-4+124", "against": FULL, "corpus": "prose"}
+    verdict = judge("sweep", edited(frame, "perplexity_change", 6.0, 0.1, **quarter))
+    assert verdict.verdict == FAILS
+    assert verdict.measured.count(": stable") == 5 and verdict.measured.count(": not stable") == 1
+
+
+SELECTED, SMALLER = "select-4+188+64-r4-h508-q1-p7", "select-4+92+32-r4-h508-q1-p7"
+
+
+def refreshed(frame: pd.DataFrame, method: str, against: str, **percents: float) -> pd.DataFrame:
+    """The measurements with another change of a refreshed cache, by corpus."""
+    for corpus, percent in percents.items():
+        where = {"method": method, "against": against, "corpus": corpus}
+        frame = edited(frame, "perplexity_change", percent, 0.1, **where)
+    return frame
+
+
+def test_the_refreshed_cache_that_is_best_on_one_text_must_be_so_on_all():
+    """Each of two is the best of its text; none is good on both."""
+    frame = edited(whole(), "perplexity_change", 9.0, 0.1, family="refresh", against=FULL)
+    frame = refreshed(frame, SELECTED, FULL, stdlib=1.0, prose=6.0)
+    frame = refreshed(frame, SMALLER, FULL, stdlib=6.0, prose=1.0)
+    verdict = judge("refresh", frame)
+    assert verdict.verdict == FAILS and "best of 3 caches of which none would do" in verdict.measured
+    verdict = judge("refresh", refreshed(frame, SMALLER, FULL, stdlib=2.0))
+    assert verdict.verdict == HOLDS and "of which 1 would do" in verdict.measured
+    assert "+2.00 % [+1.90, +2.10] on stdlib and +1.00 % [+0.90, +1.10] on prose" in verdict.measured
+
+
+def test_the_best_of_several_on_the_only_text_is_undecided():
+    frame = edited(synthetic.measurements(refresh=True), "perplexity_change", 1.0, 0.1, against=FULL)
+    assert judge("refresh", frame).verdict == UNDECIDED
+    alone = frame[(frame["family"] != "refresh") | (frame["method"] == SMALLER)]
+    assert judge("refresh", alone).verdict == HOLDS
+
+
+def test_one_cache_that_satisfies_all_proves_a_recovery_however_good_another_looks():
+    """The other recovers more and may lose elsewhere: its interval crosses the limit."""
+    frame = edited(whole(), "perplexity_change", 3.0, 0.1, policy="reprefill")
+    frame = refreshed(frame, SMALLER, "streaming-4+124", stdlib=-6.0)
+    frame = refreshed(frame, SELECTED, "streaming-4+252", stdlib=-1.2, prose=-1.0)
+    frame = edited(
+        frame, "perplexity_change", 0.45, 0.15, method=SMALLER, against="streaming-4+124", corpus="prose"
+    )
+    verdict = judge("recovery", frame)
+    assert verdict.verdict == HOLDS and verdict.measured.startswith(f"{SELECTED}, best of 3 caches")
 
 
 @pytest.mark.parametrize("word", MEASURED)
@@ -222,12 +276,21 @@ def test_a_claim_must_hold_on_every_corpus():
     assert "stdlib" in verdict.measured and "books" in verdict.measured
 
 
-def test_paired_changes_are_the_measured_ones_and_chain():
-    frame = synthetic.measurements()
-    direct = tradeoff.paired_change(frame, "stdlib", FULL, "recompute-4+508")
-    assert (direct.value, *direct.bounds) == pytest.approx((-0.1, -0.5, 0.4))
-    chained = tradeoff.paired_change(frame, "stdlib", "streaming-4+252", "recompute-4+508")
-    assert chained.value == pytest.approx(100 * (1.031 * 0.999 - 1))
+def test_paired_changes_are_the_measured_ones_and_none_is_derived():
+    """Whatever most methods are compared with: one interval stands in every verdict and every point."""
+    frame = whole()
+    direct = {"method": "streaming-4+252", "against": FULL}
+    measured = edited(frame, "perplexity_change", 5.69, 1.3, **direct)
+    change = tradeoff.paired_change(measured, "stdlib", *direct.values())
+    assert (change.value, *change.bounds) == pytest.approx((5.69, 4.39, 6.99))
+    assert f"streaming-4+252 {change}" in judge("sweep", measured).measured
+    points = {
+        row["method"]: perplexity for row, _, perplexity in tradeoff.tradeoff(measured, "stdlib").points
+    }
+    assert tuple(points["streaming-4+252"].bounds) == pytest.approx((14.05 * 1.0439, 14.05 * 1.0699))
+    paired = (frame["method"] == direct["method"]) & (frame["against"] == FULL)
+    with pytest.raises(select.NotMeasured):
+        tradeoff.paired_change(frame[~paired], "stdlib", *direct.values())
 
 
 def test_the_frontier_is_what_no_other_run_beats():

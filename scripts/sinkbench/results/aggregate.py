@@ -82,7 +82,7 @@ def _grouped(results: dict[str, dict], note: str) -> list[dict]:
 def _read(
     paths: list[str], stamps: dict[str, str], whole: bool
 ) -> Iterator[tuple[str, tuple[pd.DataFrame | str, dict]]]:
-    """(job, (table, notes)) of every file, each checked against its stamp; not `whole`: its path and notes."""
+    """(job, (table, notes)) of every file, its stamp checked; not `whole`: the path for a table."""
     for path, (job, expected) in zip(paths, stamps.items(), strict=True):
         frame, notes = read_table(path, None if whole else [])
         if notes["stamp"] != expected:

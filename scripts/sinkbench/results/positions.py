@@ -1,7 +1,7 @@
 """The positions of a corpus, of which every method scores some: an index that all methods share.
 
 A method's NLLs are one float32 for each position, NaN where it scores none. Means are made from the sums of
-short pieces, so that an interval never handles single tokens: ten million of them are some ten thousand pieces.
+short pieces, so that no interval handles single tokens: ten million tokens are some ten thousand pieces.
 """
 
 from collections.abc import Iterable

@@ -74,14 +74,18 @@ class Bootstrap:
         self.tail = (1 - settings["confidence"]) / 2
 
     def mean(self, frame: pd.DataFrame, column: str) -> Interval:
-        """Mean of `column` over all rows, and its interval; beside it are the columns document and position."""
+        """Mean of `column` over all rows, and its interval.
+
+        Args:
+            frame: with the columns document and position beside it.
+        """
         return self.mean_of_pieces(frame.assign(total=frame[column].astype(float), tokens=1))
 
     def mean_of_pieces(self, pieces: pd.DataFrame, block_tokens: int | None = None) -> Interval:
         """Mean over all tokens of `pieces`, and its interval; a single block has none.
 
         Args:
-            pieces: columns document, position (of the first token), total and tokens; a piece lies in one block.
+            pieces: columns document, position (of the first token), total and tokens; none crosses blocks.
             block_tokens: positions of a block, instead of the setting.
         """
         blocks = in_blocks(pieces, block_tokens or self.block_tokens)
