@@ -15,20 +15,20 @@ FULL = "streaming-4+508"
 # claim: the number it rests on, a value far on the good side, the threshold, a value far on the bad side
 EDITS = {
     "perplexity": ({"metric": "perplexity_change", "method": FULL}, 1.0, 4.0, 6.0),
-    "sweep": ({"metric": "perplexity_change", "method": "streaming-4+252"}, 1.0, 4.0, 6.0),
+    "sweep": ({"metric": "perplexity_change", "policy": "streaming", "against": FULL}, 1.0, 4.0, 6.0),
     "speedup": ({"metric": "speedup", "against": "dense.hf", "position": 8192}, 3.0, 2.0, 1.5),
     "recompute_speedup": ({"metric": "speedup", "against": "recompute-0+512.fresh"}, 9.0, 2.0, 1.5),
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL, "engine": "eager"}, 10.0, 20.0, 30.0),
-    "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
+    "sinks": ({"metric": "perplexity_change", "against": "streaming-4+124"}, 15.0, 10.0, 5.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
     "stable_shapes": ({"metric": "speedup", "engine": "compiled_growing"}, 0.9, 1.05, 1.4),
     "flash_conflict": (None, None, None, None),
-    "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
+    "explosion": ({"metric": "perplexity_beyond_ratio", "policy": "dense"}, 9.0, 2.0, 1.2),
     "speculation": ({"metric": "tpot_ms", "method": FULL, "family": "speculation"}, 6.0, 3.0, 1.0),
     "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
-    "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
+    "refresh": ({"metric": "perplexity_change", "family": "refresh", "against": FULL}, 1.0, 4.0, 6.0),
     "recovery": ({"metric": "perplexity_change", "family": "refresh", "corpus": "prose"}, 0.1, 0.5, 1.5),
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
@@ -75,10 +75,12 @@ def test_corpora_of_some_families_leave_the_claims_on_others_alone():
         assert judge(word, frame[~beside]).verdict == judge(word, frame).verdict != NOT_MEASURED
 
 
-def test_explosion_needs_a_difference():
-    frame = synthetic.measurements()
-    assert judge("explosion", frame).verdict == HOLDS
-    assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
+def test_explosion_is_the_ratio_with_its_own_interval():
+    """The bins' intervals, however wide, have no say in it."""
+    frame = edited(synthetic.measurements(), "perplexity_bin", 13.0, 12.0, policy="dense")
+    verdict = judge("explosion", frame)
+    assert verdict.verdict == HOLDS
+    assert "13.0 [11.4, 14.6] before" in verdict.measured and "512 tokens on stdlib" in verdict.measured
 
 
 @pytest.mark.parametrize("word", MEASURED)
@@ -173,12 +175,21 @@ def test_a_claim_must_hold_on_every_corpus():
     assert "stdlib" in verdict.measured and "books" in verdict.measured
 
 
-def test_paired_changes_are_the_measured_ones_and_chain():
-    frame = synthetic.measurements()
-    direct = tradeoff.paired_change(frame, "stdlib", FULL, "recompute-4+508")
-    assert (direct.value, *direct.bounds) == pytest.approx((-0.1, -0.5, 0.4))
-    chained = tradeoff.paired_change(frame, "stdlib", "streaming-4+252", "recompute-4+508")
-    assert chained.value == pytest.approx(100 * (1.031 * 0.999 - 1))
+def test_paired_changes_are_the_measured_ones_and_none_is_derived():
+    """Whatever most methods are compared with: one interval stands in every verdict and every point."""
+    frame = whole()
+    direct = {"method": "streaming-4+252", "against": FULL}
+    measured = edited(frame, "perplexity_change", 5.69, 1.3, **direct)
+    change = tradeoff.paired_change(measured, "stdlib", *direct.values())
+    assert (change.value, *change.bounds) == pytest.approx((5.69, 4.39, 6.99))
+    assert f"streaming-4+252 {change}" in judge("sweep", measured).measured
+    points = {
+        row["method"]: perplexity for row, _, perplexity in tradeoff.tradeoff(measured, "stdlib").points
+    }
+    assert tuple(points["streaming-4+252"].bounds) == pytest.approx((14.05 * 1.0439, 14.05 * 1.0699))
+    paired = (frame["method"] == direct["method"]) & (frame["against"] == FULL)
+    with pytest.raises(select.NotMeasured):
+        tradeoff.paired_change(frame[~paired], "stdlib", *direct.values())
 
 
 def test_the_frontier_is_what_no_other_run_beats():

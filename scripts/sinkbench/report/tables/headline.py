@@ -9,12 +9,10 @@ from sinkbench.analysis.dense_baselines import Baseline, dense_baselines
 from sinkbench.analysis.estimate import (
     Estimate,
     estimate,
-    percent_change,
-    ratio,
     without_empty_columns,
 )
 from sinkbench.analysis.quantization_gains import PLAIN, plain_method
-from sinkbench.analysis.recommend import baseline
+from sinkbench.analysis.recommend import baseline, perplexity_changes
 from sinkbench.analysis.select import (
     RUN,
     NotMeasured,
@@ -27,7 +25,7 @@ from sinkbench.analysis.select import (
     usable,
     without_drafts,
 )
-from sinkbench.analysis.tradeoff import perplexity_factors
+from sinkbench.analysis.tradeoff import scaled
 from sinkbench.results.schema import has_failed
 
 TITLE = "Headline: quality, time and memory of every run"
@@ -36,12 +34,13 @@ CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
     "change of perplexity is against the row marked baseline, token by token over the positions that both "
-    "score. Perplexities are scaled by these changes, so that all rows compare. Time per token is measured "
-    "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-ups are over dense "
-    "attention: the fastest run of transformers, then the fastest on any engine, then transformers as it "
-    "comes. They compare at the run's own point (recomputation: at the largest); a batch counts the tokens "
-    "of all streams. Brackets are {confidence} % intervals. Other tables have runs with drafts, and corpora "
-    "beyond the third. {dagger} The footnote says what."
+    "score: where that row recomputes, over its sample. Perplexities are the baseline's, scaled by these "
+    "changes, so that all rows compare. Time per token is measured on {device}, the median of {repetitions} "
+    "repetitions of {steps} steps. Speed-ups are over dense attention: the fastest run of transformers, then "
+    "the fastest on any engine, then transformers as it comes. They compare at the run's own point "
+    "(recomputation: at the largest); a batch counts the tokens of all streams. Brackets are {confidence} % "
+    "intervals. Other tables have runs with drafts, and corpora beyond the third. {dagger} The footnote says "
+    "what."
 )
 CORPORA = 3
 MEBI = 2**-20
@@ -86,19 +85,19 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
     rows = matching(valid[valid["document"].isna()], metric="perplexity", corpus=corpus)
     own = {row["method"]: estimate(row, "z,.2f") for row in rows.to_dict("records")}
     try:
-        start, (anchor, factors) = baseline(valid, corpus), perplexity_factors(valid, corpus)
+        start, changes = baseline(valid, corpus), perplexity_changes(valid, corpus)
     except NotMeasured:
         return own
-    level, scores = own[anchor].value, {}
+    level, scores = own[start].value, {}
     for name, number in own.items():
-        if name not in factors:
+        if name not in changes:
             scores[name] = replace(number, note="not compared")
         elif name == start:
-            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", note="baseline")
+            scores[name] = Estimate(level, spec="z,.2f", note="baseline")
         else:
-            change = percent_change(ratio(factors[name], factors[start]))
+            change = changes[name]
             change = replace(change, spec="+z,.1f" if change.value < 100 else "+z,.0f")
-            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", change=change)
+            scores[name] = Estimate(scaled(level, change).value, spec="z,.2f", change=change)
     return scores
 
 
