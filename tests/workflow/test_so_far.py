@@ -13,7 +13,12 @@ from sinkbench.artifacts.parquet import read_table
 from sinkbench.results.schema import PENDING
 
 FILES = ["workflow/studies/demo.yaml", "toy.yaml"]
-LOST = ["nll/streaming-4+60", "speed/dense.hf.parquet", "continuations/dense.hf.parquet", "measurements.parquet"]
+LOST = [
+    "nll/streaming-4+60",
+    "speed/dense.hf.parquet",
+    "continuations/dense.hf.parquet",
+    "measurements.parquet",
+]
 STALE = "streaming-4+124.static"  # by the edit of its row
 SHOWN = ("tables", "figures", "report", "measurements.parquet", "measurements.csv", "environment.json")
 
@@ -25,7 +30,7 @@ def plain(folder: Path) -> subprocess.CompletedProcess:
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and date of every file that is not of so_far; whoever looks hashes, and the memo of digests grows."""
+    """Size and date of all files beside so_far, but for the memo of digests, which grows by looking."""
     found = [path for path in (folder / "results").rglob("*") if path.is_file() and path.name != ".sha256"]
     kept = [path for path in found if "so_far" not in path.relative_to(folder).parts]
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in kept}
