@@ -86,7 +86,7 @@ def test_it_works_while_a_run_holds_the_lock_and_measures_nothing(interrupted):
     for name in ("0.input.lock", "0.output.lock"):
         (locks / name).write_text(f"{interrupted.folder}/results/toy/x\n")
     done = plain(interrupted.folder)
-    assert done.returncode == 0 and done.stdout == "results/toy/so_far/report.html\n", done.stderr
+    assert done.returncode == 0 and done.stdout.endswith("results/toy/so_far/report.html\n"), done.stderr
     assert files(interrupted.folder) == before
     for lock in locks.iterdir():
         lock.unlink()

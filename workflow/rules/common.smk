@@ -128,8 +128,10 @@ def cost_of(jobs):
 
 def say_cost():
     """What the jobs of a dry run will take, below its plan: on which cards, how long, and how much memory."""
-    if workflow.dryrun and (jobs := list(workflow.dag.needrun_jobs())):
-        print(cost_of(jobs), file=sys.stderr)
+    if workflow.dryrun and workflow.dag is not None:
+        # All of them: a dry run has "finished" its jobs by now.
+        jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+        print(cost_of(list(jobs)), file=sys.stderr)
 
 
 if workflow.is_main_process and config["device"] == "cuda":

@@ -68,6 +68,8 @@ def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Itera
         timed: runs that are to be timed or profiled, once for each job.
     """
     quality, timed = list(quality), list(timed)
+    if not quality and not timed:
+        return "nothing is to be measured"
     texts = {corpus: documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
     unknown = [corpus for corpus, found in texts.items() if found is None]
     work = [scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
