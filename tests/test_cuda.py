@@ -37,7 +37,7 @@ FAR_ENGINES = [word for word in ENGINES if word not in ("compiled", "graph")]
 MODES = ["static", "compiled_tuned", "compiled_tuned_graph", "compiled_autotune", "compiled_reduce_overhead"]
 KERNELS = ["eager_math", "eager_efficient", "eager_flash", "eager_cudnn", "eager_flex"]
 RING_ENGINES = ENGINES | dict.fromkeys([*MODES, *KERNELS], 1024)
-STOCK = ["hf", "hf_eager", "hf_flash", "hf_efficient", "hf_math"]
+STOCK = ["hf", "hf_eager", "hf_flash", "hf_efficient", "hf_math", "hf_static"]
 GROWING = ["growing", "compiled_growing", "compiled_dynamic"]
 # These kernels of torch's are for half precision alone.
 HALF_ONLY = ["hf_flash", "eager_flash", "eager_cudnn", "paper_flash"]
@@ -215,6 +215,23 @@ def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):
     engine.reset()
     torch.testing.assert_close(decode(engine, ids, 2), first)
     assert engine.compilation.notes() == cost and cost["graphs"] == 3
+    assert counters["inductor"]["cudagraph_skips"] == skips
+
+
+def test_a_static_cache_is_in_a_graph_and_compiled_once_for_each_room(models, known, ids):
+    """Another cache of the same room, wherever it lies, records at most a graph; torch raises for none."""
+    counters = torch._dynamo.utils.counters
+    skips, kept, graphs = counters["inductor"]["cudagraph_skips"], [], []
+    engine = engines.build(
+        engine_row("hf_static"), models["float32"], Dense(400), Evaluator(models["float32"], 64)
+    )
+    for length in (60, 60, 200, 60):
+        decoded = decode(engine, ids[:length], 20)
+        assert largest_gap(decoded.cpu(), known["dense"][19 : length - 1]) < TOLERANCE
+        graphs.append(engine.compilation.graphs)
+        engine.reset()
+        kept.append(torch.zeros(2**20, device="cuda"))  # where the cache was
+    assert graphs == [1, 1, 2, 2]
     assert counters["inductor"]["cudagraph_skips"] == skips
 
 

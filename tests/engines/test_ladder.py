@@ -24,7 +24,7 @@ from torch._inductor.utils import remove_unaligned_input_idxs
 
 RING, RULE = Streaming(budget=32, sinks=4), "sinks4_window28"
 TUNED = ["compiled_tuned", "compiled_autotune"]  # whose compilers try several kernels
-STOCK = ["hf", "hf_eager", "hf_efficient", "hf_flash", "hf_math"]
+STOCK = ["hf", "hf_eager", "hf_efficient", "hf_flash", "hf_math", "hf_static"]
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,30 @@ def test_tuned_steps_give_float32_whatever_torch_makes_of_them(tiny, ids, monkey
     engine.prefill(ids[None, :8], max_new_tokens=1)
     monkeypatch.setattr(engine, "_step", lambda full: torch.zeros(1, 8, dtype=torch.bfloat16))
     assert engine.step(ids[8:9]).dtype == torch.float32
+
+
+def test_a_static_cache_is_scored_and_compiled_once_for_each_room(shallow, ids):
+    """Though its memory is freed between prompts, and another room came between."""
+    evaluator = Evaluator(shallow, 16)
+    engine = engines.build(engine_row("hf_static"), shallow, Dense(400), evaluator)
+    exact, graphs = evaluator.dense(ids[:60]), []
+    for length in (60, 60, 40, 60):
+        assert (decode(engine, ids[:length], 20) - exact[19 : length - 1]).abs().max() < TOLERANCE
+        assert engine.cache_bytes() == 2 * 4 * shallow.config.hidden_size * (length - 1)
+        graphs.append(engine.compilation.graphs)
+        engine.reset()
+        assert engine.cache is None
+    assert graphs == [1, 1, 2, 2]
+
+
+def test_a_full_static_cache_takes_no_token(tiny, ids):
+    """transformers' own writes past its end, or over its last token, and says nothing."""
+    engine = engines.build(engine_row("hf_static"), tiny, Dense(400), Evaluator(tiny, 16))
+    with pytest.raises(ValueError, match="room for 0 tokens"):
+        engine.step(ids[:1])
+    engine.prefill(ids[None, :9], max_new_tokens=0)
+    with pytest.raises(ValueError, match="the static cache is full: it has room for 9 tokens"):
+        engine.step(ids[9:10])
 
 
 def test_unstable_shapes_wear_out_torchs_patience(shallow, ids, monkeypatch):

@@ -45,6 +45,8 @@ ENGINES = {
     "hf_math": Row("hf", ("growing",), {"kernel": "MATH"}),
     "hf_efficient": Row("hf", ("growing",), {"kernel": "EFFICIENT_ATTENTION"}),
     "hf_flash": Row("hf", ("growing",), {"kernel": "FLASH_ATTENTION"}),
+    # transformers' static cache, compiled with CUDA graphs, as its documentation advises
+    "hf_static": Row("hf_static", ("growing",), compiles=True),
     # no cache: a fresh pass over the window for every token
     "fresh": Row("fresh", ("none",)),
     # the formulation of the StreamingLLM paper, re-implemented
