@@ -84,3 +84,11 @@ def test_corpora_of_an_entry_are_no_part_of_what_a_job_is_told(study):
     assert set(study.scored()) < set(wider.scored())
     for job in study.scored():
         assert wider.quality_settings(*job) == study.quality_settings(*job)
+
+
+def test_the_main_result_is_compared_with_the_best_of_transformers(study):
+    static = study.runs["dense.hf_static"]
+    for name in ("streaming-4+2044.eager", "streaming-4+2044.fused", "streaming-4+1020.fused", "dense.fused"):
+        run = study.runs[name]
+        assert {"dense.hf", static.name} <= set(run.tpot_against)
+        assert set(static.positions) <= set(run.positions or study.config["speed"]["positions"])

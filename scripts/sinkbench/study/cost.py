@@ -121,7 +121,7 @@ def _visit(run, point: int, steps: int) -> Work:
 
 def _is_one_launch(row: Row) -> bool:
     """Whether a whole step is one launch, so that it waits for memory and not for the host."""
-    return row.implementation == "fused.engine" or row.options.get("captured", False)
+    return row.implementation in ("fused.engine", "hf_static") or row.options.get("captured", False)
 
 
 def _hours(work: Work) -> str:
