@@ -1,6 +1,7 @@
 """Results as they come: what is there is shown, what is not is named, and nothing else is touched."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,8 @@ def test_the_study_still_wants_all_of_it(interrupted):
 
 
 def test_a_study_that_has_nothing_says_so(finished, tmp_path):
-    checkout = finished.copy(tmp_path / "copy", "results")
+    checkout = finished.copy(tmp_path / "copy")
+    shutil.rmtree(checkout.folder / "results")
     done = plain(checkout.folder)
     assert done.returncode == 0, done.stderr
     text = (checkout.folder / "results/toy/so_far/report.html").read_text()
