@@ -151,7 +151,7 @@ MISTAKES = [
     ),
     ("runs.WIN.tpot_against", "hf", "runs[WIN].tpot_against: 'hf' is not one of dense.hf"),
     ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.hf"),
-    ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
+    ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, pg19-short, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
     ("runs.WIN.options.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
     # drafts
@@ -186,7 +186,7 @@ MISTAKES = [
     ("runs", [UNTIMED], "measure: speed needs runs with an engine"),
     # continuations
     ("continuations", ABSENT, "measure: continuation needs the key continuations"),
-    ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, wikitext"),
+    ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, pg19-short, wikitext"),
     ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of dense.hf"),
     (
         "continuations.runs",

@@ -1,5 +1,6 @@
 # What the rules share: the study read from the config, and the check before any job starts.
 
+import atexit
 import os
 import re
 import sys
@@ -8,6 +9,12 @@ from pathlib import Path
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 from sinkbench.report import catalogue
+from sinkbench.study.cluster import (
+    aggregation_mb,
+    aggregation_minutes,
+    scoring_minutes,
+    timing_minutes,
+)
 from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
 from sinkbench.study.cost import describe_cost
@@ -117,6 +124,18 @@ def cost_of(jobs):
     return describe_cost(
         study, quality, [w.run for w in wildcards if "run" in w.keys()]
     )
+
+
+def say_cost():
+    """What the jobs of a dry run will take, below its plan: on which cards, how long, and how much memory."""
+    if workflow.dryrun and workflow.dag is not None:
+        # All of them: a dry run has "finished" its jobs by now.
+        jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+        print(cost_of(list(jobs)), file=sys.stderr)
+
+
+if workflow.is_main_process and config["device"] == "cuda":
+    atexit.register(say_cost)
 
 
 onstart:

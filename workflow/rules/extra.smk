@@ -1,5 +1,21 @@
 # Beside the study; no target of its own needs these.
 
+# What is there of a study that is not complete. It has no inputs, since Snakemake would make them: the script looks
+# for what is current by its own stamp. While the study runs: python scripts/so_far.py
+
+
+rule so_far:
+    log:
+        f"{RESULTS}/so_far/so_far.log",
+    localrule: True
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        files=CONFIG_FILES,
+    script:
+        "../../scripts/so_far.py"
+
+
 # The tables, figures, environment and timings of a study as files to keep under version control:
 # snakemake --cores 1 --configfile workflow/studies/latency.yaml reference
 
