@@ -1,12 +1,12 @@
 """Results are written whole or not at all, and read only if they are whole and ours."""
 
 import resource
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pandas as pd
 import pytest
 from disks import small_disk
-from sinkbench.artifacts.files import atomic_write, read_json, write_json
+from sinkbench.artifacts.files import atomic_folder, atomic_write, read_json, write_json
 from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
@@ -55,6 +55,24 @@ def test_full_disk_keeps_the_old_file(write, tmp_path):
     with small_disk(tmp_path / "disk", "64k") as disk:
         write_table(disk / "file", SMALL, NOTES)
         assert_fails_and_keeps_the_old(write, disk / "file", "No space left on device")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("ours"), None])
+def test_a_folder_is_replaced_whole_or_stays(tmp_path, error):
+    kept = tmp_path / "reference/study"
+    for name in ("first", "second"):
+        failing = error if name == "second" else None
+        with (
+            pytest.raises(UserError if isinstance(failing, OSError) else type(failing))
+            if failing
+            else nullcontext()
+        ):
+            with atomic_folder(kept) as folder:
+                (folder / name).write_text(name)
+                if failing:
+                    raise failing
+    assert [path.name for path in kept.iterdir()] == ["first" if error else "second"]
+    assert [path.name for path in kept.parent.iterdir()] == ["study"]
 
 
 def test_folder_that_cannot_be_made(tmp_path):
