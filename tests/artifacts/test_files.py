@@ -1,7 +1,7 @@
 """Results are written whole or not at all, and read only if they are whole and ours."""
 
 import resource
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -57,21 +57,24 @@ def test_full_disk_keeps_the_old_file(write, tmp_path):
         assert_fails_and_keeps_the_old(write, disk / "file", "No space left on device")
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("ours"), None])
-def test_a_folder_is_replaced_whole_or_stays(tmp_path, error):
+def fill_folder(path, name: str, error: Exception | None = None) -> None:
+    with atomic_folder(path) as folder:
+        (folder / name).write_text(name)
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(OSError(28, "No space"), UserError), (RuntimeError(), RuntimeError)]
+)
+def test_a_folder_is_replaced_whole_or_stays(tmp_path, error, raised):
     kept = tmp_path / "reference/study"
-    for name in ("first", "second"):
-        failing = error if name == "second" else None
-        with (
-            pytest.raises(UserError if isinstance(failing, OSError) else type(failing))
-            if failing
-            else nullcontext()
-        ):
-            with atomic_folder(kept) as folder:
-                (folder / name).write_text(name)
-                if failing:
-                    raise failing
-    assert [path.name for path in kept.iterdir()] == ["first" if error else "second"]
+    fill_folder(kept, "first")
+    with pytest.raises(raised):
+        fill_folder(kept, "second", error)
+    assert [path.name for path in kept.iterdir()] == ["first"]
+    fill_folder(kept, "third")
+    assert [path.name for path in kept.iterdir()] == ["third"]
     assert [path.name for path in kept.parent.iterdir()] == ["study"]
 
 
