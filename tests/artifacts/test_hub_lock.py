@@ -60,13 +60,13 @@ def test_a_mirror_with_other_content_is_refused(name):
         said = refused(mirror, REPOSITORY)
         assert said == (
             f"error: resources/hub.lock: {key(name)}: expected sha256 {hub.hashes[name]}, "
-            f"got {mirror.hashes[name]}; to accept it, delete this line"
+            f"got {mirror.hashes[name]}; to accept that, delete the lines of org/neox@0123456789ab"
         )
         assert [path for path, _ in mirror.requests if path.startswith("/large/")] == []
         assert (FOLDER / name).read_bytes() == FILES[name]
         assert not is_fetched(REPOSITORY) and LOCK.read_text() == before
         assert not list(FOLDER.glob("*.partial"))
-        LOCK.write_text("\n".join(line for line in lines() if key(name) not in line))
+        LOCK.write_text(before.splitlines()[0])  # its comment
         fetch(mirror, REPOSITORY)
     assert (FOLDER / name).read_bytes() == b"others" and len(lines()) == len(FILES)
 
@@ -81,11 +81,35 @@ def test_a_fetch_without_a_record_or_a_folder_is_compared_too():
 
 def test_a_digest_of_the_config_is_compared():
     with served() as hub:
-        said = refused(hub, REPOSITORY, stated={"config.json": "1" * 64})
-        assert said.startswith(f"error: config: {key('config.json')}: expected sha256 {'1' * 64}, got ")
+        said = refused(hub, REPOSITORY, stated={"model.safetensors": "1" * 64})
+        assert said.startswith(f"error: config: {key('model.safetensors')}: expected sha256 {'1' * 64}, got ")
         said = refused(hub, REPOSITORY, stated={"weights.safetensors": "1" * 64})
-        assert "sha256: 'weights.safetensors' is not a file that is fetched of org/neox@" in said
-        fetch(hub, REPOSITORY, stated={"config.json": hub.hashes["config.json"]})
+        assert f"sha256: {key('weights.safetensors')} is not among the files: " in said
+        fetch(hub, REPOSITORY, stated={"model.safetensors": hub.hashes["model.safetensors"]})
+
+
+PART = "z.safetensors"
+
+
+@pytest.mark.parametrize("known", ["config", "lock"])
+@pytest.mark.parametrize("change", ["more", "fewer"])
+def test_one_file_more_or_fewer_is_refused(known, change):
+    """A checkpoint could be loaded from a part that nobody knew, a text lack one."""
+    few, many = served(), FakeHub("org/neox", "model", FILES | {PART: b"other weights"})
+    first, mirror = (few, many) if change == "more" else (many, few)
+    weights = [{"model.safetensors"}, {"model.safetensors", PART}]
+    before, after = (", ".join(sorted(names)) for names in (weights if change == "more" else weights[::-1]))
+    stated = {name: first.hashes[name] for name in first.files if name.endswith(".safetensors")}
+    if known == "lock":
+        with first:
+            fetch(first, REPOSITORY)
+    with mirror:
+        said = refused(mirror, REPOSITORY, stated={} if known == "lock" else stated)
+    if known == "config" and change == "fewer":
+        assert f"config: sha256: {key(PART)} is not among the files" in said
+    else:
+        assert f"{key('*.safetensors')}: expected {before}, got {after}; to accept that, " in said
+    assert not (mirror.requests and any(path.startswith("/large/") for path, _ in mirror.requests))
 
 
 def test_what_was_fetched_before_is_compared_as_well():

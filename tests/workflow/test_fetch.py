@@ -52,7 +52,7 @@ def test_fetch_needs_no_gpu_and_the_study_then_no_hub(checkout, monkeypatch):
     assert state_digest(checkout, digest).planned() == planned  # it fetches nothing again
     refused = state_digest(checkout, "0" * 64).snakemake()
     assert refused.returncode == 1
-    assert f"tokenizer.json: expected sha256 {'0' * 64}, got {digest}; to accept it" in refused.stdout
+    assert f"tokenizer.json: expected sha256 {'0' * 64}, got {digest}; to accept that" in refused.stdout
     state_digest(checkout, digest)
     if not torch.cuda.is_available():
         refused = checkout.snakemake()

@@ -21,7 +21,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.hub import OPTIONAL_FILES, ROOT, file_sha256, hub_folder, record_path
-from sinkbench.artifacts.hub_lock import LOCK, check_digests, lock_digests
+from sinkbench.artifacts.hub_lock import LOCK, check_digests, check_listing, lock_digests
 from sinkbench.errors import UserError
 from sinkbench.runtime.progress import Progress
 
@@ -51,7 +51,7 @@ def fetch(repo: str, revision: str, kind: str, patterns: list[str], stated: Mapp
     """
     repository = {"repo": repo, "revision": revision, "kind": kind, "patterns": patterns}
     files, folder = listed(**repository, waits=WAITS_S), hub_folder(repo, revision)
-    _check_stated(_title(repo, revision), stated, [file.rfilename for file in files])
+    check_listing(repo, revision, [file.rfilename for file in files], patterns, stated)
 
     def expect(name: str, digest: str) -> None:
         check_digests(repo, revision, {name: digest}, stated)
@@ -92,12 +92,6 @@ def _check_allowed(title: str, pattern: str, names: list[str]) -> None:
     for path in map(PurePosixPath, names):
         if path.suffix not in FORMATS or path.is_absolute() or ".." in path.parts:
             raise UserError(f"{title}: {str(path)!r} is refused; {taken}")
-
-
-def _check_stated(title: str, stated: Mapping[str, str], names: list[str]) -> None:
-    for name in stated:
-        if name not in names:
-            raise UserError(f"config: sha256: {name!r} is not a file that is fetched of {title}: {names}")
 
 
 def _complete(url: str, file, path: Path, progress: Progress, expect: Callable[[str, str], None]) -> str:

@@ -5,8 +5,9 @@ therefore writes the sha256 of each file into a lock, one file a line. Every lat
 """
 
 import fcntl
+import fnmatch
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +21,33 @@ LOCK = Path("resources/hub.lock")
 HEADER = "# sha256 of the hub's files as first fetched, compared at every fetch (docs/trust.md)\n"
 
 
+def check_listing(
+    repo: str, revision: str, names: Sequence[str], patterns: Sequence[str], stated: Mapping[str, str]
+) -> None:
+    """Raise UserError for files that are missing, or that came to those of a pattern that are expected.
+
+    A checkpoint with one more file could be loaded from that one.
+
+    Args:
+        names: files that the hub lists.
+        patterns: those by which they were chosen.
+        stated: sha256 of the config, by file; they all must be listed.
+    """
+    start = _key(repo, revision, "")
+    locked = [key.removeprefix(start) for key in _read() if key.startswith(start)]
+    for name in stated:
+        if name not in names:
+            raise UserError(f"config: sha256: {start}{name} is not among the files: {', '.join(names)}")
+    for expected, source, remedy in ((list(stated), *_config()), (locked, *_lock(repo, revision))):
+        for pattern in patterns:
+            known, found = (set(fnmatch.filter(files, pattern)) for files in (expected, names))
+            if known and known != found:
+                raise UserError(
+                    f"{source}: {start}{pattern}: expected {', '.join(sorted(known))}, "
+                    f"got {', '.join(sorted(found))}; to accept that, {remedy}"
+                )
+
+
 def check_digests(repo: str, revision: str, found: Mapping[str, str], stated: Mapping[str, str]) -> None:
     """Raise UserError for the first file whose digest is another than the config's or the lock's.
 
@@ -30,8 +58,8 @@ def check_digests(repo: str, revision: str, found: Mapping[str, str], stated: Ma
     locked = _read()
     for name, digest in found.items():
         key = _key(repo, revision, name)
-        _check(key, digest, stated.get(name), "config", "correct sha256 in the config")
-        _check(key, digest, locked.get(key), str(LOCK), "delete this line")
+        _check(key, digest, stated.get(name), *_config())
+        _check(key, digest, locked.get(key), *_lock(repo, revision))
 
 
 def check_record(repository: dict, stated: Mapping[str, str]) -> None:
@@ -56,7 +84,16 @@ def lock_digests(repo: str, revision: str, found: Mapping[str, str]) -> None:
 
 def _check(key: str, found: str, expected: str | None, source: str, remedy: str) -> None:
     if expected not in (None, found):
-        raise UserError(f"{source}: {key}: expected sha256 {expected}, got {found}; to accept it, {remedy}")
+        raise UserError(f"{source}: {key}: expected sha256 {expected}, got {found}; to accept that, {remedy}")
+
+
+def _config() -> tuple[str, str]:
+    """Where an expectation stands, and how to give it up."""
+    return "config", "correct sha256 in the config"
+
+
+def _lock(repo: str, revision: str) -> tuple[str, str]:
+    return str(LOCK), f"delete the lines of {repo}@{revision[:12]}"
 
 
 def _key(repo: str, revision: str, name: str) -> str:
