@@ -308,5 +308,5 @@ def schema_nodes(node: dict):
     """A schema and all schemas inside it."""
     yield node
     inner = [*node.get("properties", {}).values(), *node.get("$defs", {}).values(), *node.get("oneOf", [])]
-    for child in [*inner, *([node["items"]] if "items" in node else [])]:
+    for child in [*inner, *(node[key] for key in ("items", "additionalProperties") if node.get(key))]:
         yield from schema_nodes(child)

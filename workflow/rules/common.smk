@@ -149,7 +149,7 @@ onstart:
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
-                re.search("(_quality|_speed|profile|continuation)$", name)
+                re.fullmatch(".*(_quality|_speed)|profile|continuation", name)
                 for name in planned
             ),
         }

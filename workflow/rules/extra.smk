@@ -18,6 +18,7 @@ rule so_far:
 
 # The tables, figures, environment and timings of a study as files to keep under version control:
 # snakemake --cores 1 --configfile workflow/studies/latency.yaml reference
+# They are no output, since Snakemake removes a job's outputs before it starts and when it fails.
 
 
 rule reference:
@@ -36,13 +37,13 @@ rule reference:
             for kind in ("speed", "profile")
             for run in PLAN["stamps"][kind]
         ],
-    output:
-        directory(f"docs/reference/{study.name}"),
     log:
         f"{RESULTS}/logs/reference.log",
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
+    params:
+        folder=f"docs/reference/{study.name}",
     script:
         "../../scripts/keep_reference.py"
 

@@ -17,6 +17,7 @@ from sinkbench.analysis.select import NotMeasured, is_partial, statuses
 from sinkbench.artifacts.files import write_text
 from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
+from sinkbench.report.rst import caption
 from sinkbench.results.schema import PENDING
 
 ENDINGS = ("svg", "pdf")
@@ -35,7 +36,7 @@ def render(results: Path, specs: dict[str, dict]) -> None:
     for name, spec in specs.items():
         paths = [folder / f"{name}.{ending}" for ending in ENDINGS]
         render_one(name, spec, measurements, paths)
-        write_text(folder / f"{name}.rst", spec["caption"])
+        write_text(folder / f"{name}.rst", caption(spec["caption"]))
         write_lineage(paths, spec, from_measurements(source))
 
 
