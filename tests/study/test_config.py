@@ -136,7 +136,7 @@ MISTAKES = [
     ("runs.DEN.options.max_tokens", 1, "runs[DEN].options.max_tokens: 1 is not a whole number"),
     # words that are files
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, lazy"),
-    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of hf_math, hf_flash, fused"),
+    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of hf_math, hf_flash, hf_static, fused"),
     ("runs.WIN.engine", "hf", "runs[WIN].engine: hf cannot decode window; paper, paper_flash, eager, "),
     ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
     ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
