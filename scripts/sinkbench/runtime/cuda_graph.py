@@ -24,9 +24,12 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
     """
     _warm_up(step, rewind)
     graph = torch.cuda.CUDAGraph()
-    with unavailable_on(NOT_CAPTURED, what="no CUDA graph"), _own_workspace():
-        with torch.cuda.graph(graph, stream=_side_stream()):
-            output = step()
+    with (
+        unavailable_on(NOT_CAPTURED, what="no CUDA graph"),
+        _own_workspace(),
+        torch.cuda.graph(graph, stream=_side_stream()),
+    ):
+        output = step()
 
     def replay():
         graph.replay()
