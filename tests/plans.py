@@ -15,7 +15,7 @@ def method(budget: int | None, against: str | None = None) -> dict:
     """What a plan says of a method with this budget, which is compared with `against`."""
     shape = {"budget": budget, "sinks": None if budget is None else 0, "period": 1 if against is None else 4}
     about = {"family": "baseline", "policy": "p", "dtype": "float32", "quantization": "none"}
-    return about | shape | {"perplexity_against": against}
+    return about | shape | {"against": [] if against is None else [against]}
 
 
 def outputs(folder: Path) -> tuple[Path, Path, Path]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sinkbench.analysis.select import run_name
 from sinkbench.results.schema import DISTURBED, RowRecorder, load_schema
+from sinkbench.study.pairs import baselines
 
 SCHEMA = Path(__file__).parent.parent / "workflow/schemas/measurements.schema.yaml"
 FULL = 512
@@ -185,8 +186,40 @@ def _quantized(recorder: RowRecorder, corpus: str) -> None:
             recorder.add({**about, "status": change}, "perplexity", None)
             continue
         _add(recorder, about, "perplexity", 14.05 * (1 + change / 100), 0.04)
-        ends = {"low": change - 0.05, "high": change + 0.05}
-        recorder.add(about, "perplexity_change", change, **ends, n=9000, against="streaming-4+508")
+        _changes(recorder, about, {"streaming-4+508": change}, {}, 0.05, 0.05)
+
+
+def _changes(
+    recorder: RowRecorder, about: dict, measured: dict, failed: dict, below: float = 0.4, above: float = 0.5
+) -> None:
+    """Of a method against the baseline that METHODS names, and against the others that it is paired with.
+
+    Args:
+        measured: percent of change by the baseline's name.
+    """
+    (named, change), own = next(iter(measured.items())), about["method"]
+    methods = {_about(*key)["method"]: _about(*key) | {"perplexity_against": None} for key in METHODS}
+    methods[own] = about | {"perplexity_against": named}
+    factors = _factors()
+    factors.setdefault(own, factors[named] * (1 + change / 100) if named else 1.0)
+    for against in baselines(methods)[own]:
+        if against not in failed and against in factors:
+            value = round(100 * (factors[own] / factors[against] - 1), 6)
+            ends = {"low": value - below, "high": value + above}
+            recorder.add(about, "perplexity_change", value, **ends, n=9000, against=against)
+
+
+def _factors() -> dict[str, float]:
+    """Perplexity of each of METHODS as a multiple of the first's."""
+    names = {_about(*key)["method"]: how for key, how in METHODS.items()}
+    found = {name: 1.0 for name, (_, _, against) in names.items() if against is None}
+    while len(found) < len(names):
+        found |= {
+            name: found[against] * (1 + change / 100)
+            for name, (_, change, against) in names.items()
+            if against in found
+        }
+    return found
 
 
 def _gain(recorder: RowRecorder, quantization: str, engine: str) -> None:
@@ -241,10 +274,9 @@ def _quality(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, s
         _add(recorder, about, "perplexity", level * factor, 0.06, document=document)
     if key[0] != "dense":
         _add(recorder, about, "perplexity_paired", 0.93 * level, 0.25)
-    if against and against not in failed:
-        ends = {"low": change - 0.4, "high": change + 0.5}
-        recorder.add(about, "perplexity_change", change, **ends, n=9000, against=against)
+    _changes(recorder, about, {against: change}, failed)
     _bins(recorder, key, about, level)
+    _trained(recorder, about, 13.0 if key[0] == "dense" else level, level)
 
 
 def _refreshed(recorder: RowRecorder, key: tuple, corpus: str, failed: dict[str, str]) -> None:
@@ -254,7 +286,8 @@ def _refreshed(recorder: RowRecorder, key: tuple, corpus: str, failed: dict[str,
         recorder.add({**about, "status": failed[method]}, "perplexity", None)
         return
     around = {"against": f"streaming-4+{124 if policy == 'lazy' else budget - 4}", "n": 9000}
-    for document in (None, *DOCUMENTS):
+    _changes(recorder, about, {around["against"]: change}, failed)
+    for document in DOCUMENTS:
         ends = {"low": change - 0.4, "high": change + 0.5, "document": document}
         recorder.add(about, "perplexity_change", change, **ends, **around)
     for phase in range(0, period, max(1, period // 8)):
@@ -272,6 +305,14 @@ def _bins(recorder: RowRecorder, key: tuple, about: dict, level: float) -> None:
         count = 64 if key[0] == "recompute" else 3 * BIN
         where = {"position_kind": "bin", "position": position, "n": count}
         _add(recorder, about, "perplexity_bin", base * wave * growth, 0.12, **where)
+
+
+def _trained(recorder: RowRecorder, about: dict, within: float, beyond: float) -> None:
+    where = {"position_kind": "trained", "position": FULL}
+    sides = {"perplexity_within": within, "perplexity_beyond": beyond}
+    for metric, value in (sides | {"perplexity_beyond_ratio": beyond / within}).items():
+        _add(recorder, about, metric, value, 0.12, **where)
+    recorder.add(about, "block_autocorrelation", 0.1, -0.1, 0.3, n=9000)
 
 
 def _speed(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str]) -> None:

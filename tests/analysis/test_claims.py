@@ -8,26 +8,27 @@ import synthetic
 from sinkbench import registry
 from sinkbench.analysis import select, tradeoff
 from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, ON_A_GPU, UNDECIDED, UNTESTABLE, judge
+from sinkbench.analysis.select import matching
 from synthetic import edited, whole
 
 FULL = "streaming-4+508"
 # claim: the number it rests on, a value far on the good side, the threshold, a value far on the bad side
 EDITS = {
     "perplexity": ({"metric": "perplexity_change", "method": FULL}, 1.0, 4.0, 6.0),
-    "sweep": ({"metric": "perplexity_change", "method": "streaming-4+252"}, 1.0, 4.0, 6.0),
+    "sweep": ({"metric": "perplexity_change", "policy": "streaming", "against": FULL}, 1.0, 4.0, 6.0),
     "speedup": ({"metric": "speedup", "against": "dense.hf", "position": 8192}, 3.0, 2.0, 1.5),
     "recompute_speedup": ({"metric": "speedup", "against": "recompute-0+512.fresh"}, 9.0, 2.0, 1.5),
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL, "engine": "eager"}, 10.0, 20.0, 30.0),
-    "sinks": ({"metric": "perplexity_change", "method": "window-0+128"}, 40.0, 24.5, 14.0),
+    "sinks": ({"metric": "perplexity_change", "against": "streaming-4+124"}, 15.0, 10.0, 5.0),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.3, 0.1),
     "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
     "stable_shapes": ({"metric": "speedup", "engine": "compiled_growing"}, 0.9, 1.05, 1.4),
     "flash_conflict": (None, None, None, None),
-    "explosion": ({"metric": "perplexity_bin", "policy": "dense"}, None, None, 13.0),
+    "explosion": ({"metric": "perplexity_beyond_ratio", "policy": "dense"}, 9.0, 2.0, 1.2),
     "speculation": ({"metric": "tpot_ms", "method": FULL, "family": "speculation"}, 6.0, 3.0, 1.0),
     "attention_limited": ({"metric": "part_ms", "method": FULL, "part": "attention"}, 0.1, 0.6, 3.0),
-    "refresh": ({"metric": "perplexity_change", "family": "refresh", "budget": 256}, -1.5, 0.87, 3.0),
+    "refresh": ({"metric": "perplexity_change", "family": "refresh", "against": FULL}, 1.0, 4.0, 6.0),
     "recovery": ({"metric": "perplexity_change", "family": "refresh", "corpus": "prose"}, 0.1, 0.5, 1.5),
     "mlp_only": ({"metric": "perplexity_change", "quantization": "int8_mlp"}, 0.2, 1.0, 3.0),
     "int8_slow": ({"metric": "speedup", "quantization": "torchao_int8"}, 0.5, 0.9, 1.3),
@@ -74,10 +75,12 @@ def test_corpora_of_some_families_leave_the_claims_on_others_alone():
         assert judge(word, frame[~beside]).verdict == judge(word, frame).verdict != NOT_MEASURED
 
 
-def test_explosion_needs_a_difference():
-    frame = synthetic.measurements()
-    assert judge("explosion", frame).verdict == HOLDS
-    assert judge("explosion", edited(frame, "perplexity_bin", 13.0, 0.5, policy="dense")).verdict == FAILS
+def test_explosion_is_the_ratio_with_its_own_interval():
+    """The bins' intervals, however wide, have no say in it."""
+    frame = edited(synthetic.measurements(), "perplexity_bin", 13.0, 12.0, policy="dense")
+    verdict = judge("explosion", frame)
+    assert verdict.verdict == HOLDS
+    assert "13.0 [11.4, 14.6] before" in verdict.measured and "512 tokens on stdlib" in verdict.measured
 
 
 @pytest.mark.parametrize("word", MEASURED)
@@ -172,12 +175,21 @@ def test_a_claim_must_hold_on_every_corpus():
     assert "stdlib" in verdict.measured and "books" in verdict.measured
 
 
-def test_paired_changes_are_the_measured_ones_and_chain():
-    frame = synthetic.measurements()
-    direct = tradeoff.paired_change(frame, "stdlib", FULL, "recompute-4+508")
-    assert (direct.value, *direct.bounds) == pytest.approx((-0.1, -0.5, 0.4))
-    chained = tradeoff.paired_change(frame, "stdlib", "streaming-4+252", "recompute-4+508")
-    assert chained.value == pytest.approx(100 * (1.031 * 0.999 - 1))
+def test_paired_changes_are_the_measured_ones_and_none_is_derived():
+    """Whatever most methods are compared with: one interval stands in every verdict and every point."""
+    frame = whole()
+    direct = {"method": "streaming-4+252", "against": FULL}
+    measured = edited(frame, "perplexity_change", 5.69, 1.3, **direct)
+    change = tradeoff.paired_change(measured, "stdlib", *direct.values())
+    assert (change.value, *change.bounds) == pytest.approx((5.69, 4.39, 6.99))
+    assert f"streaming-4+252 {change}" in judge("sweep", measured).measured
+    points = {
+        row["method"]: perplexity for row, _, perplexity in tradeoff.tradeoff(measured, "stdlib").points
+    }
+    assert tuple(points["streaming-4+252"].bounds) == pytest.approx((14.05 * 1.0439, 14.05 * 1.0699))
+    paired = (frame["method"] == direct["method"]) & (frame["against"] == FULL)
+    with pytest.raises(select.NotMeasured):
+        tradeoff.paired_change(frame[~paired], "stdlib", *direct.values())
 
 
 def test_the_frontier_is_what_no_other_run_beats():
@@ -210,6 +222,37 @@ def test_a_speedup_of_the_engine_is_none_of_the_policy():
     assert f"{FULL}.fast 1.5" in verdict.measured and "dense.fast" in verdict.measured
     frame = with_engines(synthetic.measurements(), {"dense.hf": 99.0})
     assert f"{FULL}.fast 99" in judge("speedup", frame).measured
+
+
+def test_a_speedup_says_which_engines_agree():
+    """The fastest engine that decoded both decides, and the verdict shows where it would be another."""
+    frame = with_engines(synthetic.measurements(), {"dense.hf": 99.0, "dense.fast": 2.55})
+    slower = matching(frame, method=FULL, metric="speedup", against="dense.fast")
+    times = matching(frame, method=FULL, metric="tpot_ms", engine="fast")
+    shares = {"graph": 1.74, "other": 2.4, "unsure": 2.0}
+    for engine, share in shares.items():
+        made = slower.assign(against=f"dense.{engine}", value=share, low=share - 0.1, high=share + 0.1)
+        dense = matching(frame, method="dense", metric="tpot_ms", engine="fast")
+        added = (made, times.assign(value=5.0), dense.assign(value=9.0))
+        frame = pd.concat([frame, *(rows.assign(engine=engine) for rows in added)], ignore_index=True)
+    verdict = judge("speedup", frame)
+    assert verdict.verdict == HOLDS
+    assert f"{FULL}.fast 2.55 times" in verdict.measured
+    assert "99.00 times [99.00, 99.00] that of dense.hf" in verdict.measured
+    assert "2 times by the policy alone reached on fast 2.55 [2.55, 2.55], other 2.40" in verdict.measured
+    assert "undecided on unsure 2.00 [1.90, 2.10]" in verdict.measured
+    assert "not reached on graph 1.74 [1.64, 1.84]" in verdict.measured
+
+
+def test_without_an_engine_that_decoded_both_the_best_of_transformers_is_the_baseline():
+    frame = synthetic.measurements()
+    ratios = matching(frame, metric="speedup", against="dense.hf", method=FULL)
+    times = matching(frame, metric="tpot_ms", method="dense", engine="hf")
+    best = [ratios.assign(against="dense.hf_static", value=1.3, low=1.2, high=1.4)]
+    best.append(times.assign(engine="hf_static", value=1.0))
+    verdict = judge("speedup", pd.concat([frame, *best], ignore_index=True))
+    assert verdict.verdict == FAILS
+    assert "1.30 times [1.20, 1.40] the speed of dense.hf_static" in verdict.measured
 
 
 def test_runs_of_an_ablation_stand_for_no_method():

@@ -1,12 +1,14 @@
 """From job files to the table: right numbers, right pairs, nothing from an invalid run."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import ROOT
 from plans import SOURCES, STATISTICS, method, outputs
+from sinkbench.analysis.claims import FAILS, HOLDS, UNDECIDED, judge
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
 from sinkbench.results.aggregate import aggregate
@@ -27,6 +29,7 @@ def files(tmp_path):
         shift = {"full": 0.0, "sampled": -0.1, "capped": 0.3}[name]
         frame = pd.DataFrame({"document": "d", "position": scored, "nll": nll[scored] + np.float32(shift)})
         notes = {"stamp": name, "status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS}
+        notes["trained_tokens"] = 8
         write_table(tmp_path / f"{name}.parquet", frame, notes)
     return tmp_path
 
@@ -212,6 +215,72 @@ def test_perplexities_changes_and_pairs(files):
     assert "perplexity_paired" not in set(frame[frame.method == "capped"].metric)
     bins = frame[(frame.method == "full") & (frame.metric == "perplexity_bin")].set_index("position")
     assert float(bins.value[8]) == pytest.approx(np.exp(nll[8:].mean()))
+
+
+def aggregated(tmp_path, frames: dict[str, pd.DataFrame], methods: dict, trained: int, **statistics):
+    """The measurements of these NLLs over corpus c."""
+    notes = {"status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS, "trained_tokens": trained}
+    for name, frame in frames.items():
+        write_table(tmp_path / f"{name}.parquet", frame, notes | {"stamp": name})
+    stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
+    plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "timed_on": "c"}
+    plan |= {"statistics": STATISTICS | statistics, "sources": SOURCES}
+    aggregate(plan, [tmp_path / f"{name}.parquet" for name in methods], [], [], SCHEMA, *outputs(tmp_path))
+    return read_table(tmp_path / "out.parquet")[0]
+
+
+def test_every_baseline_of_a_method_has_a_change_of_its_own(tmp_path):
+    """The first one alone has documents, too."""
+    shifts = {"a": 0.0, "b": 0.1, "c": 0.3}
+    nll = np.random.default_rng(0).random(16)
+    frames = {
+        name: pd.DataFrame({"document": "d", "position": range(16), "nll": (nll + shift).astype("float32")})
+        for name, shift in shifts.items()
+    }
+    methods = {name: method(4) for name in "abc"}
+    methods["c"]["against"] = ["b", "a"]
+    rows = aggregated(tmp_path, frames, methods, 8).query("metric == 'perplexity_change' and method == 'c'")
+    pooled = rows[rows["document"].isna()].set_index("against")["value"]
+    assert pooled.to_dict() == pytest.approx({"b": 100 * np.expm1(0.2), "a": 100 * np.expm1(0.3)}, rel=1e-5)
+    assert list(rows["against"][rows["document"].notna()]) == ["b"]
+
+
+def test_perplexity_within_and_beyond_the_trained_length_and_their_ratio(files):
+    frame = run(files)
+    nll = read_table(files / "full.parquet")[0].nll.astype(float)
+    rows = frame[(frame.method == "full") & (frame.position_kind == "trained")].set_index("metric")
+    within, beyond = np.exp(nll[:8].mean()), np.exp(nll[8:].mean())
+    expected = {"perplexity_within": within, "perplexity_beyond": beyond}
+    assert rows.value.to_dict() == pytest.approx(expected | {"perplexity_beyond_ratio": beyond / within})
+    assert set(rows.position) == {8} and list(rows.n) == [8, 8, 16]
+    capped = frame[(frame.method == "capped") & (frame.position_kind == "trained")]
+    assert list(capped.metric) == ["perplexity_within"]
+
+
+def test_a_twentyfold_explosion_on_one_document_is_one(tmp_path):
+    """As wikitext in config.yaml: 16,384 tokens, 2,048 of training, correlated over hundreds of tokens."""
+    generator, methods = np.random.default_rng(0), {"dense": method(None) | {"policy": "dense"}}
+    long = {"block_tokens": 2048, "position_bin": 512, "confidence": 0.95, "resamples": 500}
+    for factor, verdicts in [(20, {HOLDS})] * 6 + [(1, {FAILS, UNDECIDED})] * 2:
+        steps = np.zeros(256 + 20)
+        for t in range(1, len(steps)):
+            steps[t] = 0.73 * steps[t - 1] + 0.4 * generator.standard_normal()
+        nll = 2.5 + np.repeat(steps[20:], 64) + np.log(factor) * (np.arange(16384) >= 2048)
+        frame = pd.DataFrame({"document": "d", "position": range(16384), "nll": nll.astype("float32")})
+        measured = aggregated(tmp_path, {"dense": frame}, methods, 2048, **long)
+        assert judge("explosion", measured).verdict in verdicts
+
+
+def test_aggregation_holds_a_float_for_each_position_and_method(tmp_path):
+    """And some fifty bytes for each position beside them, however many methods there are."""
+    tokens, methods = 204_800, {f"m{number}": method(4) for number in range(12)}
+    nll = np.random.default_rng(0).random(tokens, dtype="float32")
+    frames = dict.fromkeys(methods, pd.DataFrame({"document": "d", "position": range(tokens), "nll": nll}))
+    tracemalloc.start()
+    aggregated(tmp_path, frames, methods, 2048, block_tokens=2048, position_bin=tokens)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < tokens * (4 * len(methods) + 80)
 
 
 def test_an_invalid_run_has_a_status_and_no_number(files):

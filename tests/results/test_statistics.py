@@ -66,6 +66,50 @@ def test_block_intervals_of_correlated_tokens_cover_as_stated(blocks):
     assert 0.915 <= covered <= 0.98
 
 
+STEP = 64  # tokens of a piece below: the shortest stretch that a block of real NLLs is simulated from
+REAL = STATED | {"block_tokens": 2048}
+
+
+def real_nlls(generator: np.random.Generator, blocks: int) -> list[pd.DataFrame]:
+    """Series of `blocks` blocks of 2,048 tokens, correlated as source code is: over hundreds of tokens.
+
+    Between blocks of 256 tokens the lag-one autocorrelation is 0.45, as of the standard library's modules.
+    """
+    series = generator.standard_normal((SIMULATIONS // 2, 2048 // STEP * blocks + 20))
+    for t in range(1, series.shape[1]):
+        series[:, t] = 0.73 * series[:, t - 1] + np.sqrt(1 - 0.73**2) * series[:, t]
+    about = {"document": "d", "position": STEP * np.arange(series.shape[1] - 20), "tokens": STEP}
+    return [pd.DataFrame({**about, "total": STEP * values[20:]}) for values in series]
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 5, 8, 20])
+def test_blocks_of_2048_tokens_cover_for_nlls_as_correlated_as_real_ones(blocks):
+    """Of short documents, too: few blocks have an interval of Student's t."""
+    bootstrap, series = Bootstrap(REAL), real_nlls(np.random.default_rng(blocks), blocks)
+    assert 0.88 <= coverage(map(bootstrap.mean_of_pieces, series), 0) <= 0.985
+
+
+def test_blocks_of_256_tokens_are_too_short_and_their_correlation_says_so():
+    short, long = Bootstrap(REAL | {"block_tokens": 256}), Bootstrap(REAL)
+    series = real_nlls(np.random.default_rng(0), 20)[:150]
+    assert coverage(map(short.mean_of_pieces, series), 0) < 0.85
+    correlation = {
+        name: np.mean([each.autocorrelation(one)[0] for one in series])
+        for name, each in (("short", short), ("long", long))
+    }
+    assert 0.4 < correlation["short"] < 0.5 and abs(correlation["long"]) < 0.1
+
+
+def test_a_correlation_needs_blocks_and_has_an_interval_of_their_number():
+    bootstrap = Bootstrap(SETTINGS | {"block_tokens": 1, "confidence": 0.95})
+    pieces = frame_of(np.tile([1.0, -1.0], 50)).rename(columns={"nll": "total"}).assign(tokens=1)
+    value, _, high = bootstrap.autocorrelation(pieces)
+    assert value == pytest.approx(-0.99) and high - value == pytest.approx(0.196, abs=1e-3)
+    assert bootstrap.autocorrelation(pieces.head(7)) is None
+    apart = pd.concat([pieces, pieces.assign(document="e", total=pieces["total"] + 9)])
+    assert bootstrap.autocorrelation(apart)[0] == pytest.approx(value)  # each about its own mean
+
+
 def test_changes_of_perplexity_cover_as_stated():
     """100 expm1 of a mean paired difference, over two documents with a short last block."""
     generator, bootstrap = np.random.default_rng(4), Bootstrap(STATED)

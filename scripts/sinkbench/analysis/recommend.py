@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate, percent_change, ratio, without_empty_columns
+from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
 from sinkbench.analysis.quantization_gains import plain_method
 from sinkbench.analysis.select import (
     NotMeasured,
@@ -15,7 +15,7 @@ from sinkbench.analysis.select import (
     pick,
     usable,
 )
-from sinkbench.analysis.tradeoff import perplexity_factors
+from sinkbench.analysis.tradeoff import changes_against
 
 TARGETS_PERCENT = (1.0, 4.0, 10.0)
 SHOWN = 5  # runs of a study that measured times only
@@ -50,11 +50,12 @@ def baseline(measurements: pd.DataFrame, corpus: str) -> str:
 
     Otherwise streaming at the full budget.
     """
-    _, factors = perplexity_factors(measurements, corpus)
+    against = pick(measurements, "perplexity_change", corpus=corpus)["against"]
+    scored = pick(measurements, "perplexity", corpus=corpus)
     budget = full_budget(measurements)
     streaming = method_of(measurements, "streaming", budget=budget)
     sinks = matching(measurements, method=streaming)["sinks"].iloc[0]
-    compared = measurements[measurements["method"].isin(factors)]
+    compared = scored[scored["method"].isin(against)]
     try:
         return method_of(compared, "recompute", budget=budget, sinks=sinks)
     except NotMeasured:
@@ -63,9 +64,7 @@ def baseline(measurements: pd.DataFrame, corpus: str) -> str:
 
 def perplexity_changes(measurements: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
     """Percent change of every method's perplexity against `baseline`, by method."""
-    _, factors = perplexity_factors(measurements, corpus)
-    start = factors[baseline(measurements, corpus)]
-    return {name: percent_change(ratio(factor, start)) for name, factor in factors.items()}
+    return changes_against(measurements, corpus, baseline(measurements, corpus))
 
 
 def left_out(measurements: pd.DataFrame) -> list[str]:

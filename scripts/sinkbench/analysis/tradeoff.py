@@ -1,14 +1,18 @@
 """Perplexity and time on one footing: what the trade-off between them is read from."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate, exact, percent_change, product, ratio
-from sinkbench.analysis.select import NotMeasured, at_largest_point, pick, with_fastest_engines
-
-ONE = exact(1.0)
+from sinkbench.analysis.estimate import Estimate, estimate, exact
+from sinkbench.analysis.select import (
+    NotMeasured,
+    at_largest_point,
+    full_budget,
+    method_of,
+    pick,
+    with_fastest_engines,
+)
 
 
 @dataclass(frozen=True)
@@ -33,60 +37,45 @@ def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
     """Every method's time on its fastest engine, at its largest timed point, and its perplexity.
 
     Methods capped in length (no budget) are left out: their perplexity is over other positions.
-    The perplexity of a method is the anchor's over all its positions, times the paired factor.
+    The perplexity of a method is that of streaming at the full budget over all its positions, scaled by the
+    paired change against it.
 
     Raises:
-        NotMeasured: no times, or no perplexities that are compared with each other.
+        NotMeasured: no times, or no perplexities that are compared with streaming at the full budget.
     """
-    anchor, factors = perplexity_factors(measurements, corpus)
-    level = exact(pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"])
+    anchor = method_of(measurements, "streaming", budget=full_budget(measurements))
+    changes = changes_against(measurements, corpus, anchor)
+    level = pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"]
     times = at_largest_point(with_fastest_engines(pick(measurements, "tpot_ms")))
     points = [
-        (row, estimate(row), product(level, factors[row["method"]]))
+        (row, estimate(row), scaled(level, changes[row["method"]]))
         for row in times.to_dict("records")
-        if row["method"] in factors and not pd.isna(row["budget"])
+        if row["method"] in changes and not pd.isna(row["budget"])
     ]
     return Tradeoff(anchor, points)
 
 
-def perplexity_factors(measurements: pd.DataFrame, corpus: str) -> tuple[str, dict[str, Estimate]]:
-    """(anchor, perplexity of each method as a multiple of the anchor's), from paired changes.
+def changes_against(measurements: pd.DataFrame, corpus: str, baseline: str) -> dict[str, Estimate]:
+    """Percent change of every method's perplexity against a baseline, which is itself among them.
 
-    The anchor is the method that most others are compared with. A change is measured token by token on the
-    positions that both score, so a factor is far more certain than the two perplexities. A method that is
-    compared with another one than the anchor is reached through it.
+    Each is measured token by token on the positions that both score; none is derived from others.
+
+    Raises:
+        NotMeasured: nothing is compared with the baseline on this corpus.
     """
-    changes = pick(measurements, "perplexity_change", corpus=corpus)
-    anchor, links = changes["against"].value_counts().index[0], list(map(_link, changes.to_dict("records")))
-    factors, waiting = {anchor: ONE}, [anchor]
-    while waiting:
-        known = waiting.pop()
-        for method, step in _steps(links, known):
-            if method not in factors:
-                factors[method] = product(factors[known], step)
-                waiting.append(method)
-    return anchor, factors
+    rows = pick(measurements, "perplexity_change", corpus=corpus, against=baseline).to_dict("records")
+    return {baseline: exact(0.0)} | {row["method"]: estimate(row, "+z.2f", unit="%") for row in rows}
 
 
 def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline: str) -> Estimate:
     """Percent change of a method's perplexity against a baseline; NotMeasured if they are not compared."""
-    _, factors = perplexity_factors(measurements, corpus)
-    if method not in factors or baseline not in factors:
+    changes = changes_against(measurements, corpus, baseline)
+    if method not in changes:
         raise NotMeasured("")
-    return percent_change(ratio(factors[method], factors[baseline]), f"against {baseline} on {corpus}")
+    return replace(changes[method], note=f"against {baseline} on {corpus}")
 
 
-def _link(row: dict) -> tuple[str, str, Estimate]:
-    """(method, what it is compared with, their factor) of one comparison."""
-    change = estimate(row, scale=0.01)
-    ends = (None if end is None else 1 + end for end in (change.low, change.high))
-    return row["method"], row["against"], Estimate(1 + change.value, *ends)
-
-
-def _steps(links: list[tuple[str, str, Estimate]], known: str) -> Iterator[tuple[str, Estimate]]:
-    """(method, its factor to `known`) of every comparison that `known` takes part in."""
-    for method, against, factor in links:
-        if against == known:
-            yield method, factor
-        elif method == known:
-            yield against, ratio(ONE, factor)
+def scaled(level: float, change: Estimate) -> Estimate:
+    """The number that lies a change, in percent, above `level`; its interval is the change's."""
+    value, low, high = (level * (1 + percent / 100) for percent in (change.value, *change.bounds))
+    return Estimate(value, low, high)

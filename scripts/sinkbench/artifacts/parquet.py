@@ -21,10 +21,18 @@ def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
         )
 
 
-def read_table(path: str | Path) -> tuple[pd.DataFrame, dict]:
-    """Read a table and its notes; UserError if the file is missing, damaged or not ours."""
+def read_table(
+    path: str | Path, columns: list[str] | None = None, categories: list[str] | None = None
+) -> tuple[pd.DataFrame, dict]:
+    """Read a table and its notes; UserError if the file is missing, damaged or not ours.
+
+    Args:
+        columns: to be read, instead of all; of none only the notes are.
+        categories: columns of texts that repeat, which become pandas' categories.
+    """
+    options = {"columns": columns, "read_dictionary": categories, "page_checksum_verification": True}
     try:
-        table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
+        table = pyarrow.parquet.read_table(path, **options)
         return table.to_pandas(), json.loads(table.schema.metadata[b"sinkbench"])
     except (KeyError, TypeError):
         reason = "without the notes of this workflow"

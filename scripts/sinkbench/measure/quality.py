@@ -27,7 +27,7 @@ def measure(settings: dict, tokens_path: str, output_path: str) -> None:
 
 
 def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
-    """The table, and its status."""
+    """The table, its status, and the length that the model was trained on."""
     policy = policies.build(settings["policy"], settings["options"])
     documents = load_documents(tokens_path, settings["tokens"])
     positions = _positions(policy, documents, settings["label"])
@@ -42,7 +42,7 @@ def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
     if status != "ok":
         print(f"INVALID {settings['label']}: {status}", flush=True)
         frame = frame.iloc[:0]
-    return frame, {"status": status}
+    return frame, {"status": status, "trained_tokens": model.config.max_position_embeddings}
 
 
 def _positions(policy, documents: dict, label: str) -> dict:

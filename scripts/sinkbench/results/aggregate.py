@@ -16,6 +16,7 @@ from sinkbench.results.speed_rows import record_speed
 from sinkbench.results.statistics import Bootstrap
 
 RECORDS = {"quality": record_quality, "speed": record_speed, "profile": record_profile}
+SMALL = ("speed", "profile")  # whose tables are all read at once; of NLLs that would take gigabytes
 
 
 def aggregate(
@@ -40,7 +41,7 @@ def aggregate(
     recorder = RowRecorder(load_schema(schema))
     bootstrap = Bootstrap(plan["statistics"])
     paths = {"quality": quality, "speed": speed, "profile": profile}
-    results = {kind: dict(_read(paths[kind], plan["stamps"][kind])) for kind in paths}
+    results = {kind: dict(_read(paths[kind], plan["stamps"][kind], kind in SMALL)) for kind in paths}
     for kind, record in RECORDS.items():
         record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
@@ -78,13 +79,15 @@ def _grouped(results: dict[str, dict], note: str) -> list[dict]:
     return list(found.values())
 
 
-def _read(paths: list[str], stamps: dict[str, str]) -> Iterator[tuple[str, tuple[pd.DataFrame, dict]]]:
-    """(job, (table, notes)) of every file, each checked against its stamp."""
+def _read(
+    paths: list[str], stamps: dict[str, str], whole: bool
+) -> Iterator[tuple[str, tuple[pd.DataFrame | str, dict]]]:
+    """(job, (table, notes)) of every file, its stamp checked; not `whole`: the path for a table."""
     for path, (job, expected) in zip(paths, stamps.items(), strict=True):
-        frame, notes = read_table(path)
+        frame, notes = read_table(path, None if whole else [])
         if notes["stamp"] != expected:
             raise UserError(
                 f"{path}: made with another config or other code ({notes['stamp']}, expected {expected}); "
                 f"make it again: snakemake --cores 1 --forcerun {path}"
             )
-        yield job, (frame, notes)
+        yield job, (frame if whole else path, notes)

@@ -3,7 +3,7 @@
 NLLs of neighbouring tokens are correlated, so blocks of tokens are resampled (Künsch 1989). No block crosses
 documents; blocks are drawn from all documents together. A bootstrap of few values is too narrow: few blocks
 and few repetitions have intervals of Student's t, and the percentiles of more blocks are moved outwards
-(Hesterberg 2015, "expanded percentile interval").
+(Hesterberg 2015, "expanded percentile interval"). Sums of tokens come in pieces (positions.Positions.pieces).
 """
 
 from statistics import NormalDist
@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 FEW = 20  # blocks or repetitions; from here on percentiles of a bootstrap cover as they should
+LEAST_BLOCKS = 8  # of a document whose blocks tell anything of their correlation
+DRAWN = 100  # resamples drawn at a time: of all of them, the draws of long texts would take gigabytes
 MANY = 1_000  # degrees of freedom beyond which Student's t does not move any more
 Interval = tuple[float, float | None, float | None]  # value, low, high
 
@@ -50,6 +52,13 @@ def student(probability: float, degrees: int) -> float:
     return float(np.sqrt(degrees) * np.tan(np.interp(probability, cumulative / cumulative[-1], angles)))
 
 
+def in_blocks(pieces: pd.DataFrame, block_tokens: int) -> pd.DataFrame:
+    """Columns document, total and tokens of every block: `block_tokens` positions of one document."""
+    block = (pieces["position"] // block_tokens).rename("block")
+    sums = pieces.groupby([pieces["document"], block], sort=False, observed=True)[["total", "tokens"]].sum()
+    return sums.reset_index("document")
+
+
 def _with_ends(interval: Interval) -> Interval:
     """The interval with its value in place of ends that it lacks."""
     value = interval[0]
@@ -65,15 +74,22 @@ class Bootstrap:
         self.tail = (1 - settings["confidence"]) / 2
 
     def mean(self, frame: pd.DataFrame, column: str) -> Interval:
-        """Mean of `column` over all rows, and its interval; a single block has none.
+        """Mean of `column` over all rows, and its interval.
 
         Args:
-            frame: with the columns document and position beside it. A block is a run of `block_tokens`
-                positions of one document.
+            frame: with the columns document and position beside it.
         """
-        block = frame["position"] // self.block_tokens
-        groups = frame[column].astype(float).groupby([frame["document"], block], sort=False)
-        sums, counts = groups.sum().to_numpy(), groups.size().to_numpy()
+        return self.mean_of_pieces(frame.assign(total=frame[column].astype(float), tokens=1))
+
+    def mean_of_pieces(self, pieces: pd.DataFrame, block_tokens: int | None = None) -> Interval:
+        """Mean over all tokens of `pieces`, and its interval; a single block has none.
+
+        Args:
+            pieces: columns document, position (of the first token), total and tokens; none crosses blocks.
+            block_tokens: positions of a block, instead of the setting.
+        """
+        blocks = in_blocks(pieces, block_tokens or self.block_tokens)
+        sums, counts = blocks["total"].to_numpy(), blocks["tokens"].to_numpy()
         mean = sums.sum() / counts.sum()
         if len(sums) == 1:
             return (mean, np.nan, np.nan)
@@ -83,6 +99,24 @@ class Bootstrap:
             return (mean, mean - reach * means.std(), mean + reach * means.std())
         outer = NormalDist().cdf(-reach)
         return (mean, *np.quantile(means, (outer, 1 - outer)))
+
+    def autocorrelation(self, pieces: pd.DataFrame) -> Interval | None:
+        """Lag-one autocorrelation between the means of neighbouring blocks, each document about its own mean.
+
+        Its standard error is one over the root of the number of blocks (Bartlett 1946, of an uncorrelated
+        series). Documents with fewer than LEAST_BLOCKS say nothing of it; None if there are no others.
+        """
+        products, squares, count = 0.0, 0.0, 0
+        for _, blocks in in_blocks(pieces, self.block_tokens).groupby("document", sort=False):
+            if len(blocks) >= LEAST_BLOCKS:
+                means = (blocks["total"] / blocks["tokens"]).to_numpy()
+                means = means - means.mean()
+                products, squares = products + means[1:] @ means[:-1], squares + means @ means
+                count += len(blocks)
+        if not squares:
+            return None
+        value, reach = products / squares, NormalDist().inv_cdf(1 - self.tail) / np.sqrt(count)
+        return (value, value - reach, value + reach)
 
     def median(self, values) -> tuple[float, float, float]:
         """Median of independent values, and its interval: of few positive ones Student's t of their logs."""
@@ -118,9 +152,10 @@ class Bootstrap:
 
     def _resampled_means(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """One mean for each resample of blocks; how often a block is drawn is multinomial."""
-        equal = np.full(len(sums), 1 / len(sums))
-        draws = self._generator().multinomial(len(sums), equal, size=self.resamples)
-        return (draws @ sums) / (draws @ counts)
+        equal, generator = np.full(len(sums), 1 / len(sums)), self._generator()
+        sizes = [len(part) for part in np.array_split(np.empty(self.resamples), -(-self.resamples // DRAWN))]
+        draws = (generator.multinomial(len(sums), equal, size=size) for size in sizes)
+        return np.concatenate([(drawn @ sums) / (drawn @ counts) for drawn in draws])
 
     def _medians(self, values, generator: np.random.Generator) -> np.ndarray:
         """The median of each resample of `values`."""

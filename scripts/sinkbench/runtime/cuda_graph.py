@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from sinkbench.runtime.unavailable import unavailable_on
+from sinkbench.runtime.unavailable import NOT_CAPTURED, unavailable_on
 
 WARM_UPS = 3  # runs before a capture, as torch's documentation advises: libraries allocate their workspaces
 
@@ -18,13 +18,16 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
             after `rewind` it must do the same again: it is warmed up on the live state.
         rewind: sets back what a run of `step` advanced.
 
-    Raises Unavailable if the device refuses. On return the state is that before the call.
+    Raises Unavailable if the step has an operation that no graph can hold, and the step's own errors. On
+    return the state is that before the call.
     """
-    with unavailable_on(RuntimeError, what="no CUDA graph"):
-        _warm_up(step, rewind)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=_side_stream()):
-            output = step()
+    _warm_up(step, rewind)
+    graph = torch.cuda.CUDAGraph()
+    with (
+        unavailable_on(NOT_CAPTURED, what="no CUDA graph"),
+        torch.cuda.graph(graph, stream=_side_stream()),
+    ):
+        output = step()
 
     def replay():
         graph.replay()

@@ -14,9 +14,12 @@ from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.study.checks import check_measurable
 from sinkbench.study.inputs import StudyInputs
+from sinkbench.study.pairs import baselines
 from sinkbench.study.run_table import Method, RunTable
 
 CODE = Path(__file__).parents[2]
+SAMPLING = {"samples"}  # keys of a corpus that replace a policy's options there
+SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
 SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
 
 
@@ -44,9 +47,10 @@ class Study:
         return what in self.config["measure"]
 
     def scored(self) -> Iterator[tuple[str, str]]:
-        """(method, corpus) of every perplexity: on a corpus with `families` of the methods of these alone."""
+        """(method, corpus) of every perplexity: where both the corpus and the method's entry allow it."""
         for (name, method), (corpus, entry) in product(self.methods.items(), self.corpora.items()):
-            if method.family in entry.get("families", [method.family]):
+            allowed = method.corpora is None or corpus in method.corpora
+            if allowed and method.family in entry.get("families", [method.family]):
                 yield name, corpus
 
     def methods_of(self, family: str) -> list[str]:
@@ -65,12 +69,20 @@ class Study:
         """Settings of the tokenization job of a corpus."""
         entry = self.corpora[corpus]
         code = fingerprint(CODE, "tokenize_corpus.py", registry.source("text/corpora", entry["kind"]))
-        text = {key: value for key, value in entry.items() if key != "families"}  # not who scores it
+        text = {key: value for key, value in entry.items() if key not in SCORING}
         return {"corpus": text, "tokenizer": self.tokenizer, "code": code}
 
     def quality_settings(self, method: str, corpus: str) -> dict:
         """Settings of a quality job."""
-        return self._settings("quality", f"{method} {corpus}", self.methods[method], corpus)
+        settings = self._settings("quality", f"{method} {corpus}", self.methods[method], corpus)
+        return settings | {"options": self.scored_options(method, corpus)}
+
+    def scored_options(self, method: str, corpus: str) -> dict:
+        """A method's options on a corpus, whose `samples` replace those of a policy that samples."""
+        own = self.methods[method].options
+        return own | {
+            name: value for name, value in self.corpora[corpus].items() if name in SAMPLING & set(own)
+        }
 
     def timing_settings(self, run: str) -> dict:
         """Settings of the job that times a run, whether or not it has a draft model."""
@@ -136,10 +148,12 @@ class Study:
 
     def plan(self) -> dict:
         """What aggregation needs to know of every method and run, and the stamps that it must find."""
+        methods = {name: self._describe(method) for name, method in self.methods.items()}
+        against = baselines(methods)
         return {
             "study": self.name,
             "random": "random" in (self.model["source"], (self.draft or self.model)["source"]),
-            "methods": {name: self._describe(method) for name, method in self.methods.items()},
+            "methods": {name: about | {"against": against[name]} for name, about in methods.items()},
             "runs": {name: run.describe() for name, run in self.runs.items()},
             "stamps": self._stamps(),
             "statistics": self.config["statistics"],

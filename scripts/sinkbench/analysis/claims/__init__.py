@@ -22,7 +22,8 @@ import pandas as pd
 
 from sinkbench import registry
 from sinkbench.analysis.estimate import Estimate
-from sinkbench.analysis.select import NotMeasured
+from sinkbench.analysis.select import NotMeasured, devices, is_partial
+from sinkbench.results.schema import PENDING
 
 HOLDS = "reproduced"
 FAILS = "refuted"
@@ -30,6 +31,7 @@ UNDECIDED = "undecided (interval spans the threshold)"
 NO_INTERVAL = "undecided (no interval)"
 BUSY = "undecided (disturbed)"
 NOT_MEASURED = "not measured in this study"
+NOT_YET = PENDING  # planned; the study has not come to it
 UNTESTABLE = "cannot be tested here"
 ON_A_GPU = "timed on a GPU only"
 UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
@@ -77,21 +79,29 @@ def judge(name: str, measurements: pd.DataFrame) -> Verdict:
     try:
         findings = list(module.findings(measurements))
     except NotMeasured as reason:
-        untestable = str(reason).startswith(UNAVAILABLE)
-        return _verdict(module, str(reason), UNTESTABLE if untestable else NOT_MEASURED)
+        return _without_findings(module, measurements, str(reason))
     measured = "; ".join(finding.measured for finding in findings)
     verdicts = [finding.verdict for finding in findings if finding.verdict]
     if not verdicts:
-        return _verdict(module, measured, NOT_MEASURED)
+        return replace(_without_findings(module, measurements, ""), measured=measured)
     combine = vars(module).get("COMBINE", worst)
     verdict = combine(verdicts)
     cause = _cause(module, measurements)
     return replace(_verdict(module, measured, verdict, cause), tally=_tally(verdicts, verdict, combine))
 
 
+def _without_findings(module: ModuleType, measurements: pd.DataFrame, reason: str) -> Verdict:
+    """The verdict on a claim that lacks a number: for good, or because it is not measured yet."""
+    unavailable = reason.startswith(UNAVAILABLE) and PENDING not in reason
+    if is_partial(measurements) and not unavailable:
+        return _verdict(module, "", NOT_YET)
+    return _verdict(module, reason, UNTESTABLE if unavailable else NOT_MEASURED)
+
+
 def on_cpu(measurements: pd.DataFrame) -> bool:
     """Whether all that was measured was measured on a CPU (runtime.environment names the device)."""
-    return len(measurements) > 0 and bool(measurements["device"].str.startswith("CPU").all())
+    names = devices(measurements)
+    return len(names) > 0 and all(name.startswith("CPU") for name in names)
 
 
 def _verdict(module: ModuleType, measured: str, verdict: str, cause: str = "") -> Verdict:

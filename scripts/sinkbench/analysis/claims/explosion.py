@@ -2,38 +2,26 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from sinkbench.analysis.claims import Finding, at_least
-from sinkbench.analysis.estimate import Estimate, ratio
-from sinkbench.analysis.select import NotMeasured, full_budget, method_of, pick
+from sinkbench.analysis.estimate import estimate
+from sinkbench.analysis.select import method_of, pick
 
 TECHNIQUE = "Dense attention"
 CLAIM = "Dense attention breaks down beyond the trained length"
 EXPERIMENT = "Dense attention read documents far past the trained length, and every token was scored."
-THRESHOLD = "perplexity beyond the full budget (in studies the trained length) at least 2 times that before"
+THRESHOLD = "perplexity beyond the length that the model was trained on at least 2 times that before"
 LIMIT = 2.0
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One per corpus."""
-    length = full_budget(measurements)
-    bins = pick(measurements, "perplexity_bin", method=method_of(measurements, "dense"))
-    for corpus, rows in bins.groupby("corpus", sort=False):
-        beyond = rows["position"] >= length
-        if beyond.all() or not beyond.any():
-            raise NotMeasured("")
-        before, after = _pooled(rows[~beyond]), _pooled(rows[beyond])
-        measured = f"dense {before} before and {after} beyond {length:,} tokens on {corpus}"
-        yield Finding(measured, at_least(ratio(after, before), LIMIT))
-
-
-def _pooled(bins: pd.DataFrame) -> Estimate:
-    """Perplexity of several bins together; its interval pools all low or all high ends, which is cautious."""
-    weights = bins["n"].astype(float)
-    ends = (
-        np.exp(np.average(np.log(bins[name].astype(float)), weights=weights))
-        for name in ("value", "low", "high")
-    )
-    return Estimate(*ends, spec=",.1f")
+    """One per corpus; NotMeasured unless dense attention read past the trained length."""
+    dense = method_of(measurements, "dense")
+    for row in pick(measurements, "perplexity_beyond_ratio", method=dense).to_dict("records"):
+        where = {"method": dense, "corpus": row["corpus"]}
+        sides = (pick(measurements, f"perplexity_{side}", **where) for side in ("within", "beyond"))
+        before, after = (estimate(rows.iloc[0].to_dict(), ",.1f") for rows in sides)
+        factor = estimate(row, unit="times")
+        measured = f"{dense} {before} before and {after} beyond {row['position']:,} tokens on {row['corpus']}"
+        yield Finding(f"{measured}, {factor} as high", at_least(factor, LIMIT))

@@ -30,9 +30,9 @@ CAPTION = (
     "Perplexity against time per output token ({device}, median of {repetitions} repetitions of {steps} "
     "steps at the largest point timed). A point is a method on its fastest engine; lower left is better. "
     "The line joins the methods that no other one beats in both. These have names, and so have the "
-    "baselines at the full budget. So that all points compare, a perplexity is that of the method which "
-    "most others are compared with, times the paired change against it. Bars are {confidence} % intervals "
-    "of that change and of the time. Dense attention is scored only up to a length and has no place on this "
+    "baselines at the full budget. So that all points compare, a perplexity is that of streaming at the "
+    "full budget, scaled by the paired change against it. Bars are {confidence} % intervals of that change "
+    "and of the time. Dense attention is scored only up to a length and has no place on this "
     "scale; its time is marked. Hollow: without attention sinks."
 )
 HEIGHT_INCHES = 3.6

@@ -13,11 +13,13 @@ TITLE = "Perplexity by position in the text"
 CATEGORY = "baselines"
 CAPTION_FIELDS = ("confidence", "position_bin")
 CAPTION = (
-    "Perplexity of the tokens in bins of {position_bin} positions, all documents pooled, at the middle of "
-    "each bin. Both axes are logarithmic. Of each policy the largest and the smallest budget, unquantized. "
-    "Bands are {confidence} % intervals of dense attention and of streaming at its full budget. The "
-    "vertical line is that budget, which a study sets to the model's trained length. Methods that score "
-    "only a sample of the positions are left out. Dashed: without attention sinks."
+    "Perplexity of the tokens in bins of {position_bin} positions, at the middle of each bin. A bin pools "
+    "the documents that reach it: late bins hold fewer documents than early ones, so a step may be another "
+    "choice of texts. Both axes are logarithmic. Of each policy the largest and the smallest budget, "
+    "unquantized. Bands are {confidence} % intervals of dense attention and of streaming at its full budget; "
+    "a bin of one document within one block has none. The vertical line is that budget, which a study sets "
+    "to the model's trained length. Methods that score only a sample of the positions are left out. Dashed: "
+    "without attention sinks."
 )
 HEIGHT_INCHES = 3.8
 

@@ -11,8 +11,12 @@ CAPTION_FIELDS = ("confidence", "block_tokens")
 CAPTION = (
     "Perplexity, exp(mean NLL in nats), of each document under each method, over the positions that the "
     "method scores. Window and streaming score all of them. Dense attention scores the first ones up to its "
-    "cap, recomputation a sample. Brackets are {confidence} % intervals over blocks of {block_tokens} tokens."
+    "cap, recomputation a sample. Brackets are {confidence} % intervals over blocks of {block_tokens} "
+    "tokens. Correlation is the lag-one autocorrelation between the mean NLLs of neighbouring blocks. "
+    "Intervals take blocks for independent: from a correlation of 0.2 on a remark says that they may be too "
+    "narrow."
 )
+LARGE = 0.2  # a correlation at which a 95 % interval covers 89 % (docs/statistics.md)
 
 
 def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
@@ -25,11 +29,26 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
         for document, part in scored.groupby("document", sort=False):
             table[f"{document} ({corpus})"] = _cells(part, methods)
         table[f"all of {corpus}"] = _cells(scored[scored["document"].isna()], methods)
+        table[f"Correlation on {corpus}"] = _cells(_correlations(measurements, corpus), methods)
     failed = rows[rows["status"] != "ok"].groupby("method")["status"].agg("; ".join)
+    table["Remark"] = [_remark(measurements, name, corpora(rows)) for name in methods]
     return without_empty_columns(pd.DataFrame(table | {"Status": [failed.get(name, "") for name in methods]}))
+
+
+def _correlations(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """Rows of the correlation between blocks, of all documents of a corpus together."""
+    rows = matching(usable(measurements), metric="block_autocorrelation", corpus=corpus)
+    return rows[rows["document"].isna()]
 
 
 def _cells(rows: pd.DataFrame, methods: list[str]) -> list[Estimate | str]:
     """The number of each method, or an empty cell."""
     found = {row["method"]: estimate(row) for row in rows.to_dict("records")}
     return [found.get(name, "") for name in methods]
+
+
+def _remark(measurements: pd.DataFrame, method: str, names: list[str]) -> str:
+    """On which corpora the blocks of a method are too short to be independent."""
+    rows = {corpus: matching(_correlations(measurements, corpus), method=method)["value"] for corpus in names}
+    large = [corpus for corpus, values in rows.items() if (values >= LARGE).any()]
+    return f"intervals on {' and '.join(large)} may be too narrow" if large else ""

@@ -5,17 +5,14 @@ from functools import partial
 
 import pandas as pd
 
+from sinkbench.analysis.dense_baselines import Baseline, dense_baselines
 from sinkbench.analysis.estimate import (
     Estimate,
     estimate,
-    exact,
-    percent_change,
-    product,
-    ratio,
     without_empty_columns,
 )
 from sinkbench.analysis.quantization_gains import PLAIN, plain_method
-from sinkbench.analysis.recommend import baseline
+from sinkbench.analysis.recommend import baseline, perplexity_changes
 from sinkbench.analysis.select import (
     RUN,
     NotMeasured,
@@ -28,7 +25,7 @@ from sinkbench.analysis.select import (
     usable,
     without_drafts,
 )
-from sinkbench.analysis.tradeoff import perplexity_factors
+from sinkbench.analysis.tradeoff import scaled
 from sinkbench.results.schema import has_failed
 
 TITLE = "Headline: quality, time and memory of every run"
@@ -37,14 +34,15 @@ CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
     "change of perplexity is against the row marked baseline, token by token over the positions that both "
-    "score. Perplexities are scaled by these changes, so that all rows compare. Time per token is measured "
-    "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-up is over the fastest "
-    "dense run of unmodified transformers, at the run's own point (recomputation: at the largest); a batch "
-    "counts the tokens of all streams. Brackets are {confidence} % intervals. Other tables have runs with "
-    "drafts, and corpora beyond the third. {dagger} The footnote says what."
+    "score: where that row recomputes, over its sample. Perplexities are the baseline's, scaled by these "
+    "changes, so that all rows compare. Time per token is measured on {device}, the median of {repetitions} "
+    "repetitions of {steps} steps. Speed-ups are over dense attention: the fastest run of transformers, then "
+    "the fastest on any engine, then transformers as it comes. They compare at the run's own point "
+    "(recomputation: at the largest); a batch counts the tokens of all streams. Brackets are {confidence} % "
+    "intervals. Other tables have runs with drafts, and corpora beyond the third. {dagger} The footnote says "
+    "what."
 )
 CORPORA = 3
-UNMODIFIED = "hf"  # how names of engines begin that are transformers as it comes
 MEBI = 2**-20
 
 
@@ -54,7 +52,7 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     valid, names = usable(measurements), corpora(measurements)[:CORPORA]
     scores = {corpus: _scores(valid, corpus) for corpus in names}
     times = at_common_point(matching(valid, metric="tpot_ms"))
-    row = partial(_row, measurements, valid, scores, times, _dense_times(valid))
+    row = partial(_row, measurements, valid, scores, times, dense_baselines(valid))
     return without_empty_columns(pd.DataFrame(map(row, runs(measurements))))
 
 
@@ -63,7 +61,7 @@ def _row(
     valid: pd.DataFrame,
     scores: dict[str, dict[str, Estimate]],
     times: pd.DataFrame,
-    dense: pd.DataFrame,
+    baselines: list[Baseline],
     run: dict,
 ) -> dict:
     key = {name: run[name] for name in RUN}
@@ -76,7 +74,7 @@ def _row(
         "Engine": run_name(run).removeprefix(run["method"]).removeprefix("."),
         **{f"Perplexity on {corpus}": of.get(run["method"], "") for corpus, of in scores.items()},
         "Time per token [ms]": estimate(time, note=f"at {position:,}") if time else "",
-        f"Speed-up over {_name(dense)} [x]": _speedup(time, dense) if time else "",
+        **{base.heading: base.speedup(valid, time) if time else "" for base in baselines},
         "Peak memory [MiB]": next((estimate(row, ",.0f", MEBI) for row in memory), ""),
         "Status": _status(measurements, key, position),
     }
@@ -87,44 +85,20 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
     rows = matching(valid[valid["document"].isna()], metric="perplexity", corpus=corpus)
     own = {row["method"]: estimate(row, "z,.2f") for row in rows.to_dict("records")}
     try:
-        start, (anchor, factors) = baseline(valid, corpus), perplexity_factors(valid, corpus)
+        start, changes = baseline(valid, corpus), perplexity_changes(valid, corpus)
     except NotMeasured:
         return own
-    level, scores = own[anchor].value, {}
+    level, scores = own[start].value, {}
     for name, number in own.items():
-        if name not in factors:
+        if name not in changes:
             scores[name] = replace(number, note="not compared")
         elif name == start:
-            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", note="baseline")
+            scores[name] = Estimate(level, spec="z,.2f", note="baseline")
         else:
-            change = percent_change(ratio(factors[name], factors[start]))
+            change = changes[name]
             change = replace(change, spec="+z,.1f" if change.value < 100 else "+z,.0f")
-            scores[name] = Estimate(level * factors[name].value, spec="z,.2f", change=change)
+            scores[name] = Estimate(scaled(level, change).value, spec="z,.2f", change=change)
     return scores
-
-
-def _dense_times(valid: pd.DataFrame) -> pd.DataFrame:
-    """Rows of tpot_ms, by position, of the dense run that is fastest where most of its kind were timed."""
-    rows = matching(valid, metric="tpot_ms", policy="dense", quantization=PLAIN, batch=1)
-    rows = rows[rows["engine"].astype(str).str.startswith(UNMODIFIED)]
-    shared = at_common_point(rows)
-    shared = shared[shared["position"] == shared["position"].mode().max()].sort_values("value", kind="stable")
-    return matching(rows, engine=shared["engine"].iloc[0]) if len(shared) else rows
-
-
-def _name(dense: pd.DataFrame) -> str:
-    return "".join(map(run_name, dense.head(1).to_dict("records")))
-
-
-def _speedup(time: dict, dense: pd.DataFrame) -> Estimate | str:
-    """Tokens a second over those of dense attention; a recomputed cache takes the same time everywhere."""
-    if run_name(time) == _name(dense):
-        return Estimate(1.0)
-    same = dense if time["position_kind"] == "budget" else matching(dense, position=time["position"])
-    if same.empty:
-        return ""
-    base = estimate(same.sort_values("position").iloc[-1].to_dict())
-    return product(exact(float(time["batch"])), ratio(base, estimate(time)))
 
 
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:

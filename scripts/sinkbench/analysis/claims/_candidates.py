@@ -1,0 +1,39 @@
+"""Claims that one of several candidates proves: the best one decides, and the sentence says of how many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sinkbench.analysis.claims import FAILS, HOLDS, Finding, worst
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One that may prove the claim.
+
+    Args:
+        method: its name.
+        measured: its numbers in words, with the intervals that decide.
+        verdicts: of all that it must satisfy.
+        cost: what ranks it among those with an equal verdict; the smallest is the best.
+    """
+
+    method: str
+    measured: str
+    verdicts: tuple[str, ...]
+    cost: float
+
+    @property
+    def verdict(self) -> str:
+        return worst(self.verdicts)
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """One that proves the claim, or else one that does not refute it; none refutes unless all do."""
+    return min(candidates, key=lambda one: ((one.verdict != HOLDS) + (one.verdict == FAILS), one.cost))
+
+
+def finding(candidates: Sequence[Candidate], kind: str) -> Finding:
+    """The best candidate's, and how many of its kind prove the claim."""
+    chosen, proving = best(candidates), sum(one.verdict == HOLDS for one in candidates)
+    of = f", best of {len(candidates)} {kind} of which {proving or 'none'} would do" * (len(candidates) > 1)
+    return Finding(f"{chosen.method}{of}: {chosen.measured}", chosen.verdict)
