@@ -151,6 +151,27 @@ def test_an_int8_that_cannot_run_is_named():
 
 
 @pytest.mark.parametrize(
+    ("word", "run"),
+    [
+        ("flash_conflict", f"{FULL}.paper_flash"),
+        ("compile_gain", f"{FULL}.compiled_autotune"),
+        ("stable_shapes", "dense.compiled_dynamic"),
+    ],
+)
+def test_an_engine_that_cannot_run_is_named(word, run):
+    status, frame = "unavailable: no such kernel", ladder()
+    method, engine = run.split(".")
+    frame = frame[frame["engine"] != engine]
+    like = frame[frame["engine"].eq("eager_math") & frame["metric"].eq("tpot_ms")]
+    family = "attention" if word == "flash_conflict" else "compile"
+    lost = like.assign(
+        method=method, engine=engine, family=family, status=status, value=None, low=None, high=None
+    )
+    judged = judge(word, pd.concat([frame, lost], ignore_index=True))
+    assert f"{run}: {status}" in judged.measured and judged.verdict != UNTESTABLE
+
+
+@pytest.mark.parametrize(
     ("reason", "verdict"),
     [
         ("CUDA out of memory", UNTESTABLE),

@@ -7,7 +7,8 @@ import pandas as pd
 from sinkbench.analysis.ablations import CompiledRun, compiled_runs, gain_sentence
 from sinkbench.analysis.causes import floor, hosts
 from sinkbench.analysis.claims import Finding, at_least, at_most, worst
-from sinkbench.analysis.select import NotMeasured, full_budget, method_of, run_name
+from sinkbench.analysis.claims._runs import beside
+from sinkbench.analysis.select import NotMeasured, full_budget, matching, method_of, run_name
 
 TECHNIQUE = "torch.compile"
 GPU_ONLY = True
@@ -25,9 +26,11 @@ WITH_GRAPHS = ("compiled_graph", "compiled_tuned_graph", "compiled_reduce_overhe
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One per mode."""
+    """One per mode; those that cannot run here stand beside."""
     for run in _runs(measurements, graphs=False):
         yield Finding(_sentence(run), worst([at_least(run.gain, LEAST), at_most(run.gain, MOST)]))
+    modes = matching(measurements, family="compile", policy="streaming")
+    yield from beside(modes[~modes["engine"].isin(WITH_GRAPHS)])
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:

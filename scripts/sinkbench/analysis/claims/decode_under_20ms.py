@@ -6,7 +6,7 @@ import pandas as pd
 
 from sinkbench.analysis.causes import floor
 from sinkbench.analysis.claims import Finding, at_most
-from sinkbench.analysis.claims._engines import on_its_engine
+from sinkbench.analysis.claims._runs import on_its_engine
 from sinkbench.analysis.estimate import Estimate, estimate
 from sinkbench.analysis.select import at_largest_point, fastest, full_budget, method_of, pick, run_name
 

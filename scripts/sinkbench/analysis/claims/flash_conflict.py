@@ -6,6 +6,7 @@ import pandas as pd
 
 from sinkbench.analysis.ablations import nll_gap
 from sinkbench.analysis.claims import Finding, at_least, at_most
+from sinkbench.analysis.claims._runs import beside, failed
 from sinkbench.analysis.estimate import Estimate, estimate, ratio
 from sinkbench.analysis.select import (
     NotMeasured,
@@ -43,6 +44,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
         faster = ratio(slow, fast)
         measured = f"{streaming}.{flash} takes {fast} ms a token, {faster} times the speed of {other}"
         yield Finding(measured, at_most(faster, FASTER))
+    yield from beside(matching(measurements, method=streaming), sum(PAIRS, ()))
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
@@ -60,8 +62,7 @@ def _measured(measurements: pd.DataFrame, method: str) -> list[tuple[str, str]]:
     engines = set(pick(measurements, "tpot_ms", method=method)["engine"])
     found = [pair for pair in PAIRS if engines.issuperset(pair)]
     if not found:
-        pick(measurements, "tpot_ms", method=method, engine=PAIRS[0][0])
-        raise NotMeasured("")
+        raise NotMeasured("; ".join(failed(matching(measurements, method=method), sum(PAIRS, ())).values()))
     return found
 
 

@@ -6,9 +6,10 @@ import pandas as pd
 
 from sinkbench.analysis.causes import bytes_and_time
 from sinkbench.analysis.claims import Finding, at_most
+from sinkbench.analysis.claims._runs import beside, failed
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.quantization_gains import gains, using
-from sinkbench.analysis.select import NotMeasured, run_name, statuses
+from sinkbench.analysis.select import NotMeasured, run_name
 
 TECHNIQUE = "Quantization"
 GPU_ONLY = True
@@ -30,8 +31,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     for row in _rows(measurements):
         speedup = estimate(row, unit="times", note="the speed of unquantized weights")
         yield Finding(f"{run_name(row)} {speedup}", at_most(speedup, LIMIT))
-    for name, status in _failed(measurements).items():
-        yield Finding(f"{name}: {status}")
+    yield from beside(using(measurements, *WORDS))
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
@@ -43,13 +43,7 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
 def _rows(measurements: pd.DataFrame) -> list[dict]:
     rows = using(gains(measurements), *WORDS)
     if rows.empty:
-        raise NotMeasured("; ".join(_failed(measurements).values()))
+        raise NotMeasured("; ".join(failed(using(measurements, *WORDS)).values()))
     return rows.sort_values("quantization", key=lambda words: words.map(WORDS.index), kind="stable").to_dict(
         "records"
     )
-
-
-def _failed(measurements: pd.DataFrame) -> dict[str, str]:
-    """Status of every timed run with int8 weights that gave no number."""
-    timed = using(measurements, *WORDS)
-    return statuses(timed[timed["metric"] == "tpot_ms"])

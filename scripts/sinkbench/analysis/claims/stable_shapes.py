@@ -7,6 +7,7 @@ import pandas as pd
 
 from sinkbench.analysis.ablations import CompiledRun, compiled_runs, gain_sentence
 from sinkbench.analysis.claims import Finding, at_least, at_most
+from sinkbench.analysis.claims._runs import beside
 from sinkbench.analysis.estimate import estimate, ratio
 from sinkbench.analysis.select import NotMeasured, full_budget, matching, method_of, pick, run_name
 
@@ -35,6 +36,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     fixed, growing = _runs(measurements, FIXED)[0], _runs(measurements, GROWING)
     yield Finding(_sentence(fixed), at_least(fixed.gain, LEAST))
     yield from (Finding(_sentence(run), at_most(run.gain, LEAST)) for run in growing)
+    yield from beside(matching(measurements, family="compile"), GROWING)
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
