@@ -148,7 +148,7 @@ def whole() -> Iterator[tuple[str, Work]]:
     """(what, work) of all jobs of config.yaml."""
     study = Study(yaml.safe_load((ROOT / "config.yaml").read_text()))
     for name, corpus in study.scored():
-        yield study.methods[name].family, scoring(study.methods[name], *TEXTS[corpus])
+        yield study.methods[name].family, scoring(study.scored_method(name, corpus), *TEXTS[corpus])
     for run in [*study.runs, *study.profiled_runs()]:
         yield study.runs[run].family, timing(study, run)
 

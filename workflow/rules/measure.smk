@@ -33,7 +33,7 @@ for family in FAMILIES:
         resources:
             gpu=gpu_slots,
             runtime=lambda wildcards, input: scoring_minutes(
-                study, wildcards.method, input.tokens
+                study, wildcards.method, wildcards.corpus, input.tokens
             ),
         params:
             settings=lambda wildcards: study.quality_settings(

@@ -20,12 +20,12 @@ BASE_MB, NLL_BYTES = 2_000, 20  # of aggregation: libraries and resamples; all N
 NLLS_PER_MINUTE = 4e6  # that are aggregated
 
 
-def scoring_minutes(study: Study, method: str, tokens: str) -> int:
+def scoring_minutes(study: Study, method: str, corpus: str, tokens: str) -> int:
     """Time limit of a quality job; `tokens` is the token file that it reads."""
     _require(tokens)
     record = read_json(Path(tokens).with_suffix(".json"))
     mean = record["tokens"] // record["documents"]
-    return _minutes(scoring(study.methods[method], record["documents"], mean))
+    return _minutes(scoring(study.scored_method(method, corpus), record["documents"], mean))
 
 
 def timing_minutes(study: Study, run: str) -> int:
