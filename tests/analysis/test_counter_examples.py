@@ -284,4 +284,6 @@ def test_the_interval_that_decides_is_printed(word, monkeypatch):
             module, name, lambda x, limit, decide=decide: deciding.append(x) or decide(x, limit)
         )
     measured = judge(word, whole()).measured
-    assert all(number.interval in measured for number in deciding)
+    printed = [number.interval in measured for number in deciding]
+    best_of_several = "best of" in measured  # whose numbers alone are printed
+    assert any(printed) and (best_of_several or all(printed))
