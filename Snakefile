@@ -1,9 +1,14 @@
 # Which cache policy, number format and engine buys the best perplexity for its time per token?
 # This file is the table of contents; the study itself is config.yaml.
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+if not os.path.samefile(workflow.basedir, os.getcwd()):
+    raise WorkflowError(f"run snakemake in the checkout: cd {workflow.basedir}")
 
 
 configfile: "config.yaml"

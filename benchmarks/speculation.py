@@ -22,7 +22,7 @@ from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
-from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.speculator import Speculator, check_vocabularies, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import engine_row
@@ -82,7 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--draft-tokens", type=numbers, default=[1, 2, 4, 8], help="of a round")
     parser.add_argument("--positions", type=numbers, default=[512, 1024, 2048, 4096, 8192])
     parser.add_argument("--tokens", type=int, default=96, help="length of each continuation")
-    parser.add_argument("--form", choices=sorted(READS), default="eager", help="how blocks are read")
+    parser.add_argument("--captured", action="store_true", help="a round as one CUDA graph")
     parser.add_argument("--chunk", type=int, default=256, help="tokens per pass of the evaluator")
     parser.add_argument("--documents", type=int, default=len(MODULES), help="texts, at most")
     parser.add_argument("--repetitions", type=int, default=30, help="reads of a block; the median counts")
@@ -124,9 +124,7 @@ def show_costs(evaluators, chosen: dict, texts: dict, options) -> None:
     ids, rows = next(iter(texts.values())), []
     for (name, policy), position in product(chosen.items(), (min(options.positions), max(options.positions))):
         for what, evaluator in zip(("target", "draft"), evaluators, strict=True):
-            decoder = BlockDecoder(
-                evaluator.model, policy, evaluator, max(options.draft_tokens) + 1, options.form
-            )
+            decoder = BlockDecoder(evaluator.model, policy, evaluator, max(options.draft_tokens) + 1)
             decoder.prefill(ids[:position], 256)
             for size in (1, *(count + 1 for count in options.draft_tokens)):
                 ms = block_ms(decoder, ids[position : position + size], options.repetitions)
@@ -179,10 +177,9 @@ def continued(evaluators, policy, prompt, rule: str, options):
 
 def build(evaluators, policy, draft_tokens: int, rule: str, options) -> Speculator:
     model = evaluators[0].model
-    decoders = [BlockDecoder(each.model, policy, each, draft_tokens + 1, options.form) for each in evaluators]
+    decoders = [BlockDecoder(each.model, policy, each, draft_tokens + 1) for each in evaluators]
     sampled = Sampled(draft_tokens, model.config.vocab_size, 1.0, 0, model.device)
-    captured = model.device.type == "cuda" and options.form == "graph"
-    return Speculator(*decoders, draft_tokens, Greedy() if rule == "greedy" else sampled, captured)
+    return Speculator(*decoders, draft_tokens, Greedy() if rule == "greedy" else sampled, options.captured)
 
 
 def timed(act, count: int):

@@ -14,14 +14,17 @@ class FakeHub:
     """Serves `files`, {name: content}, as repository `repo` at REVISION. Use it as a context manager.
 
     Tests may set `cut_after` (bytes of a body after which every connection is cut), `cuts` (how many
-    connections are cut; then the hub answers 503 if `dies`), `page` (what stands in front of the hub, such as
-    a network's login page), and read `requests` (path, Range header).
+    connections are cut; then the hub answers 503 if `dies`), `busy` (by a part of the path: statuses of the
+    next answers there), `page` (what stands in front of the hub, such as a network's login page), and read
+    `requests` (path, Range header) and `tokens` (what was sent to authorize).
     """
 
     def __init__(self, repo: str, kind: str, files: dict[str, bytes]):
         self.repo, self.kind, self.files = repo, kind, files
         self.cut_after, self.cuts, self.dies, self.page = None, 0, False, None
+        self.busy: dict[str, list[int]] = {}
         self.requests: list[tuple[str, str | None]] = []
+        self.tokens: set[str] = set()
         self.hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
     def __enter__(self):
@@ -52,8 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         hub, path = self.hub, unquote(self.path.split("?")[0])
         hub.requests.append((path, self.headers["Range"]))
+        hub.tokens |= {self.headers["Authorization"]} - {None}
         prefix = "/datasets" if hub.kind == "dataset" else ""
-        if hub.page:
+        if failing := [statuses for part, statuses in hub.busy.items() if part in path and statuses]:
+            self._reply(failing[0].pop(0), b"")
+        elif hub.page:
             self._reply(200, hub.page)
         elif path.startswith(f"/api/{hub.kind}s/{hub.repo}/revision/"):
             self._info(path.rsplit("/", 1)[1])

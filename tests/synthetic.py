@@ -88,6 +88,7 @@ ABLATIONS = {
 }
 # quantization, dtype: percent of change against the unquantized weights, or a status
 QUANTIZED = {
+    ("none", "float16"): 0.0,
     ("int8_mlp", "float32"): 0.1,
     ("int8", "float32"): 0.3,
     ("torchao_int8", "float32"): 0.2,

@@ -15,6 +15,7 @@ from sinkbench.engines.decode import generate, greedy
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.speculator import Speculator, speculate
 from sinkbench.engines.speculation.verification import Greedy
+from sinkbench.engines.table import ENGINES as ENGINE_ROWS
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
 from sinkbench.model.hf_attention import stock_hidden
@@ -37,7 +38,7 @@ FAR_ENGINES = [word for word in ENGINES if word not in ("compiled", "graph")]
 MODES = ["static", "compiled_tuned", "compiled_tuned_graph", "compiled_autotune", "compiled_reduce_overhead"]
 KERNELS = ["eager_math", "eager_efficient", "eager_flash", "eager_cudnn", "eager_flex"]
 RING_ENGINES = ENGINES | dict.fromkeys([*MODES, *KERNELS], 1024)
-STOCK = ["hf", "hf_eager", "hf_flash", "hf_efficient", "hf_math"]
+STOCK = ["hf", "hf_eager", "hf_flash", "hf_efficient", "hf_math", "hf_static"]
 GROWING = ["growing", "compiled_growing", "compiled_dynamic"]
 # These kernels of torch's are for half precision alone.
 HALF_ONLY = ["hf_flash", "eager_flash", "eager_cudnn", "paper_flash"]
@@ -197,7 +198,7 @@ def test_greedy_speculation_in_a_graph_is_greedy_decoding(text, prompt_tokens):
     prompt, count = text[:prompt_tokens], 400
     alone = engines.build(engine_row("graph"), evaluators[0].model, RING, evaluators[0])
     expected = generate(alone, prompt[None], count, greedy)[0]
-    decoders = [BlockDecoder(evaluator.model, RING, evaluator, 5, "graph") for evaluator in evaluators]
+    decoders = [BlockDecoder(evaluator.model, RING, evaluator, 5) for evaluator in evaluators]
     tokens, kept = speculate(Speculator(*decoders, 4, Greedy(), captured=True), prompt, count)
     assert torch.equal(tokens, expected)
     assert len(set(kept)) > 1  # drafts were kept, and taken back
@@ -215,6 +216,40 @@ def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):
     engine.reset()
     torch.testing.assert_close(decode(engine, ids, 2), first)
     assert engine.compilation.notes() == cost and cost["graphs"] == 3
+    assert counters["inductor"]["cudagraph_skips"] == skips
+
+
+@pytest.mark.parametrize("word", ["eager", "eager_flash", "static", "graph", "paper", "growing", "hf_static"])
+def test_no_step_waits_for_the_device(models, ids, word):
+    """Nothing is copied from or to the host between two steps, so that the host may run ahead."""
+    row, model = engine_row(word), models["bfloat16"]
+    policy = Streaming(budget=32, sinks=4) if "ring" in ENGINE_ROWS[word].caches else Dense(400)
+    engine = engines.build(row, model, policy, Evaluator(model, 64))
+    tokens = greedy(engine.prefill(ids[None, :60], max_new_tokens=6))
+    for _ in range(3):
+        tokens = greedy(engine.step(tokens))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            tokens = greedy(engine.step(tokens))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_static_cache_is_in_a_graph_and_compiled_once_for_each_room(models, known, ids):
+    """Another cache of the same room, wherever it lies, records at most a graph; torch raises for none."""
+    counters = torch._dynamo.utils.counters
+    skips, kept, graphs = counters["inductor"]["cudagraph_skips"], [], []
+    engine = engines.build(
+        engine_row("hf_static"), models["float32"], Dense(400), Evaluator(models["float32"], 64)
+    )
+    for length in (60, 60, 200, 60):
+        decoded = decode(engine, ids[:length], 20)
+        assert largest_gap(decoded.cpu(), known["dense"][19 : length - 1]) < TOLERANCE
+        graphs.append(engine.compilation.graphs)
+        engine.reset()
+        kept.append(torch.zeros(2**20, device="cuda"))  # where the cache was
+    assert graphs == [1, 1, 2, 2]
     assert counters["inductor"]["cudagraph_skips"] == skips
 
 
@@ -274,6 +309,24 @@ def test_a_growing_cache_gives_its_memory_back(demo, text):
         decode(engine, text[: length + 4], length)
     assert engine.ring.visibility.budget == 1023
     assert max(held[1:]) - min(held[1:]) < 2**20  # the first decode leaves libraries' workspaces
+
+
+def test_a_graph_keeps_to_its_own_memory_when_torch_frees_workspaces():
+    """Torch frees those of the whole process whenever a compiled function records a graph."""
+    row, matrix = (
+        torch.ones(4, 65536, device="cuda").bfloat16(),
+        torch.ones(65536, 64, device="cuda").bfloat16(),
+    )
+    replay = capture(lambda: (row @ matrix, torch.nn.functional.linear(row, matrix.T.contiguous())))
+    expected = [part.clone() for part in replay()]
+    torch._C._cuda_clearCublasWorkspaces()
+    torch.cuda.empty_cache()
+    taken = [
+        torch.full((size,), 7, dtype=torch.uint8, device="cuda") for size in [2**20] * 256 + [2**25] * 16
+    ]
+    for _ in range(8):
+        assert all(map(torch.equal, replay(), expected))
+    assert all(bool((part == 7).all()) for part in taken)
 
 
 def test_out_of_memory_is_not_called_unavailable():

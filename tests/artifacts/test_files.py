@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 from disks import small_disk
-from sinkbench.artifacts.files import atomic_write, read_json, write_json
+from sinkbench.artifacts.files import atomic_folder, atomic_write, read_json, write_json
 from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
@@ -55,6 +55,27 @@ def test_full_disk_keeps_the_old_file(write, tmp_path):
     with small_disk(tmp_path / "disk", "64k") as disk:
         write_table(disk / "file", SMALL, NOTES)
         assert_fails_and_keeps_the_old(write, disk / "file", "No space left on device")
+
+
+def fill_folder(path, name: str, error: Exception | None = None) -> None:
+    with atomic_folder(path) as folder:
+        (folder / name).write_text(name)
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(OSError(28, "No space"), UserError), (RuntimeError(), RuntimeError)]
+)
+def test_a_folder_is_replaced_whole_or_stays(tmp_path, error, raised):
+    kept = tmp_path / "reference/study"
+    fill_folder(kept, "first")
+    with pytest.raises(raised):
+        fill_folder(kept, "second", error)
+    assert [path.name for path in kept.iterdir()] == ["first"]
+    fill_folder(kept, "third")
+    assert [path.name for path in kept.iterdir()] == ["third"]
+    assert [path.name for path in kept.parent.iterdir()] == ["study"]
 
 
 def test_folder_that_cannot_be_made(tmp_path):

@@ -28,10 +28,11 @@ CORPUS |= {"files": "data/*.parquet", "column": "text"}
 ROWS = ["first row", "second row", "third row"]
 FETCH = """
 import json, sys
-from sinkbench.artifacts.hub_download import fetch
+from sinkbench.artifacts import hub_download
 from sinkbench.runtime.job import job
+hub_download.WAITS_S = (0, 0)
 with job("log"):
-    fetch(**json.loads(sys.argv[1]))
+    hub_download.fetch(**json.loads(sys.argv[1]))
 """
 
 
@@ -57,23 +58,23 @@ def texts_hub():
         yield hub
 
 
-def fetch(hub: str | FakeHub, repository: dict, **environment) -> str:
+def fetch(hub: str | FakeHub, repository: dict, stated=None, **environment) -> str:
     """What the job prints; the hub's client reads HF_ENDPOINT when it is imported, hence a process."""
     endpoint = hub.endpoint if isinstance(hub, FakeHub) else hub
     paths = {"HF_HOME": str(Path("home").absolute()), "PYTHONPATH": str(ROOT / "scripts")}
-    command = [sys.executable, "-c", FETCH, json.dumps(repository)]
+    command = [sys.executable, "-c", FETCH, json.dumps({**repository, "stated": stated or {}})]
     environment = {**os.environ, **paths, "HF_ENDPOINT": endpoint, **environment}
     done = subprocess.run(command, env=environment, timeout=60)
     log = Path("log").read_text().strip()
-    assert done.returncode == log.startswith("error: "), log
+    assert done.returncode == ("error: " in log), log
     return log
 
 
 def refused(*args, **environment) -> str:
-    """The one line of a fetch that fails."""
-    said = fetch(*args, **environment)
+    """The one line of a fetch that fails, behind those of its further tries."""
+    *tries, said = fetch(*args, **environment).splitlines()
+    assert all(line.endswith("again in 0 s") for line in tries)
     assert said.startswith("error: ")
-    assert "\n" not in said
     return said
 
 
@@ -146,11 +147,41 @@ def test_checkpoint_without_safetensors_is_refused(model_hub):
     assert not Path("resources").exists()
 
 
+def test_no_token_of_the_user_is_sent_unless_asked(model_hub):
+    """Not those that the hub's client would send by itself, wherever they lie."""
+    token = Path("home/token")
+    token.parent.mkdir()
+    token.write_text("hf_stored")
+    fetch(model_hub, MODEL, HF_TOKEN="hf_of_the_environment", HUGGING_FACE_HUB_TOKEN="hf_old")
+    assert model_hub.tokens == set() and model_hub.requests
+    record_path(MODEL).unlink()
+    fetch(model_hub, MODEL, HF_TOKEN="hf_of_the_environment", SINKBENCH_HUB_TOKEN="hf_asked")
+    assert model_hub.tokens == {"Bearer hf_asked"}
+
+
+@pytest.mark.parametrize("where", ["/revision/", "/resolve/", "/large/"])
+@pytest.mark.parametrize("statuses", [[503], [429, 502]])
+def test_a_fault_that_may_pass_is_tried_again(model_hub, where, statuses):
+    model_hub.busy = {where: list(statuses)}
+    assert fetch(model_hub, MODEL).count("again in 0 s") == len(statuses)
+    assert is_fetched(MODEL) and model_hub.busy == {where: []}
+
+
+def test_a_fault_that_does_not_pass_is_told_in_the_end(model_hub):
+    model_hub.busy = {"/revision/": [503] * 3}
+    assert "503" in refused(model_hub, MODEL)
+    asked = [path for path, _ in model_hub.requests if "/revision/" in path]
+    assert len(asked) == 3  # the waits of FETCH are two
+    model_hub.requests.clear()
+    assert "no such repository" in refused(model_hub, {**MODEL, "repo": "org/none"})
+    assert sum("/revision/" in path for path, _ in model_hub.requests) == 1
+
+
 def test_no_network_is_one_line_with_advice(model_hub):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         said = refused(f"http://127.0.0.1:{closed.getsockname()[1]}", MODEL)
-    for advice in ("Connection refused", "HF_ENDPOINT", "source: folder", "make demo"):
+    for advice in ("Connection refused", "must be trusted", "source: folder", "make demo"):
         assert advice in said
     assert "offline mode" in refused(model_hub, MODEL, HF_HUB_OFFLINE="1")
 

@@ -6,19 +6,12 @@ from helpers import RULES, TOLERANCE, VOCABULARY, largest_gap, model_and_text, s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench.attention.evaluator import Evaluator
-from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
-from sinkbench.engines.table import ENGINES
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.lazy import Policy as Lazy
 from sinkbench.policies.streaming import Policy as Streaming
-
-FORMS = sorted(READS)
-
-
-def test_a_config_may_name_what_reads_blocks():
-    assert sorted(name for name, row in ENGINES.items() if row.speculates) == FORMS
 
 
 def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tensor:
@@ -53,40 +46,38 @@ def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tens
     recent=st.integers(1, 12),
     block=st.integers(1, 9),
     length=st.integers(8, 60),
-    form=st.sampled_from(FORMS),
 )
-def test_blocks_are_token_by_token_decoding(data, shape, seed, sinks, recent, block, length, form):
+def test_blocks_are_token_by_token_decoding(data, shape, seed, sinks, recent, block, length):
     """In float64, where a wrong mask or distance cannot hide behind rounding."""
     model, ids = model_and_text(shape, seed, length)
     policy, evaluator = Streaming(budget=sinks + recent, sinks=sinks), Evaluator(model, 16)
     start = data.draw(st.integers(max(1, sinks), length - 1))
     exact = evaluator.stream(ids, policy.visibility(0))[start - 1 :]
-    decoder = BlockDecoder(model, policy, evaluator, block, form)
+    decoder = BlockDecoder(model, policy, evaluator, block)
     decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
     torch.testing.assert_close(decoded, exact, atol=1e-7, rtol=0)
 
 
 @settings(max_examples=10, deadline=None)
-@given(data=st.data(), shape=shapes(), length=st.integers(2, 40), form=st.sampled_from(FORMS))
-def test_blocks_over_a_growing_cache_are_dense(data, shape, length, form):
+@given(data=st.data(), shape=shapes(), length=st.integers(2, 40))
+def test_blocks_over_a_growing_cache_are_dense(data, shape, length):
     model, ids = model_and_text(shape, 1, length)
     policy, evaluator, start = (
         Dense(max_tokens=length),
         Evaluator(model, 16),
         data.draw(st.integers(1, length - 1)),
     )
-    decoder = BlockDecoder(model, policy, evaluator, 4, form)
+    decoder = BlockDecoder(model, policy, evaluator, 4)
     decoded = decode_in_blocks(decoder, ids, start, lambda *ends: data.draw(st.integers(*ends)))
     torch.testing.assert_close(decoded, evaluator.dense(ids)[start - 1 :], atol=1e-7, rtol=0)
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("rule", RULES)
-def test_blocks_reproduce_the_reference(tiny, known, rule, form):
+def test_blocks_reproduce_the_reference(tiny, known, rule):
     ids = torch.from_numpy(known["tokens"].astype("int64"))
     visibility = visibility_of(rule)
     policy = Streaming(budget=visibility.budget, sinks=visibility.sinks)
-    decoder = BlockDecoder(tiny, policy, Evaluator(tiny, 64), 5, form)
+    decoder = BlockDecoder(tiny, policy, Evaluator(tiny, 64), 5)
     decoded = decode_in_blocks(decoder, ids, 20, lambda low, high: (low + high) // 2)
     assert largest_gap(decoded, known[rule][19:]) < TOLERANCE
 
@@ -94,7 +85,7 @@ def test_blocks_reproduce_the_reference(tiny, known, rule, form):
 @torch.inference_mode()
 def test_what_was_decoded_before_does_not_show(tiny):
     """A ring stays where it is over prefills, for graphs; not even NaN in it may show."""
-    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 3, "graph")
+    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 3)
     ids = torch.arange(40) % VOCABULARY
     decoder.prefill(ids[:20], 0)
     first, ring = decoder.read(ids[20:23]), decoder.ring
@@ -108,6 +99,6 @@ def test_what_was_decoded_before_does_not_show(tiny):
 def test_what_blocks_cannot_decode_is_refused(tiny):
     evaluator = Evaluator(tiny, 64)
     with pytest.raises(Unavailable, match="not pruned"):
-        BlockDecoder(tiny, Lazy(budget=32, sinks=4, prune_every=4), evaluator, 3, "eager")
+        BlockDecoder(tiny, Lazy(budget=32, sinks=4, prune_every=4), evaluator, 3)
     with pytest.raises(ValueError, match="do not hold the 4 sinks"):
-        BlockDecoder(tiny, Streaming(budget=32, sinks=4), evaluator, 3, "eager").prefill(torch.arange(3), 0)
+        BlockDecoder(tiny, Streaming(budget=32, sinks=4), evaluator, 3).prefill(torch.arange(3), 0)

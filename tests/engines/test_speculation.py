@@ -9,7 +9,7 @@ from sinkbench import engines
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
-from sinkbench.engines.speculation.block_decoder import READS, BlockDecoder
+from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import engine_row
@@ -38,9 +38,9 @@ def near(model, seed: int):
     return draft
 
 
-def speculator(target, draft, policy, draft_tokens: int, rule, form: str = "eager") -> Speculator:
+def speculator(target, draft, policy, draft_tokens: int, rule) -> Speculator:
     decoders = (
-        BlockDecoder(model, policy, Evaluator(model, 16), draft_tokens + 1, form) for model in (target, draft)
+        BlockDecoder(model, policy, Evaluator(model, 16), draft_tokens + 1) for model in (target, draft)
     )
     return Speculator(*decoders, draft_tokens, rule)
 
@@ -52,17 +52,14 @@ def speculator(target, draft, policy, draft_tokens: int, rule, form: str = "eage
     policy=st.sampled_from(POLICIES),
     draft_tokens=st.integers(1, 8),
     prompt=st.integers(3, 30),
-    form=st.sampled_from(sorted(READS)),
 )
-def test_greedy_speculation_is_greedy_decoding(shape, seed, policy, draft_tokens, prompt, form):
+def test_greedy_speculation_is_greedy_decoding(shape, seed, policy, draft_tokens, prompt):
     """Token for token, through filling, full and wrapped rings; float64, so that no tie is near."""
     model, ids = model_and_text(shape, seed, prompt)
     expected = generate(
         engines.build(engine_row("eager"), model, policy, Evaluator(model, 16)), ids[None], 60, greedy
     )[0]
-    given_ids, kept = speculate(
-        speculator(model, near(model, seed), policy, draft_tokens, Greedy(), form), ids, 60
-    )
+    given_ids, kept = speculate(speculator(model, near(model, seed), policy, draft_tokens, Greedy()), ids, 60)
     assert torch.equal(given_ids, expected)
     assert all(0 <= count <= draft_tokens for count in kept)
 
@@ -127,7 +124,6 @@ def test_sampled_text_has_the_target_s_distribution(runs):
         Streaming(budget=20, sinks=2),
         2,
         Sampled(2, vocabulary, 1.0, 5, target.device),
-        "graph",
     )
     counts, kept = torch.zeros(len(triples)), []
     own.prefill(prompt, 3)
@@ -150,14 +146,14 @@ def test_sampled_text_has_the_target_s_distribution(runs):
 
 def test_the_target_scores_what_the_evaluator_scores(tiny, known):
     ids = torch.from_numpy(known["tokens"].astype("int64"))
-    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 5, "graph")
+    decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 5)
     exact = torch.from_numpy(known["sinks4_window28"])[19:]
     torch.testing.assert_close(block_nll(decoder, ids, 20).double(), exact, atol=1e-4, rtol=0)
 
 
 def test_a_captured_round_is_captured_once_and_leaves_no_trace(tiny, captures):
     ids, policy = torch.arange(20) * 7 % 256, Streaming(budget=16, sinks=4)
-    plain = speculator(tiny, near(tiny, 1), policy, 4, Greedy(), "graph")
+    plain = speculator(tiny, near(tiny, 1), policy, 4, Greedy())
     expected, _ = speculate(plain, ids, 50)
     plain.captured, plain._step = True, None
     for _ in range(2):
@@ -182,6 +178,6 @@ def test_agreement_is_what_rounds_of_one_draft_find(shape, seed, length):
     rounds.prefill(ids[:-1], 1)
     rounds.pair.copy_(ids[-2:])
     assert same[-1] == rounds.round().accepted
-    decoders = (BlockDecoder(model, policy, Evaluator(model, 9), 1, "graph") for model in (target, draft))
+    decoders = (BlockDecoder(model, policy, Evaluator(model, 9), 1) for model in (target, draft))
     p, q = (decoder.prefill(ids, 1).softmax(-1) for decoder in decoders)
     torch.testing.assert_close(shared[-1], 1 - (p - q).abs().sum() / 2, atol=1e-7, rtol=0)

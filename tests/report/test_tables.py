@@ -79,7 +79,7 @@ def test_the_headline_has_a_row_per_run_and_at_most_three_corpora():
     table = build("headline", corpora=("a", "b", "c", "d"), ladder=True)
     assert len(table) == len(synthetic.METHODS) + len(synthetic.LADDER)
     assert [name for name in table if "Perplexity" in name] == [f"Perplexity on {name}" for name in "abc"]
-    assert len(table.columns) == 9  # a run, three corpora, time, speed-up, memory
+    assert len(table.columns) == 11  # a run, three corpora, time, three speed-ups, memory
 
 
 def test_a_headline_perplexity_stands_beside_its_change_against_the_baseline():
@@ -100,8 +100,35 @@ def test_a_method_that_is_not_compared_has_its_own_perplexity_and_says_so():
     assert (cell.value, cell.note, cell.change) == (22.0, "not compared", None)
 
 
-def test_a_speedup_is_over_the_fastest_dense_run_of_unmodified_transformers():
-    """hf_eager is faster than hf; eager and fused decode dense attention too and are no baseline."""
+@pytest.mark.parametrize("name", ["headline", "ladder"])
+def test_speedups_are_over_the_best_of_transformers_then_the_fastest_then_transformers_as_it_comes(name):
+    def headings(**options):
+        found = [re.fullmatch(r"Speed-up over (.*) \[x\]", name) for name in build(name, **options)]
+        return [match[1] for match in found if match]
+
+    assert headings(ladder=True) == ["dense.hf_eager", "dense.fused", "dense.hf"]
+    assert headings(ladder=True, failed={"dense.hf_eager": UNAVAILABLE}) == ["dense.hf", "dense.fused"]
+    assert headings(ladder=True, failed={"dense.fused": UNAVAILABLE}) == ["dense.hf_eager", "dense.hf"]
+    assert headings() == ["dense.hf"]
+    assert headings(failed={"dense.hf": UNAVAILABLE}) == []
+
+
+def test_a_speedup_that_the_study_recorded_is_shown_as_it_was():
+    """Its interval is that of both times together; the joined ends of both would be wider."""
+    frame = synthetic.measurements(ladder=True)
+    own = (
+        (frame["metric"] == "speedup") & (frame["method"] == "streaming-4+508") & (frame["engine"] == "fused")
+    )
+    own &= (frame["batch"] == 1) & (frame["against"] == "dense.hf") & (frame["position"] == 8192)
+    frame.loc[own, ["value", "low", "high"]] = (7.0, 6.9, 7.1)
+    for name in ("headline", "ladder"):
+        table = registry.load("report/tables", name).build(frame, FIELDS)
+        shown = table["Speed-up over dense.hf [x]"]
+        assert [cell.value for cell in shown if cell and cell.low == 6.9] == [7.0]
+
+
+def test_a_speedup_is_over_the_fastest_dense_run_of_transformers():
+    """hf_eager is faster than hf."""
     heading = "Speed-up over dense.hf_eager [x]"
     table = build("headline", ladder=True)
     assert heading in table
@@ -302,7 +329,6 @@ def test_the_ladder_has_every_run_once_beside_its_floor():
     single, sixteen = (rung(table, batch, **LADDER_RUN) for batch in (1, 16))
     assert single["MBU [%]"].value == pytest.approx(100 * 0.5 / 0.6)
     assert sixteen["Tokens/s"].value == pytest.approx(16e3 / 2.4)
-    assert single["Speed-up [x]"].note == "against dense.hf"
     assert rung(table, 1, Method="streaming-4+508-int4")["Weights"] == "int4"
     assert "Status" not in table
 

@@ -136,7 +136,7 @@ MISTAKES = [
     ("runs.DEN.options.max_tokens", 1, "runs[DEN].options.max_tokens: 1 is not a whole number"),
     # words that are files
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, lazy"),
-    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of hf_math, hf_flash, fused"),
+    ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of hf_math, hf_flash, hf_static, fused"),
     ("runs.WIN.engine", "hf", "runs[WIN].engine: hf cannot decode window; paper, paper_flash, eager, "),
     ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
     ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
@@ -151,7 +151,7 @@ MISTAKES = [
     ),
     ("runs.WIN.tpot_against", "hf", "runs[WIN].tpot_against: 'hf' is not one of dense.hf"),
     ("runs.REC.tpot_against", "dense", "runs[REC].tpot_against: 'dense.fresh' is not one of dense.hf"),
-    ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, wikitext"),
+    ("speed.corpus", "pg20", "speed.corpus: 'pg20' is not one of pg19, pg19-short, wikitext"),
     ("corpora.1.name", "pg19", "corpora[1].name: 'pg19' is listed twice"),
     ("runs.WIN.options.budget", [512, 512], "runs[WIN].engine: window-0+512.fused is listed twice"),
     # drafts
@@ -186,7 +186,7 @@ MISTAKES = [
     ("runs", [UNTIMED], "measure: speed needs runs with an engine"),
     # continuations
     ("continuations", ABSENT, "measure: continuation needs the key continuations"),
-    ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, wikitext"),
+    ("continuations.corpus", "c4", "continuations.corpus: 'c4' is not one of pg19, pg19-short, wikitext"),
     ("continuations.runs", ["dense"], "continuations.runs: 'dense' is not one of dense.hf"),
     (
         "continuations.runs",
@@ -308,5 +308,5 @@ def schema_nodes(node: dict):
     """A schema and all schemas inside it."""
     yield node
     inner = [*node.get("properties", {}).values(), *node.get("$defs", {}).values(), *node.get("oneOf", [])]
-    for child in [*inner, *([node["items"]] if "items" in node else [])]:
+    for child in [*inner, *(node[key] for key in ("items", "additionalProperties") if node.get(key))]:
         yield from schema_nodes(child)

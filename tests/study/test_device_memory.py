@@ -62,10 +62,12 @@ def test_the_line_is_about_the_job_that_needs_most(latency):
     line = describe_memory(latency, [], ["streaming-4+2044.fused", "dense.fused"])
     assert line == (
         "needs about 29.5 GiB on the device: weights 5.2, cache 10.3, prefill 14.0 or, in turn, bandwidth "
-        "yardstick 8.0 (dense.fused at 32,768 tokens)"
+        "yardstick 8.0 (dense.fused at 32,768 tokens); too much for GeForce RTX 4090, GeForce RTX 3090"
     )
     small = describe_memory(latency, [], ["streaming-4+2044.fused"])
-    assert small.startswith("needs about 13.8 GiB ")  # the yardstick is more than a prompt takes
+    assert (
+        small.startswith("needs about 13.8 GiB ") and "too much" not in small
+    )  # the yardstick is more than a prompt takes
 
 
 def test_the_yardstick_is_that_of_the_bandwidth():
@@ -81,7 +83,7 @@ def test_a_perplexity_needs_no_cache_and_no_yardstick(latency):
 def test_a_card_that_is_too_small_is_said(latency, monkeypatch, cards, warns):
     monkeypatch.setattr(module, "try_run", lambda *_: cards)
     line = describe_memory(latency, [], ["dense.fused"])
-    assert line.endswith("; WARNING: a card here has 24.0 GiB") == warns
+    assert line.endswith("; WARNING: a card here has 24.0 GiB") == warns and "RTX 3090" in line
 
 
 def test_a_model_that_is_not_fetched_is_unknown(tmp_path, monkeypatch):

@@ -47,10 +47,33 @@ def test_fetch_needs_no_gpu_and_the_study_then_no_hub(checkout, monkeypatch):
     planned = checkout.planned()  # a dry run asks neither for a hub nor for a GPU
     assert planned
     assert not any(job.startswith("fetch") for job in planned)
+    digests = yaml.safe_load((checkout.folder / "resources/hub.lock").read_text())
+    (digest,) = (value for key, value in digests.items() if key.endswith("tokenizer.json"))
+    assert state_digest(checkout, digest).planned() == planned  # it fetches nothing again
+    refused = state_digest(checkout, "0" * 64).snakemake()
+    assert refused.returncode == 1
+    assert f"tokenizer.json: expected sha256 {'0' * 64}, got {digest}; to accept that" in refused.stdout
+    state_digest(checkout, digest)
     if not torch.cuda.is_available():
         refused = checkout.snakemake()
         assert refused.returncode == 1
         assert "device: cuda, but " in refused.stdout
+
+
+def state_digest(checkout: Checkout, digest: str) -> Checkout:
+    """The checkout, whose config states a digest of the tokenizer."""
+    config = checkout.config()
+    config["tokenizer"]["sha256"] = {"tokenizer.json": digest}
+    checkout.write_config(config)
+    return checkout
+
+
+def test_a_digest_of_the_config_reaches_the_fetch(checkout):
+    refused = state_digest(checkout, "0" * 64).snakemake("fetch")
+    assert refused.returncode == 1
+    (log,) = (checkout.folder / "resources/hub").glob("*.log")
+    assert f"tokenizer.json: expected sha256 {'0' * 64}, got " in log.read_text()
+    assert not (checkout.folder / "resources/hub.lock").exists()
 
 
 def test_study_without_a_hub_stops_before_any_job(checkout, monkeypatch):

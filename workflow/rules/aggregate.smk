@@ -27,6 +27,9 @@ rule aggregate:
         f"{RESULTS}/logs/aggregate.log",
     conda:
         "../../envs/sinkbench.yaml"
+    resources:
+        mem_mb=lambda wildcards, input: aggregation_mb(input.quality),
+        runtime=lambda wildcards, input: aggregation_minutes(input.quality),
     params:
         plan=PLAN,
     script:

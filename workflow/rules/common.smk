@@ -1,5 +1,6 @@
 # What the rules share: the study read from the config, and the check before any job starts.
 
+import atexit
 import os
 import re
 import sys
@@ -8,6 +9,12 @@ from pathlib import Path
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 from sinkbench.report import catalogue
+from sinkbench.study.cluster import (
+    aggregation_mb,
+    aggregation_minutes,
+    scoring_minutes,
+    timing_minutes,
+)
 from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
 from sinkbench.study.cost import describe_cost
@@ -119,6 +126,18 @@ def cost_of(jobs):
     )
 
 
+def say_cost():
+    """What the jobs of a dry run will take, below its plan: on which cards, how long, and how much memory."""
+    if workflow.dryrun and workflow.dag is not None:
+        # All of them: a dry run has "finished" its jobs by now.
+        jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+        print(cost_of(list(jobs)), file=sys.stderr)
+
+
+if workflow.is_main_process and config["device"] == "cuda":
+    atexit.register(say_cost)
+
+
 onstart:
     # Not on a cluster's head node, which need not have what its compute nodes have.
     if workflow.local_exec:
@@ -130,7 +149,7 @@ onstart:
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
-                re.search("(_quality|_speed|profile|continuation)$", name)
+                re.fullmatch(".*(_quality|_speed)|profile|continuation", name)
                 for name in planned
             ),
         }

@@ -1,7 +1,24 @@
 # Beside the study; no target of its own needs these.
 
+# What is there of a study that is not complete. It has no inputs, since Snakemake would make them: the script looks
+# for what is current by its own stamp. While the study runs: python scripts/so_far.py
+
+
+rule so_far:
+    log:
+        f"{RESULTS}/so_far/so_far.log",
+    localrule: True
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        files=CONFIG_FILES,
+    script:
+        "../../scripts/so_far.py"
+
+
 # The tables, figures, environment and timings of a study as files to keep under version control:
 # snakemake --cores 1 --configfile workflow/studies/latency.yaml reference
+# They are no output, since Snakemake removes a job's outputs before it starts and when it fails.
 
 
 rule reference:
@@ -20,13 +37,13 @@ rule reference:
             for kind in ("speed", "profile")
             for run in PLAN["stamps"][kind]
         ],
-    output:
-        directory(f"docs/reference/{study.name}"),
     log:
         f"{RESULTS}/logs/reference.log",
     localrule: True
     conda:
         "../../envs/sinkbench.yaml"
+    params:
+        folder=f"docs/reference/{study.name}",
     script:
         "../../scripts/keep_reference.py"
 

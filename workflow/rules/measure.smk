@@ -1,6 +1,10 @@
 # What the study measures, family by family. Each family is a target: snakemake --cores 1 streaming
 # A family's jobs differ in nothing but their names, which show in the plan: streaming_quality, refresh_speed.
 
+# The main result comes first, so that an interrupted study has it; then the families in their order.
+
+PRIORITIES = {family: len(FAMILIES) - rank for rank, family in enumerate(FAMILIES)}
+
 for family in FAMILIES:
 
     rule:
@@ -23,10 +27,14 @@ for family in FAMILIES:
             f"{RESULTS}/logs/nll/{{method}}/{{corpus}}.log",
         wildcard_constraints:
             method=one_of(study.methods_of(family)),
+        priority: PRIORITIES[family]
         conda:
             "../../envs/sinkbench.yaml"
         resources:
             gpu=gpu_slots,
+            runtime=lambda wildcards, input: scoring_minutes(
+                study, wildcards.method, input.tokens
+            ),
         params:
             settings=lambda wildcards: study.quality_settings(
                 wildcards.method, wildcards.corpus
@@ -49,11 +57,13 @@ for family in FAMILIES:
             f"{RESULTS}/logs/speed/{{run}}.log",
         wildcard_constraints:
             run=one_of(study.runs_of(family)),
+        priority: PRIORITIES[family]
         conda:
             "../../envs/sinkbench.yaml"
         threads: timing_threads
         resources:
             gpu=gpu_slots,
+            runtime=lambda wildcards: timing_minutes(study, wildcards.run),
         params:
             settings=lambda wildcards: study.timing_settings(wildcards.run),
         script:
@@ -76,6 +86,7 @@ rule profile:
     threads: timing_threads
     resources:
         gpu=gpu_slots,
+        runtime=lambda wildcards: timing_minutes(study, wildcards.run),
     params:
         settings=lambda wildcards: study.profile_settings(wildcards.run),
     script:

@@ -1,12 +1,21 @@
 """What the tables, figures and claims of two families of runs share: compilation and attention kernels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import exp, sqrt
 
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate, estimate
-from sinkbench.analysis.select import RUN, at_common_point, matching, single_stream, usable
+from sinkbench.analysis.select import (
+    RUN,
+    NotMeasured,
+    at_common_point,
+    matching,
+    pick,
+    single_stream,
+    usable,
+)
 
 # Engines of other families that stand beside the attention kernels: the ring with the kernel that torch
 # chooses, the formulation of the paper with plain products, and our own kernels.
@@ -55,12 +64,37 @@ def compiled_runs(measurements: pd.DataFrame) -> Iterator[CompiledRun]:
         yield CompiledRun(row, control, gain, seconds, None if graphs is None else int(graphs))
 
 
+def gain_sentence(run: CompiledRun) -> str:
+    """How much faster than uncompiled, with the interval."""
+    return f"{replace(run.gain, unit='times', note='')} as fast as uncompiled"
+
+
 def attention_runs(measurements: pd.DataFrame) -> pd.DataFrame:
     """Rows, of any metric and status, of the runs that compare attention kernels: see BESIDE_KERNELS."""
     rows = single_stream(measurements[measurements["engine"].notna()])
     kernels = matching(rows, family="attention")
     same = rows[rows["method"].isin(kernels["method"]) & rows["engine"].isin(BESIDE_KERNELS)]
     return pd.concat([same, kernels]).drop_duplicates()
+
+
+def nll_gap(measurements: pd.DataFrame, method: str, engine: str) -> Estimate:
+    """Mean distance of an engine's NLLs to the exact evaluator's, in nats, with a wide 95 % interval.
+
+    Mean m and largest L of distances bound their variance by m (L - m) (Bhatia and Davis 2000). The interval
+    is two of the standard errors that follow, on the log scale; it takes the tokens as independent.
+
+    Raises:
+        NotMeasured: the run was not scored, or has no distance at all.
+    """
+    mean, largest = (
+        pick(measurements, metric, method=method, engine=engine).iloc[0]
+        for metric in ("nll_gap", "nll_gap_max")
+    )
+    if not mean["value"]:
+        raise NotMeasured("")
+    spread = exp(2 * sqrt((largest["value"] / mean["value"] - 1) / mean["n"]))
+    ends = (mean["value"] / spread, mean["value"] * spread)
+    return Estimate(mean["value"], *ends, ".1e", f"over {mean['n']} tokens", "nats")
 
 
 def cell(rows: pd.DataFrame, metric: str, spec: str) -> Estimate | str:

@@ -24,7 +24,7 @@ def bytes_and_time(measurements: pd.DataFrame, name: str, against: str, position
     yield (
         f"a step of {name} must read {_mega(read)} and takes {estimate(time, unit='ms')}, one of {against} "
         f"{_mega(other_read)} and {estimate(other_time, unit='ms')}: {bytes_read:.2f} times the bytes in "
-        f"{ratio(estimate(time), estimate(other_time)).number} times the time"
+        f"{ratio(estimate(time), estimate(other_time))} times the time"
     )
     yield from hosts(measurements, name, against, position)
 
@@ -39,7 +39,7 @@ def hosts(measurements: pd.DataFrame, name: str, against: str, position: int) ->
     low, high = slower.bounds
     if low > NOTICEABLE or high < 1 / NOTICEABLE:
         yield (
-            f"beside {name} the host took {slower.number} times as long for the same Python as beside "
+            f"beside {name} the host took {slower} times as long for the same Python as beside "
             f"{against}, which engines that launch kernel after kernel wait for"
         )
 

@@ -67,21 +67,34 @@ def estimate(row: Mapping, spec: str = "z.2f", scale: float = 1, note: str = "",
     return Estimate(scale * row["value"], low, high, spec, note, unit, mark)
 
 
+def exact(value: float) -> Estimate:
+    """A number that was not measured, and is what it is."""
+    return Estimate(value, value, value)
+
+
 def ratio(above: Estimate, below: Estimate) -> Estimate:
-    """above / below for positive numbers; the interval joins the far ends of both, so it is cautious."""
-    (low, high), (least, most) = above.bounds, below.bounds
-    return Estimate(above.value / below.value, low / most, high / least, mark=above.mark or below.mark)
+    """above / below for positive numbers; the interval joins the far ends of both, so it is cautious.
+
+    Without the interval of one it has none.
+    """
+    ends = (None, None)
+    if above.interval and below.interval:
+        ends = above.low / below.high, above.high / below.low
+    return Estimate(above.value / below.value, *ends, mark=above.mark or below.mark)
 
 
 def product(first: Estimate, second: Estimate) -> Estimate:
     """first x second for positive numbers; as cautious as `ratio`."""
-    (low, high), (least, most) = first.bounds, second.bounds
-    return Estimate(first.value * second.value, low * least, high * most, mark=first.mark or second.mark)
+    ends = (None, None)
+    if first.interval and second.interval:
+        ends = first.low * second.low, first.high * second.high
+    return Estimate(first.value * second.value, *ends, mark=first.mark or second.mark)
 
 
 def percent_change(factor: Estimate, note: str = "") -> Estimate:
     """A ratio of 1.02 as +2 %."""
-    change, low, high = (100 * (number - 1) for number in (factor.value, *factor.bounds))
+    numbers = (factor.value, factor.low, factor.high)
+    change, low, high = (None if number is None else 100 * (number - 1) for number in numbers)
     return Estimate(change, low, high, "+z.2f", note, "%", factor.mark)
 
 

@@ -24,7 +24,8 @@ def recovered(measurements: pd.DataFrame, pooled: bool = False) -> pd.DataFrame:
     levels = _streaming(rows)
     changes = matching(rows, metric="perplexity_change", family="refresh")
     own = levels.rename(columns={"method": "against", "value": "small"}).drop(columns="budget")
-    full = matching(levels, budget=full_budget(measurements)).rename(columns={"value": "full"})
+    plain = method_of(measurements, "streaming", budget=full_budget(measurements))  # not in another dtype
+    full = matching(levels, method=plain).rename(columns={"value": "full"})
     found = changes.merge(own, on=["corpus", "document", "against"])
     found = found.merge(full[["corpus", "document", "full"]], on=["corpus", "document"])
     found = found[found["against"] == found["budget"].map(_named(rows))]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from sinkbench.results.schema import DISTURBED, has_failed
+from sinkbench.results.schema import DISTURBED, PENDING, has_failed
 
 RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
 # Families that vary one thing, at few points: they stand for no method where one of its runs must.
@@ -22,10 +22,11 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
 
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
     computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
-    the times of a run whose profile failed, and a disturbed time, which is marked wherever it is shown.
+    the times of a run whose profile failed, and a disturbed time, which is marked wherever it is shown. What
+    is not measured yet says nothing against what is.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
-    failed = measurements[dropped & ~measurements["metric"].isin(PROFILE)]
+    failed = measurements[dropped & ~measurements["metric"].isin(PROFILE) & ~_is_pending(measurements)]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
     dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
     dropped |= timed & measurements["method"].isin(quality["method"])
@@ -144,6 +145,16 @@ def statuses(measurements: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def is_partial(measurements: pd.DataFrame) -> bool:
+    """Whether something that the study plans is not measured yet."""
+    return bool(_is_pending(measurements).any())
+
+
+def devices(measurements: pd.DataFrame) -> list[str]:
+    """Names of the devices that measured anything."""
+    return list(measurements[~_is_pending(measurements)]["device"].unique())
+
+
 def is_disturbed(row: Mapping) -> bool:
     """Whether a row's number was measured while something else disturbed the device or its host."""
     return row["status"].startswith(DISTURBED)
@@ -168,6 +179,10 @@ def run_name(row: Mapping) -> str:
 def or_blank(value) -> str:
     """The value, or nothing if the cell is empty."""
     return "" if pd.isna(value) else str(value)
+
+
+def _is_pending(rows: pd.DataFrame) -> pd.Series:
+    return rows["status"] == PENDING
 
 
 def _keys(rows: pd.DataFrame, *columns: str) -> pd.Series:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate, estimate
+from sinkbench.analysis.estimate import Estimate, estimate, exact
 from sinkbench.analysis.select import (
     NotMeasured,
     at_largest_point,
@@ -64,9 +64,8 @@ def changes_against(measurements: pd.DataFrame, corpus: str, baseline: str) -> d
         NotMeasured: nothing is compared with the baseline on this corpus.
     """
     rows = pick(measurements, "perplexity_change", corpus=corpus, against=baseline).to_dict("records")
-    return {baseline: Estimate(0.0, spec="+z.2f", unit="%")} | {
-        row["method"]: estimate(row, "+z.2f", unit="%") for row in rows
-    }
+    changes = {row["method"]: estimate(row, "+z.2f", unit="%") for row in rows}
+    return {baseline: replace(exact(0.0), spec="+z.2f", unit="%")} | changes
 
 
 def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline: str) -> Estimate:

@@ -11,10 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.cache_utils import Cache, DynamicLayer
 
 from sinkbench.attention.chunked import ChunkStream
-from sinkbench.model.rope import Rotary, rotate, rotate_head
+from sinkbench.model.forward import project
+from sinkbench.model.rope import Rotary, rotate_head
 from sinkbench.policies import Visibility
 
 SLOT_MULTIPLE = 1024  # tokens
@@ -127,57 +127,55 @@ class RingBuffers:
         return torch.cat((keys[..., part * dim : (part + 1) * dim], keys[..., 2 * dim :]), dim=-1)
 
 
-def leading_slots(query: Tensor, keys: Tensor, values: Tensor, visible: int, scale: float) -> Tensor:
+def leading_slots(query: Tensor, keys: Tensor, values: Tensor, visible: int) -> Tensor:
     """Attended values [1, heads, 1, head_dim] of the first `visible` of all slots; no kernel needs a mask."""
-    keys, values = keys[:, :, :visible], values[:, :, :visible]
-    return scaled_dot_product_attention(query, keys, values, scale=scale)
+    return scaled_dot_product_attention(query, keys[:, :, :visible], values[:, :, :visible])
 
 
-class RingStream(Cache):
-    """One stream's ring as a cache of transformers: slot and rotation of each token chosen on the host.
+class RingStream:
+    """One stream's ring, launched kernel by kernel (see forward.forward_hidden).
+
+    Slot and rotation of each token are chosen on the host, which never waits for the device.
 
     Args:
         attention: attends one rotated query to the leading slots that are in use (see `leading_slots`).
     """
 
-    def __init__(self, model, buffers: RingBuffers, attention=leading_slots):
-        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
+    def __init__(self, buffers: RingBuffers, attention=leading_slots):
         self.buffers, self.visibility, self.attention = buffers, buffers.visibility, attention
 
     def begin(self) -> None:
         """Step to the next token: its slot, its rotation and the sinks' rotation."""
         self._slot = self.buffers.advance()
-        sinks, t = self.visibility.sinks, self.buffers.position
+        sinks, t, device = self.visibility.sinks, self.buffers.position, self.buffers.keys.device
         self._visible = self.visibility.keys_at(t)
         turn = t + 1 - self._visible
-        positions = torch.tensor([t, t, *range(turn, turn + sinks)], device=self.buffers.keys.device)
-        self._table = self.buffers.rotary.at(positions)
+        # Made on the device: a copy of host numbers would wait for it.
+        own, turned = torch.full((2,), t, device=device), torch.arange(turn, turn + sinks, device=device)
+        self._table = self.buffers.rotary.at(torch.cat((own, turned)))
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Write one token's key and value [1, heads, 1, head_dim], not yet rotated; all slots."""
-        self._layer = layer_idx
-        keys, values = self.buffers.keys[layer_idx], self.buffers.values[layer_idx]
-        keys[:, :, self._slot] = key_states[:, :, 0]
-        values[:, :, self._slot] = value_states[:, :, 0]
-        if self._slot < self.visibility.sinks:
-            self.buffers.sink_keys[layer_idx, :, :, self._slot] = key_states[:, :, 0]
-        return keys, values
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, 1, head_dim] of one unrotated query.
-
-        Query, new key and sinks are rotated together: eager decoding is bound by the number of launches.
-        """
+    def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
+        """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden], whose key is kept."""
+        query, key, value = (part[None] for part in project(layer, hidden))
         if observed := self.buffers.queries.shape[3]:
-            self.buffers.queries[self._layer, :, :, self.buffers.position % observed] = query[:, :, 0]
-        dim, new = self.buffers.rotary.dim, slice(self._slot, self._slot + 1)
-        slots = self.buffers.keys[self._layer]
-        parts = (query, slots[:, :, new], self.buffers.sink_keys[self._layer])
-        turned = rotate(torch.cat([part[..., :dim] for part in parts], dim=2), *self._table)
-        slots[:, :, : self.visibility.sinks, :dim] = turned[:, :, 2:]
-        slots[:, :, new, :dim] = turned[:, :, 1:2]
-        query = torch.cat((turned[:, :, :1], query[..., dim:]), dim=-1)
-        return self.attention(query, keys, values, self._visible, scaling)
+            self.buffers.queries[index, :, :, self.buffers.position % observed] = query[:, :, 0]
+        keys, values = self.buffers.keys[index], self.buffers.values[index]
+        values[:, :, self._slot] = value[:, :, 0]
+        if self._slot < self.visibility.sinks:
+            self.buffers.sink_keys[index, :, :, self._slot] = key[:, :, 0]
+        query = self._rotated(query, key, keys, self.buffers.sink_keys[index])
+        return self.attention(query, keys, values, self._visible)[0]
+
+    def _rotated(self, query: Tensor, key: Tensor, keys: Tensor, sink_keys: Tensor) -> Tensor:
+        """The query, rotated; the new key and the sinks are rotated into their slots.
+
+        All are rotated together: eager decoding is bound by the number of launches.
+        """
+        sinks = self.visibility.sinks
+        turned = rotate_head(torch.cat((query, key, sink_keys), dim=2), self._table)
+        keys[:, :, :sinks] = turned[:, :, 2:]
+        keys[:, :, self._slot] = turned[:, :, 1]
+        return turned[:, :, :1]
 
 
 class PrunedBuffers(RingBuffers):

@@ -1,4 +1,4 @@
-"""The ring cache inside transformers, eager: one Python call a kernel."""
+"""The ring cache in plain torch, eager: one Python call a kernel."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sinkbench.attention.ring import PrunedBuffers, RingBuffers, RingStream, leading_slots, ring_visibility
 from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
-from sinkbench.model.hf_attention import decode_hidden
+from sinkbench.model.forward import forward_hidden
 from sinkbench.model.nll import logits
 from sinkbench.runtime.sdpa import force_sdpa_backend
 
@@ -30,7 +30,7 @@ class Engine:
         kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
         buffers = kind(self.model, visibility, observed=kept_queries(self.policy))
         hidden, self.refresh = prefill_ring(self.evaluator, self.policy, prompts[0], buffers)
-        self.ring = RingStream(self.model, buffers, self.attention)
+        self.ring = RingStream(buffers, self.attention)
         return logits(self.model, hidden)
 
     @torch.inference_mode()
@@ -39,7 +39,7 @@ class Engine:
             self.refresh.before(tokens)
         self.ring.begin()
         with self.around_step():
-            return logits(self.model, decode_hidden(self.model, tokens[None], self.ring)[0])
+            return logits(self.model, forward_hidden(self.model, tokens, self.ring))
 
     def around_step(self) -> AbstractContextManager:
         """The context in which a step runs."""

@@ -1,4 +1,4 @@
-"""The ring cache inside transformers, with torch's flex attention, compiled."""
+"""The ring cache of `eager` with torch's flex attention, compiled."""
 
 from contextlib import AbstractContextManager
 
@@ -30,11 +30,11 @@ class FlexAttention:
     def __init__(self, device: torch.device):
         self.visible = torch.zeros((), dtype=torch.int64, device=device)
 
-    def __call__(self, query: Tensor, keys: Tensor, values: Tensor, visible: int, scale: float) -> Tensor:
+    def __call__(self, query: Tensor, keys: Tensor, values: Tensor, visible: int) -> Tensor:
         if visible == keys.shape[2]:
-            return compiled(flex_attention)(query, keys, values, scale=scale)
+            return compiled(flex_attention)(query, keys, values)
         self.visible.fill_(visible)
-        return compiled(flex_attention)(query, keys, values, score_mod=self._hide, scale=scale)
+        return compiled(flex_attention)(query, keys, values, score_mod=self._hide)
 
     def _hide(self, score: Tensor, batch: Tensor, head: Tensor, query: Tensor, slot: Tensor) -> Tensor:
         return torch.where(slot < self.visible, score, float("-inf"))

@@ -47,7 +47,7 @@ class Engine:
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        position = torch.tensor([self.held[0][0].shape[1]], device=tokens.device)
+        position = torch.full((1,), self.held[0][0].shape[1], device=tokens.device)  # no copy to wait for
         with self.compilation.watched() if self.compilation else nullcontext():
             scores, self.held = self.read(self.model, tokens, self.held, self.rotary.at(position))
         return scores

@@ -29,14 +29,18 @@ class Engine:
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         self.cache = DynamicCache(config=self.model.config)
-        for chunk in prompts.split(self.chunk_tokens, dim=1):
-            scores = self._forward(chunk, STOCK)
-        return scores
+        return self.read(prompts)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         with force_sdpa_backend(self.kernel, self.model) if self.kernel else nullcontext():
             return self._forward(tokens[:, None], self.attention)
+
+    def read(self, prompts: Tensor) -> Tensor:
+        """Read ids [1, T] into the cache, by chunks; float32 logits [1, vocabulary] of the last."""
+        for chunk in prompts.split(self.chunk_tokens, dim=1):
+            scores = self._forward(chunk, STOCK)
+        return scores
 
     def reset(self) -> None:
         self.cache = None

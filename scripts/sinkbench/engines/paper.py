@@ -10,16 +10,17 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.cache_utils import Cache, DynamicLayer
 
-from sinkbench.model.hf_attention import decode_hidden
+from sinkbench.model.forward import forward_hidden, project
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import Rotary, rotate_head
 from sinkbench.runtime.dtypes import at_least_float32
 from sinkbench.runtime.sdpa import force_sdpa_backend
 
+Pair = tuple[Tensor, Tensor]
 
-class ConcatenatedStream(Cache):
+
+class ConcatenatedStream:
     """Unrotated keys and values of each layer, oldest first: sinks, then recent tokens.
 
     Args:
@@ -27,59 +28,62 @@ class ConcatenatedStream(Cache):
     """
 
     def __init__(self, model, visibility, attention):
-        super().__init__(layers=[DynamicLayer() for _ in model.gpt_neox.layers])
         self.visibility, self.attention = visibility, attention
         positions = torch.arange(visibility.budget + 1, device=model.device)
         self.cos, self.sin = Rotary(model).at(positions)
-        self.held: dict[int, tuple[Tensor, Tensor]] = {}
+        self.held: dict[int, Pair] = {}
         self.length = 0
 
     def begin(self, tokens: int) -> None:
         """Step to the next token, or to a first block of them; positions in the cache are 0 .. length - 1."""
-        self.tokens = tokens
         self.length = min(self.length, self.visibility.budget) + tokens
-        self.positions = torch.arange(self.length, device=self.cos.device)
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """All keys, rotated anew, and all values [1, heads, length, head_dim]."""
-        keys, values = key_states, value_states
-        if layer_idx in self.held:
-            held = self.held[layer_idx]
-            keys, values = torch.cat((held[0], keys), 2), torch.cat((held[1], values), 2)
-        self.held[layer_idx] = self._evict(keys), self._evict(values)
-        return rotate_head(keys, self._table(self.positions)), values
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, tokens, head_dim] of unrotated queries, which stand last."""
-        query = rotate_head(query, self._table(self.positions[-self.tokens :]))
-        return self.attention(query, keys, values, scaling)
+    def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
+        """Attended heads [heads, tokens, head_dim] of the layer's input [tokens, hidden]."""
+        query, key, value = project(layer, hidden)
+        keys, values = self._append(index, key, value)
+        query, keys = (
+            rotate_head(query, self._table(len(hidden))),
+            rotate_head(keys, self._table(self.length)),
+        )
+        return self.attention(query[None], keys[None], values[None])[0]
 
     def nbytes(self) -> int:
         """Bytes of keys and values held between steps."""
         return sum(part.nbytes for pair in self.held.values() for part in pair)
 
-    def _table(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cos[positions], self.sin[positions]
+    def _append(self, index: int, *new: Tensor) -> Pair:
+        """All keys, not rotated, and values [heads, length, head_dim]; the budget says what is kept."""
+        pair = new
+        if index in self.held:
+            pair = tuple(torch.cat(parts, 1) for parts in zip(self.held[index], new, strict=True))
+        self.held[index] = tuple(map(self._evict, pair))
+        return pair
+
+    def _table(self, last: int) -> Pair:
+        """Cosine and sine of the `last` positions in the cache: views, so that nothing is launched."""
+        stretch = slice(self.length - last, self.length)
+        return self.cos[stretch], self.sin[stretch]
 
     def _evict(self, held: Tensor) -> Tensor:
         sinks, budget = self.visibility.sinks, self.visibility.budget
-        if held.shape[2] <= budget:
+        if held.shape[1] <= budget:
             return held
-        return torch.cat((held[:, :, :sinks], held[:, :, held.shape[2] - (budget - sinks) :]), 2)
+        return torch.cat((held[:, :sinks], held[:, held.shape[1] - (budget - sinks) :]), 1)
 
 
-def plain(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+def plain(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attended values [1, heads, tokens, head_dim] by matrix products; several queries have as many keys."""
-    scores, tokens = query @ keys.mT * scale, query.shape[2]
+    scores, tokens = query @ keys.mT * query.shape[-1] ** -0.5, query.shape[2]
     if tokens > 1:
         later = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
     return scores.softmax(dim=-1, dtype=at_least_float32(scores.dtype)).to(values.dtype) @ values
 
 
-def by_torch(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+def by_torch(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Attended values [1, heads, tokens, head_dim] by torch's attention, without a mask: flash takes none."""
-    return scaled_dot_product_attention(query, keys, values, is_causal=query.shape[2] > 1, scale=scale)
+    return scaled_dot_product_attention(query, keys, values, is_causal=query.shape[2] > 1)
 
 
 class Engine:
@@ -113,5 +117,5 @@ class Engine:
     def _forward(self, ids: Tensor) -> Tensor:
         self.stream.begin(len(ids))
         with force_sdpa_backend(self.kernel, self.model) if self.kernel else nullcontext():
-            hidden = decode_hidden(self.model, ids[None], self.stream)
-        return logits(self.model, hidden[0, -1:])
+            hidden = forward_hidden(self.model, ids, self.stream)
+        return logits(self.model, hidden[-1:])

@@ -45,12 +45,14 @@ ENGINES = {
     "hf_math": Row("hf", ("growing",), {"kernel": "MATH"}),
     "hf_efficient": Row("hf", ("growing",), {"kernel": "EFFICIENT_ATTENTION"}),
     "hf_flash": Row("hf", ("growing",), {"kernel": "FLASH_ATTENTION"}),
+    # transformers' static cache, compiled with CUDA graphs, as its documentation advises
+    "hf_static": Row("hf_static", ("growing",), compiles=True),
     # no cache: a fresh pass over the window for every token
     "fresh": Row("fresh", ("none",)),
     # the formulation of the StreamingLLM paper, re-implemented
     "paper": Row("paper", ("ring",)),
     "paper_flash": Row("paper", ("ring",), {"kernel": "FLASH_ATTENTION"}),
-    # the ring inside transformers, one Python call a kernel
+    # the ring in plain torch, one Python call a kernel
     "eager": Row("eager", (*REFRESHED, "pruned"), speculates=True),
     "eager_math": Row("eager", RING, {"kernel": "MATH"}),
     "eager_efficient": Row("eager", RING, {"kernel": "EFFICIENT_ATTENTION"}),

@@ -51,10 +51,7 @@ def build(bench: Bench) -> Speculator:
     if temperature:
         rule = Sampled(draft_tokens, model.config.vocab_size, temperature, settings["seed"], model.device)
     evaluators = bench.evaluator, Evaluator(draft, settings["chunk_tokens"])
-    decoders = [
-        BlockDecoder(evaluator.model, bench.policy, evaluator, draft_tokens + 1, settings["engine"]["name"])
-        for evaluator in evaluators
-    ]
+    decoders = [BlockDecoder(each.model, bench.policy, each, draft_tokens + 1) for each in evaluators]
     return Speculator(*decoders, draft_tokens, rule, captured)
 
 

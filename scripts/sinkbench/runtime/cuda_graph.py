@@ -1,11 +1,12 @@
 """Record a decode step as one CUDA graph, whose replay costs one launch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 
-from sinkbench.runtime.unavailable import unavailable_on
+from sinkbench.runtime.unavailable import NOT_CAPTURED, unavailable_on
 
 WARM_UPS = 3  # runs before a capture, as torch's documentation advises: libraries allocate their workspaces
 
@@ -18,19 +19,38 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
             after `rewind` it must do the same again: it is warmed up on the live state.
         rewind: sets back what a run of `step` advanced.
 
-    Raises Unavailable if the device refuses. On return the state is that before the call.
+    Raises Unavailable if the step has an operation that no graph can hold, and the step's own errors. On
+    return the state is that before the call.
     """
-    with unavailable_on(RuntimeError, what="no CUDA graph"):
-        _warm_up(step, rewind)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=_side_stream()):
-            output = step()
+    _warm_up(step, rewind)
+    graph = torch.cuda.CUDAGraph()
+    with (
+        unavailable_on(NOT_CAPTURED, what="no CUDA graph"),
+        _own_workspace(),
+        torch.cuda.graph(graph, stream=_side_stream()),
+    ):
+        output = step()
 
     def replay():
         graph.replay()
         return output
 
     return replay
+
+
+@contextmanager
+def _own_workspace() -> Iterator[None]:
+    """Have what is captured keep a workspace of cuBLAS of its own, in the graph's own memory.
+
+    Torch frees the workspaces of the whole process whenever a compiled function records CUDA graphs
+    (torch._inductor.cudagraph_trees). A graph that used a shared one would then write to memory that belongs
+    to others, or to nobody.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
 
 
 def _warm_up(step: Callable, rewind: Callable[[], None]) -> None:

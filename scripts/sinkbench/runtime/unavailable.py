@@ -1,28 +1,56 @@
-"""Turn errors of compilers and drivers into Unavailable."""
+"""Tell what a machine or its libraries lack, by named causes, from faults, which are all other errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from sinkbench.errors import Unavailable
 
 
-@contextmanager
-def unavailable_on(*kinds: type[Exception], what: str) -> Iterator[None]:
-    """Raise errors of these kinds as Unavailable: `what`, and the first line of the reason.
+@dataclass(frozen=True)
+class Lack:
+    """An error by which a library says that something is lacking.
 
-    Out of memory says nothing about the engine, so it stays torch.OutOfMemoryError, however wrapped.
+    Args:
+        kind: its class.
+        words: of which its message has one; without any, the class says it.
+    """
+
+    kind: type[Exception]
+    words: tuple[str, ...] = ("",)
+
+    def is_said_by(self, error: BaseException) -> bool:
+        return isinstance(error, self.kind) and any(words in str(error) for words in self.words)
+
+
+PACKAGE = Lack(ImportError)
+ON_CHIP_MEMORY = Lack(Exception, ("out of resource:",))  # what Triton's kernels find too small on this device
+
+# What CUDA says of an operation that no graph can hold, such as one that waits for the device.
+NOT_CAPTURED = Lack(RuntimeError, ("cudaErrorStreamCapture", "not permitted when stream is capturing"))
+
+
+@contextmanager
+def unavailable_on(*lacks: Lack, what: str) -> Iterator[None]:
+    """Raise errors that began with one of these as Unavailable: `what`, and the first line of the reason.
+
+    What followed from it does not count: a fault during a capture also ends the capture. Out of memory says
+    nothing about the engine, so it stays torch.OutOfMemoryError, however wrapped. All else is raised.
     """
     try:
         yield
-    except kinds as error:
-        causes = list(_causes(error))
-        for cause in causes:
+    except Unavailable:
+        raise
+    except Exception as error:
+        *followed, began = _causes(error)
+        for cause in (*followed, began):
             if isinstance(cause, torch.OutOfMemoryError):
                 raise cause from None
-        reason = ([error] + [cause for cause in causes if isinstance(cause, RuntimeError)])[-1]
-        line = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+        if not any(lack.is_said_by(began) for lack in lacks):
+            raise
+        line = (str(began).strip().splitlines() or [type(began).__name__])[0]
         raise Unavailable(f"{what}: {line}") from error
 
 

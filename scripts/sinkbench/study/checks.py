@@ -11,6 +11,7 @@ def check_measurable(config: dict, runs: dict[str, Run], corpora: dict[str, dict
         runs, corpora: of the config, by name.
     """
     check_name(config["speed"]["corpus"], corpora, "speed.corpus")
+    _check_corpora(config["runs"], corpora)
     wanted = config["measure"]
     for what in ("quality", "continuation"):
         if what in wanted and config["model"]["source"] == "random":
@@ -22,6 +23,19 @@ def check_measurable(config: dict, runs: dict[str, Run], corpora: dict[str, dict
             _check_steady_state(config, runs)
     if "continuation" in wanted:
         _check_continuations(config.get("continuations"), runs, corpora)
+
+
+def _check_corpora(entries: list[dict], corpora: dict[str, dict]) -> None:
+    """Each entry names corpora that exist and that score its family."""
+    for index, entry in enumerate(entries):
+        for name in entry.get("corpora", []):
+            where = f"runs[{index}].corpora"
+            check_name(name, corpora, where)
+            families = corpora[name].get("families", [entry["family"]])
+            if entry["family"] not in families:
+                raise UserError(
+                    f"{where}: {name} scores families {', '.join(families)}, not {entry['family']}"
+                )
 
 
 def _check_continuations(wanted: dict | None, runs: dict[str, Run], corpora: dict[str, dict]) -> None:

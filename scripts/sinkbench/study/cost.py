@@ -1,23 +1,31 @@
-"""Estimated cost of a study before its first job, at the rates that one card showed.
+"""Estimated cost of a study before its first job, for several cards, from what two of them showed.
 
-Free of torch, since it is made whenever a run starts. Only jobs that are to run are counted.
+A job is work of three kinds. Passes over many tokens go with a card's matrix rate, decode steps of one launch
+with its bandwidth, and what waits for the host takes the same time beside every card. Free of torch, since it
+is made whenever a run starts. Only jobs that are to run are counted.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from sinkbench.engines.table import ENGINES
+from sinkbench.engines.table import ENGINES, Row
 from sinkbench.errors import UserError
 from sinkbench.policies._refreshed import RefreshedPolicy
+from sinkbench.results.datasheet import CARDS, Card
+from sinkbench.runtime.shell import try_run
 from sinkbench.study.device_memory import describe_memory
 from sinkbench.study.run_table import Method
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
-# Of one NVIDIA H200 with Pythia-2.8b: docs/reference and docs/results.md.
-EVALUATED_TOKENS_PER_S = 70_000
-STEP_S = 0.05  # of an engine that the host's launches bound; the fused one takes a thirtieth
+SHOWN = {"A800": "NVIDIA A800-SXM4-80GB", "H100": "NVIDIA H100 80GB HBM3", "H200": "NVIDIA H200"}
+# With Pythia-2.8b: docs/reference and docs/results.md.
+EVALUATED_TOKENS_PER_S = 70_000  # on an H100 and on an H200, whose matrix rates are equal
+MEASURED_ON = CARDS["NVIDIA H200"]
+WEIGHT_BYTES, KEY_BYTES = 5.55e9, 327_680  # in bfloat16: all weights; keys and values of a token
+BANDWIDTH_SHARE = 0.6  # of the datasheet's, that `graph` reaches on an H200; `fused` reaches more
+STEP_S = 0.05  # of an engine that the host's launches bound, with dense attention; with a ring a third
 JOB_S = 25  # imports, weights, and the evaluator's kernel from the compiler's cache
 COMPILATION_S = 50
 BYTES_PER_TOKEN = 4  # of English text and of source code alike, roughly
@@ -25,14 +33,31 @@ RESULT_BYTES_PER_NLL = 8
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Seconds on the device and bytes of results."""
+class Work:
+    """What jobs take; it adds up.
 
-    seconds: float = 0.0
-    bytes: float = 0.0
+    Args:
+        tokens: forwarded through the model many at a time.
+        read_bytes: of weights and keys, by steps that are one launch.
+        host_s: seconds that no card shortens.
+        result_bytes: written.
+    """
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.seconds + other.seconds, self.bytes + other.bytes)
+    tokens: float = 0.0
+    read_bytes: float = 0.0
+    host_s: float = 0.0
+    result_bytes: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    def __mul__(self, times: float) -> "Work":
+        return Work(*(times * part for part in astuple(self)))
+
+    def seconds(self, card: Card) -> float:
+        """Time on one card."""
+        forwarded = self.tokens / EVALUATED_TOKENS_PER_S * MEASURED_ON.flops / card.flops
+        return forwarded + self.read_bytes / (BANDWIDTH_SHARE * card.bytes_per_s) + self.host_s
 
 
 def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
@@ -43,45 +68,73 @@ def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Itera
         timed: runs that are to be timed or profiled, once for each job.
     """
     quality, timed = list(quality), list(timed)
-    texts = {corpus: _documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
-    unknown = [corpus for corpus, documents in texts.items() if documents is None]
-    costs = [_scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
-    total = sum(costs + [_timing(study, run) for run in timed], Cost())
+    if not quality and not timed:
+        return "nothing is to be measured"
+    texts = {corpus: documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
+    unknown = [corpus for corpus, found in texts.items() if found is None]
+    work = [scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
+    total = sum(work + [timing(study, run) for run in timed], Work())
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
     spent = (
-        f"to do: {len(quality)} perplexities and {len(timed)} timings or profiles; at the rates of one H200 "
-        f"with Pythia-2.8b about {total.seconds / 3600:.1f} GPU hours and {total.bytes / 1e6:,.0f} MB of "
-        f"results{beside}"
+        f"to do: {len(quality)} perplexities and {len(timed)} timings or profiles; at the rates of "
+        f"Pythia-2.8b about {_hours(total)}, and {total.result_bytes / 1e6:,.0f} MB of results{beside}"
     )
     return f"{spent}\n{describe_memory(study, quality, timed)}"
 
 
-def _scoring(method: Method, count: int, tokens: int) -> Cost:
+def scoring(method: Method, count: int, tokens: int) -> Work:
     """Of a method over `count` documents of `tokens` each."""
     policy = method.build()
     scored = len(policy.positions(tokens))
-    seconds = scored / EVALUATED_TOKENS_PER_S
+    document = Work(tokens=scored, result_bytes=scored * RESULT_BYTES_PER_NLL)
     if policy.cache == "none":
-        seconds *= policy.budget
+        document += Work(tokens=scored * (policy.budget - 1))
     elif isinstance(policy, RefreshedPolicy):  # one after another, each bound by its launches
         segments = scored / policy.refresh_every
         forwarded = policy.refresh_traffic(tokens).passes * policy.lookback
-        seconds += segments * (STEP_S + forwarded / EVALUATED_TOKENS_PER_S)
-    return Cost(JOB_S + count * seconds, count * scored * RESULT_BYTES_PER_NLL)
+        document += Work(tokens=segments * forwarded, host_s=segments * STEP_S)
+    return document * count + Work(host_s=JOB_S)
 
 
-def _timing(study: Study, run: str) -> Cost:
-    speed = study.timing_settings(run)["speed"]
-    read = sum(speed["points"]) / EVALUATED_TOKENS_PER_S
-    policy = study.runs[run].method.build()
+def timing(study: Study, run: str) -> Work:
+    """Of a run's timing, or of its profile."""
+    chosen, speed = study.runs[run], study.timing_settings(run)["speed"]
+    rounds, steps = speed["repetitions"] + 1, speed["warmup"] + speed["steps"]
+    visits = (_visit(chosen, point, steps) for point in speed["points"])
+    compiled = COMPILATION_S if ENGINES[chosen.engine].compiles else 0
+    return sum(visits, Work()) * rounds + Work(host_s=JOB_S + compiled)
+
+
+def _visit(run, point: int, steps: int) -> Work:
+    """Reading a prompt of `point` tokens, and `steps` steps after it."""
+    policy = run.method.build()
+    read = Work(tokens=point)
     if isinstance(policy, RefreshedPolicy):  # a prompt is read from refresh to refresh
-        read += sum(speed["points"]) / policy.refresh_every * STEP_S
-    stepped = len(speed["points"]) * (speed["warmup"] + speed["steps"]) * STEP_S
-    compiled = COMPILATION_S if ENGINES[study.runs[run].engine].compiles else 0
-    return Cost(JOB_S + compiled + (speed["repetitions"] + 1) * (read + stepped))
+        read += Work(host_s=point / policy.refresh_every * STEP_S)
+    if policy.cache == "none":  # a step is a pass
+        return read + Work(tokens=steps * policy.budget)
+    if not _is_one_launch(ENGINES[run.engine]):
+        return read + Work(host_s=steps * STEP_S)
+    keys = policy.visibility(point).keys_at(point)
+    return read + Work(read_bytes=steps * (WEIGHT_BYTES + run.batch * keys * KEY_BYTES))
 
 
-def _documents(corpus: dict) -> tuple[int, int] | None:
+def _is_one_launch(row: Row) -> bool:
+    """Whether a whole step is one launch, so that it waits for memory and not for the host."""
+    return row.implementation in ("fused.engine", "hf_static") or row.options.get("captured", False)
+
+
+def _hours(work: Work) -> str:
+    """Hours on the cards SHOWN, and on this machine's if the datasheet has it."""
+    names = dict(SHOWN)
+    here = (try_run("nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "--id=0") or "").strip()
+    if here in CARDS and here not in names.values():
+        names[here] = here
+    each = [f"{work.seconds(CARDS[name]) / 3600:.1f} on an {short}" for short, name in names.items()]
+    return f"{each[0].replace(' on', ' hours on', 1)}, {', '.join(each[1:])}"
+
+
+def documents(corpus: dict) -> tuple[int, int] | None:
     """How many documents there are, and tokens in one of mean length; None where no text can be read yet."""
     try:
         count, size = _measure(corpus)

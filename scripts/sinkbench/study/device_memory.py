@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sinkbench.artifacts.hub import local_folder
 from sinkbench.policies import REFRESHED
+from sinkbench.results.datasheet import CARDS
 from sinkbench.runtime.shell import try_run
 from sinkbench.study.study import Study
 
@@ -80,7 +81,7 @@ class ModelSizes:
 
 
 def describe_memory(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
-    """One line on the job that needs most, and on the smallest card if it has less.
+    """One line on the job that needs most, on cards that have less, and on the smallest one here if it has.
 
     Args:
         quality, timed: see cost.describe_cost; one of them names a job.
@@ -100,8 +101,10 @@ def _said(need: Need, card: int | None) -> str:
     parts = {"weights": need.weights, "cache": need.cache, "prefill": need.prefill}
     listed = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
     turn = f" or, in turn, bandwidth yardstick {need.yardstick / GIB:.1f}" if need.yardstick else ""
+    small = [name.removeprefix("NVIDIA ") for name, row in CARDS.items() if row.memory_bytes < need.total]
+    small = f"; too much for {', '.join(small)}" if small else ""
     less = f"; WARNING: a card here has {card / GIB:.1f} GiB" if card and card < need.total else ""
-    return f"needs about {need.total / GIB:.1f} GiB on the device: {listed}{turn} ({need.job}){less}"
+    return f"needs about {need.total / GIB:.1f} GiB on the device: {listed}{turn} ({need.job}){small}{less}"
 
 
 def _scoring(study: Study, method: str, config: dict) -> Need:

@@ -9,6 +9,26 @@ from sinkbench.text import corpora
 
 KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}  # by source
 
+DIGESTS = "sha256"  # the key of a hub source that states digests; no result depends on it
+
+
+def stated_digests(config: dict) -> dict[str, dict[str, str]]:
+    """The sha256 that a config states of the hub's files, by file, by the name of the repository's folder.
+
+    Raises:
+        UserError: two sources of one repository state different digests of a file.
+    """
+    sources = {key: config[key] for key in ("model", "draft", "tokenizer") if key in config}
+    sources |= {f"corpora[{index}]": entry for index, entry in enumerate(config["corpora"])}
+    found: dict[str, dict[str, str]] = {}
+    for key, entry in sources.items():
+        if entry.get("source") == "hub":
+            known = found.setdefault(hub_folder(entry["repo"], entry["revision"]).name, {})
+            for file, digest in (entry.get(DIGESTS) or {}).items():
+                if known.setdefault(file, digest) != digest:
+                    raise UserError(f"{key}.{DIGESTS}: of {file} another digest is stated elsewhere")
+    return found
+
 
 class StudyInputs:
     """The sources that a config names.
@@ -20,9 +40,10 @@ class StudyInputs:
     Attributes:
         model, draft, tokenizer: source and what it needs, dtype for models; draft is None without drafts.
         corpora: entries of the config by name.
+        stated: sha256 by file that the config states, by repository (stated_digests).
 
     Raises:
-        UserError: a source lacks a key; names it.
+        UserError: a source lacks a key, or two state different digests of a file; names it.
     """
 
     def __init__(self, config: dict, drafts: bool):
@@ -33,6 +54,7 @@ class StudyInputs:
         self.draft = dtype | _source(config["draft"]) if drafts else None
         self.tokenizer = _source(config["tokenizer"])
         self.corpora = _corpora_by_name(config["corpora"])
+        self.stated = stated_digests(config)
 
     def model_files(self) -> list[Path]:
         """Files whose change makes every measurement stale."""
@@ -83,7 +105,7 @@ def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
         missing = [key for key in KEYS.get(source, ()) if key not in entry]
         if missing:
             raise UserError(f"corpora[{index}]: missing {', '.join(missing)} (needed with source: {source})")
-        named[entry["name"]] = entry
+        named[entry["name"]] = {key: value for key, value in entry.items() if key != DIGESTS}
     return named
 
 

@@ -1,6 +1,7 @@
 """Check before any job starts what a study needs and this machine lacks, in one line, within seconds."""
 
 from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
+from sinkbench.artifacts.hub_lock import check_record
 from sinkbench.artifacts.model_folder import check_model_folder
 from sinkbench.errors import UserError
 from sinkbench.runtime.shell import try_run
@@ -24,9 +25,10 @@ def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: 
         for corpus in study.corpora.values():
             if corpus.get("source") != "hub":
                 corpora.find(corpus)
-    for repository in study.inputs.repositories().values():
+    for folder, repository in study.inputs.repositories().items():
         if is_fetched(repository):
             check_fetched(repository)
+            check_record(repository, study.inputs.stated.get(folder, {}))
         elif fetches:
             _check_hub(repository)
     if measures:

@@ -34,6 +34,7 @@ class Method:
     Args:
         family: the rule that scores it: that of the first entry that lists it.
         options: the policy's own settings.
+        corpora: names of those that score it, of the family's; None: all of them.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Method:
     quantization: str
     dtype: str | None
     perplexity_against: str | None
+    corpora: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -54,9 +56,10 @@ class Method:
         return policies.build(self.policy, self.options)
 
     def is_listed_again_by(self, other: "Method") -> bool:
-        """Whether `other` is this method in another entry, which need not repeat the baseline."""
+        """Whether `other` is this method in another entry, which need not repeat baseline and corpora."""
         against = other.perplexity_against or self.perplexity_against
-        return replace(other, family=self.family, perplexity_against=against) == self
+        corpora = other.corpora or self.corpora
+        return replace(other, family=self.family, perplexity_against=against, corpora=corpora) == self
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
     for key in (key for key, values in axes.items() if not values):
         raise UserError(f"options.{key}: an empty list makes no run")
     formats = product(_as_list(entry.get("quantization", "none")), _as_list(entry.get("dtype", model_dtype)))
+    corpora = tuple(entry["corpora"]) if "corpora" in entry else None
     for (quantization, dtype), values in product(formats, list(product(*axes.values()))):
         check_name(entry["policy"], registry.available("policies"), "policy")
         check_name(quantization, FORMATS, "quantization")
@@ -162,7 +166,7 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
         policies.build(entry["policy"], options)
         against = entry.get("perplexity_against")
         dtype = _unless(dtype, model_dtype)
-        yield Method(entry["family"], entry["policy"], options, quantization, dtype, against)
+        yield Method(entry["family"], entry["policy"], options, quantization, dtype, against, corpora)
 
 
 def _runs(entry: dict, method: Method) -> Iterator[Run]:

@@ -47,9 +47,10 @@ class Study:
         return what in self.config["measure"]
 
     def scored(self) -> Iterator[tuple[str, str]]:
-        """(method, corpus) of every perplexity: on a corpus with `families` of the methods of these alone."""
+        """(method, corpus) of every perplexity: where both the corpus and the method's entry allow it."""
         for (name, method), (corpus, entry) in product(self.methods.items(), self.corpora.items()):
-            if method.family in entry.get("families", [method.family]):
+            allowed = method.corpora is None or corpus in method.corpora
+            if allowed and method.family in entry.get("families", [method.family]):
                 yield name, corpus
 
     def methods_of(self, family: str) -> list[str]:

@@ -1,11 +1,22 @@
-"""Int8 in the MLP alone helps, where the hypothesis under test sees the bottleneck."""
+"""Int8 helps in the MLP alone, where the hypothesis under test sees the bottleneck, and not in all layers."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
 from sinkbench.analysis.causes import bytes_and_time
-from sinkbench.analysis.claims import FAILS, ON_A_GPU, Finding, at_least, at_most, on_cpu
+from sinkbench.analysis.claims import (
+    FAILS,
+    HOLDS,
+    NOT_MEASURED,
+    ON_A_GPU,
+    Finding,
+    at_least,
+    at_most,
+    best,
+    on_cpu,
+    worst,
+)
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.quantization_gains import gains, plain_method, pooled, using
 from sinkbench.analysis.select import NotMeasured, corpora, fastest, pick, run_name, statuses, usable
@@ -17,69 +28,75 @@ EXPERIMENT = (
     "decoded beside them on the same engine."
 )
 THRESHOLD = (
-    "int8 in the MLP at most 1 % above the perplexity of unquantized weights, and on its fastest engine at "
-    "least 1.05 times their speed"
+    "one int8 format suffices: in the MLP alone at most 1 % above the perplexity of unquantized weights on "
+    "every corpus, and on its fastest engine at least 1.05 times their speed; in all layers not both"
 )
+COMBINE = best
 LIMIT_PERCENT, LIMIT_SPEEDUP = 1.0, 1.05
-MLP, ALL = ("int8_mlp", "torchao_int8_mlp"), ("int8", "torchao_int8")
+FORMATS = {"int8_mlp": "int8", "torchao_int8_mlp": "torchao_int8"}  # in the MLP alone: in all layers
+OPPOSITE = {HOLDS: FAILS, FAILS: HOLDS}
+INVALID = "invalid"  # begins the status of a method with a NaN or an infinity
 
 
-def findings(measurements: pd.DataFrame) -> list[Finding]:
-    """Of quality per corpus and implementation, and of speed.
-
-    Raises NotMeasured unless both were measured, or one alone refutes: the claim needs both.
-    """
-    quality, speed = list(_quality(measurements)), list(_speed(measurements))
-    found = quality + speed
-    if (quality and speed) or any(finding.verdict == FAILS for finding in found):
-        return found
-    failed = list(statuses(using(measurements, *MLP)).values())
-    lacking = ["no perplexity of it"] * (not quality) + ["no time of it"] * (not speed)
-    measured = [finding.measured for finding in found]
-    raise NotMeasured("; ".join(failed + measured + lacking * bool(found)))
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """One per format: its MLP-only kind must help, and the kind in all layers must not."""
+    for mlp, everywhere in FORMATS.items():
+        if using(measurements, mlp).empty:
+            continue
+        parts, others = (list(_helps(measurements, word)) for word in (mlp, everywhere))
+        helps, does_as_well = (worst(part.verdict for part in found) for found in (parts, others))
+        measured = "; ".join(part.measured for part in (*parts, *others))
+        yield Finding(measured, worst([helps, OPPOSITE.get(does_as_well, does_as_well)]))
 
 
-def _quality(measurements: pd.DataFrame) -> Iterator[Finding]:
-    for corpus in corpora(measurements):
-        changes = _changes(measurements, corpus)
-        beside = "".join(f", {_named(row)} in all layers" for row in using(changes, *ALL).to_dict("records"))
-        for row in using(changes, *MLP).to_dict("records"):
-            change = estimate(row, "+z.2f", unit="%")
-            yield Finding(f"on {corpus} {_named(row)}{beside}", at_most(change, LIMIT_PERCENT))
+def cause(measurements: pd.DataFrame) -> Iterator[str]:
+    """The bytes that each saves, and the time."""
+    for word in [] if on_cpu(measurements) else [word for pair in FORMATS.items() for word in pair]:
+        for row in _fastest(measurements, word):
+            yield from bytes_and_time(measurements, run_name(row), row["against"], row["position"])
 
 
-def _speed(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """On a CPU, whose times say nothing of a GPU's, only that a GPU has to tell."""
-    if on_cpu(measurements):
+def _helps(measurements: pd.DataFrame, word: str) -> Iterator[Finding]:
+    """Whether a format keeps the perplexity, on each corpus, and gains speed."""
+    yield from list(_quality(measurements, word)) or [_lacks(measurements, word, "perplexity")]
+    if on_cpu(measurements):  # whose times say nothing of a GPU's
         yield Finding(f"its speed is {ON_A_GPU}", ON_A_GPU)
         return
-    for row in _fastest(measurements):
+    yield from list(_speed(measurements, word)) or [_lacks(measurements, word, "time")]
+
+
+def _quality(measurements: pd.DataFrame, word: str) -> Iterator[Finding]:
+    for corpus in corpora(measurements):
+        for row in _changes(measurements, corpus, word):
+            change = estimate(row, "+z.2f", unit="%", note=f"against {row['against']}")
+            yield Finding(f"on {corpus} {word} {change}", at_most(change, LIMIT_PERCENT))
+        broken = using(pooled(measurements, corpus, "perplexity"), word)
+        broken = broken[broken["method"].str.endswith(word) & broken["status"].str.startswith(INVALID)]
+        yield from (Finding(f"on {corpus} {word}: {status}", FAILS) for status in broken["status"].unique())
+
+
+def _speed(measurements: pd.DataFrame, word: str) -> Iterator[Finding]:
+    for row in _fastest(measurements, word):
         speedup = estimate(row, unit="times", note="the speed of unquantized weights")
         yield Finding(f"{run_name(row)} {speedup}", at_least(speedup, LIMIT_SPEEDUP))
 
 
-def cause(measurements: pd.DataFrame) -> Iterator[str]:
-    """The bytes that it saves, and the time."""
-    for row in [] if on_cpu(measurements) else _fastest(measurements):
-        yield from bytes_and_time(measurements, run_name(row), row["against"], row["position"])
+def _lacks(measurements: pd.DataFrame, word: str, what: str) -> Finding:
+    """That a format has no perplexity or no time, with the statuses of its runs that failed."""
+    failed = "; ".join(dict.fromkeys(statuses(using(measurements, word)).values()))
+    return Finding(f"no {what} of {word}" + f" ({failed})" * bool(failed), NOT_MEASURED)
 
 
-def _changes(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
+def _changes(measurements: pd.DataFrame, corpus: str, word: str) -> list[dict]:
     """Changes of perplexity against the same method with unquantized weights."""
-    rows = pooled(usable(measurements), corpus, "perplexity_change")
-    own = [row["against"] == plain_method(row) for row in rows.to_dict("records")]
-    return rows[pd.Series(own, rows.index, dtype=bool)]
+    rows = using(pooled(usable(measurements), corpus, "perplexity_change"), word)
+    return [row for row in rows.to_dict("records") if row["against"] == plain_method(row)]
 
 
-def _named(row: dict) -> str:
-    return f"{row['quantization']} {estimate(row, '+z.2f', unit='%')}"
-
-
-def _fastest(measurements: pd.DataFrame) -> list[dict]:
-    """The gain in speed of the fastest run, if one was timed."""
+def _fastest(measurements: pd.DataFrame, word: str) -> list[dict]:
+    """The gain in speed of a format's fastest run, if one was timed."""
     try:
-        rows = using(gains(measurements), *MLP)
-        times = using(pick(measurements, "tpot_ms"), *MLP)
+        rows, times = using(gains(measurements), word), using(pick(measurements, "tpot_ms"), word)
     except NotMeasured:
         return []
     times = times[times["engine"].isin(rows["engine"])]

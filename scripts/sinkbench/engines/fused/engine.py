@@ -10,6 +10,7 @@ from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.unavailable import ON_CHIP_MEMORY, PACKAGE, unavailable_on
 
 # Parts of a step by kernel, for the profile (see parts): several share the memory within one launch.
 PARTS = {
@@ -23,7 +24,7 @@ PARTS = {
 class Engine:
     """Up to 16 streams in step; the step is captured when it is first taken.
 
-    Raises Unavailable off CUDA, and for models that the kernels do not compute.
+    Raises Unavailable off CUDA, for models that the kernels do not compute, and where these do not fit.
     """
 
     def __init__(self, model, policy, evaluator):
@@ -51,7 +52,8 @@ class Engine:
         if self.refresh is not None:
             self.refresh.before(tokens)
         if self.replay is None:
-            self._build(tokens)
+            with unavailable_on(PACKAGE, ON_CHIP_MEMORY, what="fused"):
+                self._build(tokens)
         self.fused.tokens.copy_(tokens)
         scores = self.replay()
         self.ring.position += 1

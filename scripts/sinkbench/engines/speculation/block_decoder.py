@@ -4,12 +4,11 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.engines.speculation.block_ring import BlockRing, read_block, read_block_eagerly
+from sinkbench.engines.speculation.block_ring import BlockRing, read_block
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 
 CACHES = ("ring", "growing")
-READS = {"eager": read_block_eagerly, "graph": read_block}
 
 
 class BlockDecoder:
@@ -19,18 +18,17 @@ class BlockDecoder:
         policy: one whose cache form is in CACHES.
         evaluator: of the same model; it reads prompts.
         block: the most tokens that are read at once; all of them but one may be taken back.
-        form: a word of READS. `graph` is the static form; capturing it is up to the caller.
 
     A ring, whose size never changes, stays where it is over prefills, so that a captured graph stays valid.
     """
 
-    def __init__(self, model, policy, evaluator, block: int, form: str):
+    def __init__(self, model, policy, evaluator, block: int):
         if policy.cache not in CACHES:
             raise Unavailable(
                 f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}"
             )
         self.model, self.policy, self.evaluator, self.block = model, policy, evaluator, block
-        self._read, self.ring = READS[form], None
+        self.ring: BlockRing | None = None
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, max_new_tokens: int) -> Tensor:
@@ -52,7 +50,7 @@ class BlockDecoder:
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> Tensor:
         """Read ids [rows]; logits [rows, vocabulary], each row that of decoding token by token."""
-        return self._read(self.ring, tokens)
+        return read_block(self.ring, tokens)
 
     @torch.inference_mode()
     def take_back(self, count: Tensor | int) -> None:

@@ -6,8 +6,8 @@ position. Up to B - 1 tokens beyond the position overwrote nothing that a later 
 replace them write their slots again, and a mask for each query hides them until then. Each query meets the
 sinks at its own distance min(t, budget) - s, and so has S slots of its own for sinks that are rotated for it.
 
-Shapes are static and every place is computed from a position on the device, as in `static_ring`. So
-transformers' modules can read a block, a compiler can compile the step, and a CUDA graph can capture it.
+Shapes are static and every place is computed from a position on the device, as in `static_ring`. So a block
+can be read kernel by kernel, and a CUDA graph can capture it.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.cache_utils import Cache, DynamicLayer
 
 from sinkbench.attention.ring import RingBuffers
-from sinkbench.model.forward import combine, project
-from sinkbench.model.hf_attention import decode_hidden
+from sinkbench.model.forward import forward_hidden, project
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import rotate_head
 from sinkbench.policies import Visibility
@@ -88,32 +86,17 @@ def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place:
 
 
 def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
-    """Read ids [rows]; float32 logits [rows, vocabulary]. The static form, for graphs and compilers."""
-    place = advance_block(ring, len(tokens))
-    hidden = ring.model.gpt_neox.embed_in(tokens)
-    for layer, rings in zip(ring.model.gpt_neox.layers, ring.layers, strict=True):
-        hidden = combine(layer, hidden, attend_block(*project(layer, hidden), rings, place))
-    return logits(ring.model, ring.model.gpt_neox.final_layer_norm(hidden))
+    """Read ids [rows]; float32 logits [rows, vocabulary]."""
+    reading = _Reading(ring, advance_block(ring, len(tokens)))
+    return logits(ring.model, forward_hidden(ring.model, tokens, reading))
 
 
-def read_block_eagerly(ring: BlockRing, tokens: Tensor) -> Tensor:
-    """Read ids [rows] through transformers' own modules and cache interface; logits [rows, vocabulary]."""
-    place = advance_block(ring, len(tokens))
-    return logits(ring.model, decode_hidden(ring.model, tokens[None], BlockCache(ring, place))[0])
+class _Reading(NamedTuple):
+    """One block's way through the layers (see forward_hidden)."""
 
+    ring: BlockRing
+    place: Place
 
-class BlockCache(Cache):
-    """A block's view of the ring as a cache of transformers."""
-
-    def __init__(self, ring: BlockRing, place: Place):
-        super().__init__(layers=[DynamicLayer() for _ in ring.layers])
-        self.ring, self.place = ring, place
-
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_, **__):
-        """Pass on the block's keys and values [1, heads, rows, head_dim]; `attend` writes them."""
-        self._layer = layer_idx
-        return key_states, value_states
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attention output [1, heads, rows, head_dim]."""
-        return attend_block(query[0], key[0], value[0], self.ring.layers[self._layer], self.place)[None]
+    def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
+        """Attended heads [heads, rows, head_dim] of the layer's input [rows, hidden]."""
+        return attend_block(*project(layer, hidden), self.ring.layers[index], self.place)

@@ -33,7 +33,7 @@ class Speculator:
         target, draft: with room in their blocks for k + 1 tokens.
         draft_tokens: k, tokens drafted in a round.
         rule: of `verification`.
-        captured: whether a round is one CUDA graph; both decoders must have the static form.
+        captured: whether a round is one CUDA graph.
 
     Attributes:
         pair: the last two ids of the text; the target has read all but the last. The draft model reads both

@@ -13,10 +13,12 @@ from pathlib import Path
 import pandas as pd
 
 from sinkbench import registry
-from sinkbench.analysis.select import NotMeasured, statuses
+from sinkbench.analysis.select import NotMeasured, is_partial, statuses
 from sinkbench.artifacts.files import write_text
 from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
+from sinkbench.report.rst import caption
+from sinkbench.results.schema import PENDING
 
 ENDINGS = ("svg", "pdf")
 MISSING_SHOWN = 12
@@ -34,7 +36,7 @@ def render(results: Path, specs: dict[str, dict]) -> None:
     for name, spec in specs.items():
         paths = [folder / f"{name}.{ending}" for ending in ENDINGS]
         render_one(name, spec, measurements, paths)
-        write_text(folder / f"{name}.rst", spec["caption"])
+        write_text(folder / f"{name}.rst", caption(spec["caption"]))
         write_lineage(paths, spec, from_measurements(source))
 
 
@@ -45,11 +47,16 @@ def render_one(name: str, spec: dict, measurements: pd.DataFrame, paths: list[Pa
     try:
         figure = _style.draw(registry.load("report/figures", name), measurements, spec["fields"])
     except NotMeasured as reason:
-        hint = f" ({reason})" if str(reason) else ""
-        line = f"{spec['title']}: not drawn, since this study has no numbers for it{hint}"
+        line = f"{spec['title']}: not drawn, since {_lack(measurements, str(reason))}"
         print(f"NOTHING DRAWN {line}", flush=True)
         figure = _style.text_figure([line, *_missing(measurements)])
     _style.save(figure, spec["title"], *paths)
+
+
+def _lack(measurements: pd.DataFrame, reason: str) -> str:
+    """Why there are no numbers: none was planned, a run gave none, or they are still to come."""
+    lack = f"its numbers are {PENDING}" if is_partial(measurements) else "this study has no numbers for it"
+    return lack + (f" ({reason})" if reason and PENDING not in reason else "")
 
 
 def _missing(measurements: pd.DataFrame) -> list[str]:

@@ -74,6 +74,7 @@ def _label_end(axes: Axes, end: tuple, where: tuple[float, float]) -> None:
         "axes fraction",
         color=colour,
         size=SIZE,
+        parse_math=False,  # the name of a document may hold any sign
         va="center",
         annotation_clip=False,
         arrowprops=arrow,
@@ -108,6 +109,7 @@ def _place(axes: Axes, point: tuple, text: str, colour: str, distance: float, di
         textcoords="offset points",
         color=colour,
         size=SIZE,
+        parse_math=False,
         ha=ALIGNMENT[across],
         va=VERTICAL[up],
         arrowprops={**LEADER, "color": colour, "shrinkB": 3} if far else None,

@@ -70,7 +70,7 @@ def _documents(axes: Axes, rows: pd.DataFrame) -> None:
         axes.errorbar(row["value"], height, xerr=errors, **style)
     for level in (0, 100):
         axes.axvline(level, color=GREY, linestyle=":", linewidth=1)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, parse_math=False)  # a name may hold any sign
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
 

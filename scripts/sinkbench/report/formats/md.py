@@ -1,8 +1,12 @@
 """Markdown (pipe tables, as GitHub and pandoc read them)."""
 
+import re
+
 import pandas as pd
 
 from sinkbench.report.formats import is_numeric, sheet
+
+MARKUP = re.compile(r"[\\|*_`<~$]|&(?=[#\w]+;)|](?=[(\[:])")
 
 
 def render(table: pd.DataFrame, title: str, caption: str) -> str:
@@ -22,6 +26,5 @@ def _row(cells: list, mark: str) -> str:
 
 
 def _escape(cell: str) -> str:
-    for character in "\\|*_`<":
-        cell = cell.replace(character, f"\\{character}")
-    return cell
+    """Text of one line without meaning to Markdown, where a bracket needs an address to mean anything."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(cell.split()))

@@ -75,8 +75,11 @@ def _first(cell: Estimate | str) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """A line of the table; a bracket or star at its beginning would be an argument of the line above."""
+    line = " & ".join(cells) + r" \\"
+    return "{}" + line if line.startswith(("[", "*")) else line
 
 
 def _escape(text: str) -> str:
-    return text.translate(ESCAPES)
+    """Text of one line without meaning to LaTeX; an empty line in a cell would be an error."""
+    return " ".join(text.split()).translate(ESCAPES)

@@ -11,7 +11,7 @@ import pandas as pd
 from sinkbench.analysis.claims import Verdict, judge
 from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.analysis.recommend import baseline, by_target, by_time, left_out
-from sinkbench.analysis.select import NotMeasured, corpora, is_disturbed
+from sinkbench.analysis.select import NotMeasured, corpora, devices, is_disturbed, is_partial
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.formats._sortable import SCRIPT
 from sinkbench.report.formats.html import table_element
@@ -60,10 +60,10 @@ def page(measurements: pd.DataFrame, facts: dict) -> str:
 
 
 def _about(measurements: pd.DataFrame, facts: dict) -> str:
-    devices = ", ".join(measurements["device"].unique())
     note = f" {DAGGER_NOTE}" if any(map(is_disturbed, measurements.to_dict("records"))) else ""
     return (
-        f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: {devices}. Brackets "
+        f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: "
+        f"{', '.join(devices(measurements))}. Brackets "
         f"are {facts['confidence']} % intervals. Those of perplexities are over blocks of "
         f"{facts['block_tokens']:,} tokens, those of times over {facts['repetitions']} repetitions of "
         f"{facts['steps']} steps. A verdict holds for this study's model, text and device.{note}"
@@ -76,7 +76,8 @@ def _summary(measurements: pd.DataFrame) -> Iterator[str]:
     try:
         yield from _by_target(measurements, names) if names else _by_time(measurements)
     except NotMeasured:
-        yield paragraph("This study did not measure what a choice needs: times, or perplexities beside them.")
+        lack = "has not measured yet" if is_partial(measurements) else "did not measure"
+        yield paragraph(f"This study {lack} what a choice needs: times, or perplexities beside them.")
 
 
 def _by_target(measurements: pd.DataFrame, names: list[str]) -> Iterator[str]:
@@ -132,7 +133,7 @@ def _article(verdict: Verdict) -> str:
     rows = "".join(f"<dt>{name}</dt><dd>{_entry(name, text)}</dd>" for name, text in entries.items() if text)
     return (
         f"<article><h3>{escape(verdict.claim)}</h3>"
-        f'<p class="verdict">{escape(sentence_case(verdict.verdict))}</p><dl>{rows}</dl></article>'
+        f'<p class="verdict">{escape(sentence_case(verdict.conclusion))}</p><dl>{rows}</dl></article>'
     )
 
 

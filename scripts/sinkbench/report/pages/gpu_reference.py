@@ -22,8 +22,9 @@ STYLE = """
 p.label { padding: .5rem .75rem; background: #fff4d6; color: #1a1a1a; }
 """
 NAMES = ("Method", "Engine", "Batch", "Weights")
-# Numbers of the ladder by their headings, with their formats.
-NUMBERS = {"TPOT [ms]": ".2f", "Floor [ms]": ".2f", "MBU [%]": ".0f", "Speed-up [x]": ".1f"}
+# Numbers of the ladder by their headings, with their formats; and how headings of speed-ups look.
+NUMBERS = {"TPOT [ms]": ".2f", "Floor [ms]": ".2f", "MBU [%]": ".0f"}
+SPEEDUP, SPEEDUP_SPEC = re.compile(r"Speed-up .*\[x\]"), ".1f"
 # Words of older references: what engines and policies were called when they were measured.
 RENAMED = {"stock": "hf", "reference": "paper", "copy": "repeat_lookup"}
 
@@ -94,7 +95,8 @@ def _table(ladder: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(row: dict) -> dict:
-    numbers = {heading: _number(row, heading, spec) for heading, spec in NUMBERS.items()}
+    shown = NUMBERS | dict.fromkeys(filter(SPEEDUP.fullmatch, row), SPEEDUP_SPEC)
+    numbers = {heading: _number(row, heading, spec) for heading, spec in shown.items()}
     return {**{name: row[name] for name in NAMES}, **numbers, STATUS: row.get(STATUS, "")}
 
 

@@ -14,6 +14,7 @@ from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.analysis.select import is_disturbed, statuses
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.pages.summary import sentences
+from sinkbench.report.rst import plain, template
 
 QUESTION = (
     "Which cache policy, number format and decode engine buys the best perplexity for its time per token?"
@@ -46,14 +47,13 @@ def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:
         _heading("Where to look next", "-"),
         *_links(facts),
     )
-    # Snakemake renders the page through Jinja2: nothing on it is a template.
-    return "{% raw %}\n" + "\n\n".join(sections) + "\n{% endraw %}\n"
+    return template("\n\n".join(sections) + "\n")
 
 
 def _question(measurements: pd.DataFrame, facts: dict) -> str:
     devices = ", ".join(measurements["device"].unique())
     texts = f" Text: {'; '.join(facts['corpora'])}." if facts["corpora"] else ""
-    return _escape(
+    return plain(
         f"One token at a time, over texts far longer than the model was trained on. Study: {facts['study']}. "
         f"Model: {facts['model']}.{texts} Measured on: {devices}."
     )
@@ -61,7 +61,7 @@ def _question(measurements: pd.DataFrame, facts: dict) -> str:
 
 def _step(step: str, found: list[str]) -> str:
     """A step of the argument with what was found below."""
-    return "\n\n".join([f"- **{step}**", *(f"  - {_escape(sentence)}" for sentence in found)])
+    return "\n\n".join([f"- **{step}**", *(f"  - {plain(sentence)}" for sentence in found)])
 
 
 def _figure(svg: bytes, title: str) -> str:
@@ -75,7 +75,7 @@ def _claims(measurements: pd.DataFrame, words: list[str]) -> str:
     verdicts = [judge(word, measurements) for word in words]
     counts = Counter(verdict.verdict for verdict in verdicts).most_common()
     listed = "; ".join(f"{count} {verdict}" for verdict, count in counts)
-    return _escape(f"{len(verdicts)} claims under test: {listed}.")
+    return plain(f"{len(verdicts)} claims under test: {listed}.")
 
 
 def _without_number(measurements: pd.DataFrame) -> Iterator[str]:
@@ -83,22 +83,15 @@ def _without_number(measurements: pd.DataFrame) -> Iterator[str]:
     if failed:
         yield _heading("What gave no number", "-")
     for name, status in failed.items():
-        yield f"- {_escape(name)}: {_escape(status.rstrip('.'))}."
+        yield f"- {plain(name)}: {plain(status.rstrip('.'))}."
 
 
 def _links(facts: dict) -> Iterator[str]:
     """What the report shows, by category; the targets are those that Snakemake makes of the files' names."""
     for category, shown in facts["links"].items():
-        links = ", ".join(f"`{_escape(title)} <{name}_>`__" for title, name in shown.items())
+        links = ", ".join(f"`{plain(title)} <{name}_>`__" for title, name in shown.items())
         yield f"- **{category}**: {links}"
 
 
 def _heading(text: str, mark: str) -> str:
     return f"{text}\n{mark * len(text)}"
-
-
-def _escape(text: str) -> str:
-    """Text without meaning to reStructuredText."""
-    for character in "\\`*|_<":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pandas as pd
 
-from sinkbench.analysis.claims import NOT_MEASURED, ON_A_GPU, UNTESTABLE, judge
+from sinkbench.analysis.claims import NOT_MEASURED, NOT_YET, ON_A_GPU, UNTESTABLE, judge
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.recommend import baseline, by_target, by_time
 from sinkbench.analysis.select import (
@@ -96,7 +96,7 @@ def _full_budget(measurements: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 def _measured(measurements: pd.DataFrame, claim: str, lead: str) -> Iterator[str]:
     """What was measured for a claim, if anything was: a sentence for each finding."""
     verdict = judge(claim, measurements)
-    if verdict.verdict not in (NOT_MEASURED, UNTESTABLE, ON_A_GPU):
+    if verdict.verdict not in (NOT_MEASURED, NOT_YET, UNTESTABLE, ON_A_GPU):
         yield from (lead + finding for finding in verdict.measured.split("; "))
 
 

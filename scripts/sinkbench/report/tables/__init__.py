@@ -17,6 +17,7 @@ from sinkbench.artifacts.files import write_text
 from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report import formats
+from sinkbench.report.rst import caption
 
 
 def render(results: Path, specs: dict[str, dict]) -> None:
@@ -33,5 +34,5 @@ def render(results: Path, specs: dict[str, dict]) -> None:
         paths = [folder / f"{name}.{ending}" for ending in registry.available("report/formats")]
         for path in paths:
             formats.write(path, table, spec["title"], spec["caption"])
-        write_text(folder / f"{name}.rst", spec["caption"])
+        write_text(folder / f"{name}.rst", caption(spec["caption"]))
         write_lineage(paths, spec, from_measurements(source))

@@ -5,11 +5,10 @@ from functools import partial
 
 import pandas as pd
 
+from sinkbench.analysis.dense_baselines import Baseline, dense_baselines
 from sinkbench.analysis.estimate import (
     Estimate,
     estimate,
-    product,
-    ratio,
     without_empty_columns,
 )
 from sinkbench.analysis.quantization_gains import PLAIN, plain_method
@@ -38,14 +37,14 @@ CAPTION = (
     "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
     "change of perplexity is against the row marked baseline, token by token over the positions that both "
     "score: where that row recomputes, over its sample. Perplexities are that of streaming at the full "
-    "budget, scaled by these changes, so that all rows compare. Time per token is measured "
-    "on {device}, the median of {repetitions} repetitions of {steps} steps. Speed-up is over the fastest "
-    "dense run of unmodified transformers, at the run's own point (recomputation: at the largest); a batch "
-    "counts the tokens of all streams. Brackets are {confidence} % intervals. Other tables have runs with "
-    "drafts, and corpora beyond the third. {dagger} The footnote says what."
+    "budget, scaled by these changes, so that all rows compare. Time per token is measured on {device}, the "
+    "median of {repetitions} repetitions of {steps} steps. Speed-ups are over dense attention: the fastest "
+    "run of transformers, then the fastest on any engine, then transformers as it comes. They compare at the "
+    "run's own point (recomputation: at the largest); a batch counts the tokens of all streams. Brackets are "
+    "{confidence} % intervals. Other tables have runs with drafts, and corpora beyond the third. {dagger} The "
+    "footnote says what."
 )
 CORPORA = 3
-UNMODIFIED = "hf"  # how names of engines begin that are transformers as it comes
 MEBI = 2**-20
 
 
@@ -55,7 +54,7 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     valid, names = usable(measurements), corpora(measurements)[:CORPORA]
     scores = {corpus: _scores(valid, corpus) for corpus in names}
     times = at_common_point(matching(valid, metric="tpot_ms"))
-    row = partial(_row, measurements, valid, scores, times, _dense_times(valid))
+    row = partial(_row, measurements, valid, scores, times, dense_baselines(valid))
     return without_empty_columns(pd.DataFrame(map(row, runs(measurements))))
 
 
@@ -64,7 +63,7 @@ def _row(
     valid: pd.DataFrame,
     scores: dict[str, dict[str, Estimate]],
     times: pd.DataFrame,
-    dense: pd.DataFrame,
+    baselines: list[Baseline],
     run: dict,
 ) -> dict:
     key = {name: run[name] for name in RUN}
@@ -77,7 +76,7 @@ def _row(
         "Engine": run_name(run).removeprefix(run["method"]).removeprefix("."),
         **{f"Perplexity on {corpus}": of.get(run["method"], "") for corpus, of in scores.items()},
         "Time per token [ms]": estimate(time, note=f"at {position:,}") if time else "",
-        f"Speed-up over {_name(dense)} [x]": _speedup(time, dense) if time else "",
+        **{base.heading: base.speedup(valid, time) if time else "" for base in baselines},
         "Peak memory [MiB]": next((estimate(row, ",.0f", MEBI) for row in memory), ""),
         "Status": _status(measurements, key, position),
     }
@@ -108,30 +107,6 @@ def _level(valid: pd.DataFrame, own: dict[str, Estimate], changes: dict[str, Est
     """The baseline's perplexity, on the scale on which streaming at the full budget keeps its own."""
     full = method_of(valid, "streaming", budget=full_budget(valid))
     return own[full].value / scaled(1.0, changes[full]).value
-
-
-def _dense_times(valid: pd.DataFrame) -> pd.DataFrame:
-    """Rows of tpot_ms, by position, of the dense run that is fastest where most of its kind were timed."""
-    rows = matching(valid, metric="tpot_ms", policy="dense", quantization=PLAIN, batch=1)
-    rows = rows[rows["engine"].astype(str).str.startswith(UNMODIFIED)]
-    shared = at_common_point(rows)
-    shared = shared[shared["position"] == shared["position"].mode().max()].sort_values("value", kind="stable")
-    return matching(rows, engine=shared["engine"].iloc[0]) if len(shared) else rows
-
-
-def _name(dense: pd.DataFrame) -> str:
-    return "".join(map(run_name, dense.head(1).to_dict("records")))
-
-
-def _speedup(time: dict, dense: pd.DataFrame) -> Estimate | str:
-    """Tokens a second over those of dense attention; a recomputed cache takes the same time everywhere."""
-    if run_name(time) == _name(dense):
-        return Estimate(1.0)
-    same = dense if time["position_kind"] == "budget" else matching(dense, position=time["position"])
-    if same.empty:
-        return ""
-    base = estimate(same.sort_values("position").iloc[-1].to_dict())
-    return product(Estimate(float(time["batch"])), ratio(base, estimate(time)))
 
 
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:

@@ -1,7 +1,10 @@
 """One row per timed run, all at one point: from stock transformers to what the memory allows."""
 
+from functools import partial
+
 import pandas as pd
 
+from sinkbench.analysis.dense_baselines import Baseline, dense_baselines
 from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
 from sinkbench.analysis.select import RUN, at_common_point, matching, status_warnings, usable, without_drafts
 
@@ -15,11 +18,11 @@ CAPTION = (
     "and tokens/s counts them all. Floor is the bytes that a step must read, over the bandwidth measured "
     "beside the timing: weights once, keys and values of every stream. MBU is floor over TPOT, and once "
     "more against the bandwidth of the device's datasheet. A static growing cache reads up to 1,023 slots "
-    "more than are counted. Speed-up is over the tokens/s of the named run of unmodified transformers. NLL "
-    "gap is the mean and largest difference to the exact evaluator, where the engine was scored. Brackets "
-    "are {confidence} % intervals over repetitions. {dagger} The footnote says what."
+    "more than are counted. Speed-ups are over dense attention: the fastest run of transformers, then the "
+    "fastest on any engine, then transformers as it comes. NLL gap is the mean and largest difference to the "
+    "exact evaluator, where the engine was scored. Brackets are {confidence} % intervals over repetitions. "
+    "{dagger} The footnote says what."
 )
-STOCK = ".hf"  # how names of runs on transformers as it comes end
 # heading, metric, format, scale
 AT_POINT = (
     ("GPU [ms]", "step_p50_ms", ".3f", 1),
@@ -28,7 +31,6 @@ AT_POINT = (
     ("Floor [ms]", "floor_ms", ".3f", 1),
     ("MBU [%]", "mbu", ".1f", 100),
     ("MBU, datasheet [%]", "mbu_datasheet", ".1f", 100),
-    ("Speed-up [x]", "speedup", ".2f", 1),
 )
 OF_RUN = (
     ("NLL gap [nats]", "nll_gap", ".1e", 1),
@@ -41,13 +43,20 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     measurements = without_drafts(measurements)
     timed, valid = measurements[measurements["engine"].notna()], usable(measurements)
     times = at_common_point(matching(valid, metric="tpot_ms"))
-    rows = [_row(measurements, valid, times, run) for run in timed.drop_duplicates(RUN).to_dict("records")]
-    return without_empty_columns(pd.DataFrame(rows))
+    row = partial(_row, measurements, valid, times, dense_baselines(valid))
+    return without_empty_columns(pd.DataFrame(map(row, timed.drop_duplicates(RUN).to_dict("records"))))
 
 
-def _row(measurements: pd.DataFrame, valid: pd.DataFrame, times: pd.DataFrame, run: dict) -> dict:
+def _row(
+    measurements: pd.DataFrame,
+    valid: pd.DataFrame,
+    times: pd.DataFrame,
+    baselines: list[Baseline],
+    run: dict,
+) -> dict:
     key = {name: run[name] for name in RUN}
-    position = next(iter(matching(times, **key)["position"]), None)
+    time = next(iter(matching(times, **key).to_dict("records")), None)
+    position = time["position"] if time else None
     own = matching(valid, **key)
     at_point = matching(own, position=position)
     return {
@@ -56,6 +65,7 @@ def _row(measurements: pd.DataFrame, valid: pd.DataFrame, times: pd.DataFrame, r
         "Batch": Estimate(run["batch"], spec="d"),
         "Weights": run["dtype"] if run["quantization"] == "none" else run["quantization"],
         **{heading: _cell(at_point, *how) for heading, *how in AT_POINT},
+        **{base.heading: base.speedup(valid, time) if time else "" for base in baselines},
         **{heading: _cell(own, *how) for heading, *how in OF_RUN},
         "Status": _status(measurements, key, position),
     }
@@ -70,14 +80,10 @@ def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
 
 
 def _cell(rows: pd.DataFrame, metric: str, spec: str, scale: float) -> Estimate | str:
-    """The number of the metric's first row, with the point of a time and the baseline of a speed-up."""
+    """The number of the metric's row, with the point of a time."""
     rows = matching(rows, metric=metric)
-    if metric == "speedup":
-        rows = rows[rows["against"].astype(str).str.endswith(STOCK)]
     if rows.empty:
         return ""
     row = rows.iloc[0]
-    note = f"against {row['against']}" if metric == "speedup" else ""
-    if metric == "tpot_ms":
-        note = f"at {row['position_kind']} {row['position']:,}"
+    note = f"at {row['position_kind']} {row['position']:,}" if metric == "tpot_ms" else ""
     return estimate(row, spec, scale, note)
