@@ -46,20 +46,19 @@ def by_time(measurements: pd.DataFrame) -> pd.DataFrame:
 
 
 def baseline(measurements: pd.DataFrame, corpus: str) -> str:
-    """The method that targets are measured from: recomputation at the full budget, if it is compared at all.
+    """The method that targets are measured from: recomputation at the full budget, if it is compared with it.
 
-    Otherwise streaming at the full budget.
+    Otherwise streaming at the full budget itself.
     """
-    against = pick(measurements, "perplexity_change", corpus=corpus)["against"]
-    scored = pick(measurements, "perplexity", corpus=corpus)
     budget = full_budget(measurements)
-    streaming = method_of(measurements, "streaming", budget=budget)
-    sinks = matching(measurements, method=streaming)["sinks"].iloc[0]
-    compared = scored[scored["method"].isin(against)]
+    scored = pick(measurements, "perplexity", corpus=corpus)
+    streaming = method_of(scored, "streaming", budget=budget)
+    sinks = matching(scored, method=streaming)["sinks"].iloc[0]
     try:
-        return method_of(compared, "recompute", budget=budget, sinks=sinks)
+        against = pick(measurements, "perplexity_change", corpus=corpus, method=streaming)["against"]
+        return method_of(scored[scored["method"].isin(against)], "recompute", budget=budget, sinks=sinks)
     except NotMeasured:
-        return method_of(compared, "streaming", budget=budget)
+        return streaming
 
 
 def perplexity_changes(measurements: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
