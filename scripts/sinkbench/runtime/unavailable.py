@@ -22,6 +22,7 @@ class Lack:
     words: tuple[str, ...] = ("",)
 
     def is_said_by(self, error: BaseException) -> bool:
+        """Whether an error is of its kind and says its words."""
         return isinstance(error, self.kind) and any(words in str(error) for words in self.words)
 
 

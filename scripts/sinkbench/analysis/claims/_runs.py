@@ -28,6 +28,6 @@ def failed(rows: pd.DataFrame, engines: tuple[str, ...] | None = None) -> dict[s
 
 
 def beside(rows: pd.DataFrame, engines: tuple[str, ...] | None = None) -> Iterator[Finding]:
-    """A finding for each of them, which decides nothing; but one that is not measured yet may still refute."""
+    """A finding for each of them: it decides nothing, but what is not measured yet may still refute."""
     for name, status in failed(rows, engines).items():
         yield Finding(f"{name}: {status}", NOT_YET if status == NOT_YET else "")
