@@ -311,6 +311,24 @@ def test_a_growing_cache_gives_its_memory_back(demo, text):
     assert max(held[1:]) - min(held[1:]) < 2**20  # the first decode leaves libraries' workspaces
 
 
+def test_a_graph_keeps_to_its_own_memory_when_torch_frees_workspaces():
+    """Torch frees those of the whole process whenever a compiled function records a graph."""
+    row, matrix = (
+        torch.ones(4, 65536, device="cuda").bfloat16(),
+        torch.ones(65536, 64, device="cuda").bfloat16(),
+    )
+    replay = capture(lambda: (row @ matrix, torch.nn.functional.linear(row, matrix.T.contiguous())))
+    expected = [part.clone() for part in replay()]
+    torch._C._cuda_clearCublasWorkspaces()
+    torch.cuda.empty_cache()
+    taken = [
+        torch.full((size,), 7, dtype=torch.uint8, device="cuda") for size in [2**20] * 256 + [2**25] * 16
+    ]
+    for _ in range(8):
+        assert all(map(torch.equal, replay(), expected))
+    assert all(bool((part == 7).all()) for part in taken)
+
+
 def test_out_of_memory_is_not_called_unavailable():
     with pytest.raises(torch.OutOfMemoryError):
         capture(lambda: torch.empty(2**46, dtype=torch.uint8, device="cuda"))

@@ -53,7 +53,7 @@ def quality(policy: str, options: dict, texts: dict[str, str], added: tuple[str,
 @pytest.mark.parametrize(("budget", "sinks"), [(8, 4), (64, 4), (1, 0), (2, 1)])
 def test_text_shorter_than_the_cache_is_scored(budget, sinks):
     frame, notes = quality("streaming", {"budget": budget, "sinks": sinks}, {"a": "abc", "b": "x"})
-    assert notes["status"] == "ok"
+    assert (notes["status"], notes["trained_tokens"]) == ("ok", 64)
     assert list(zip(frame.document, frame.position, strict=True)) == [("a", 0), ("a", 1)]
 
 

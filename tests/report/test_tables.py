@@ -432,3 +432,13 @@ def test_a_disturbed_baseline_is_no_doubt_about_the_run_that_was_compared_with_i
         row = run.index[run["metric"] == metric][0]
         disturbed = run.assign(status=run["status"].where(run.index != row, "disturbed: by something"))
         assert select.status_warnings(disturbed, run["position"][row]) == told
+
+
+def test_documents_whose_blocks_are_correlated_have_a_remark():
+    frame = synthetic.measurements(corpora=("stdlib", "prose"))
+    where = {"method": "window-0+64", "corpus": "prose"}
+    frame = synthetic.edited(frame, "block_autocorrelation", 0.3, 0.1, **where)
+    table = registry.load("report/tables", "documents").build(frame, FIELDS)
+    row = table[table["Method"] == "window-0+64"].iloc[0]
+    assert row["Correlation on prose"].value == 0.3 and row["Correlation on stdlib"].value == 0.1
+    assert table["Remark"][table["Remark"] != ""].tolist() == ["intervals on prose may be too narrow"]

@@ -98,6 +98,7 @@ def fake_cuda(monkeypatch):
     for name, value in {"graph": graph, "stream": nullcontext, "CUDAGraph": Stream}.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
     monkeypatch.setattr(cuda_graph, "_side_stream", Stream)
 
 

@@ -95,6 +95,7 @@ MATRIX = {
         config("corpora", 0, "max_tokens", to=1100),
         {"tokens/*", *MEASURED, TABLE},
     ),
+    "key corpora.samples": (config("corpora", 0, "samples", to=8), {"nll/recompute-*", TABLE}),
     "key evaluation.chunk_tokens": (
         config("evaluation", "chunk_tokens", to=128),
         {*MEASURED, TABLE},

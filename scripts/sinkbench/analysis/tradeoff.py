@@ -64,7 +64,8 @@ def changes_against(measurements: pd.DataFrame, corpus: str, baseline: str) -> d
         NotMeasured: nothing is compared with the baseline on this corpus.
     """
     rows = pick(measurements, "perplexity_change", corpus=corpus, against=baseline).to_dict("records")
-    return {baseline: exact(0.0)} | {row["method"]: estimate(row, "+z.2f", unit="%") for row in rows}
+    changes = {row["method"]: estimate(row, "+z.2f", unit="%") for row in rows}
+    return {baseline: replace(exact(0.0), spec="+z.2f", unit="%")} | changes
 
 
 def paired_change(measurements: pd.DataFrame, corpus: str, method: str, baseline: str) -> Estimate:

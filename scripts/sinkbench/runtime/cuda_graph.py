@@ -1,6 +1,7 @@
 """Record a decode step as one CUDA graph, whose replay costs one launch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -25,6 +26,7 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
     graph = torch.cuda.CUDAGraph()
     with (
         unavailable_on(NOT_CAPTURED, what="no CUDA graph"),
+        _own_workspace(),
         torch.cuda.graph(graph, stream=_side_stream()),
     ):
         output = step()
@@ -34,6 +36,21 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
         return output
 
     return replay
+
+
+@contextmanager
+def _own_workspace() -> Iterator[None]:
+    """Have what is captured keep a workspace of cuBLAS of its own, in the graph's own memory.
+
+    Torch frees the workspaces of the whole process whenever a compiled function records CUDA graphs
+    (torch._inductor.cudagraph_trees). A graph that used a shared one would then write to memory that belongs
+    to others, or to nobody.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
 
 
 def _warm_up(step: Callable, rewind: Callable[[], None]) -> None:

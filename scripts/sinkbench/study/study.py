@@ -4,7 +4,7 @@ Everything here is plain data, without torch, since it is read whenever the work
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sinkbench.study.pairs import baselines
 from sinkbench.study.run_table import Method, RunTable
 
 CODE = Path(__file__).parents[2]
-SAMPLING = {"samples"}  # keys of a corpus that replace a policy's options there
+SAMPLING = ("samples",)  # keys of a corpus that replace a policy's options there
 SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
 SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
 
@@ -74,15 +74,13 @@ class Study:
 
     def quality_settings(self, method: str, corpus: str) -> dict:
         """Settings of a quality job."""
-        settings = self._settings("quality", f"{method} {corpus}", self.methods[method], corpus)
-        return settings | {"options": self.scored_options(method, corpus)}
+        return self._settings("quality", f"{method} {corpus}", self.scored_method(method, corpus), corpus)
 
-    def scored_options(self, method: str, corpus: str) -> dict:
-        """A method's options on a corpus, whose `samples` replace those of a policy that samples."""
-        own = self.methods[method].options
-        return own | {
-            name: value for name, value in self.corpora[corpus].items() if name in SAMPLING & set(own)
-        }
+    def scored_method(self, method: str, corpus: str) -> Method:
+        """A method as it scores a corpus, whose `samples` replace those of a policy that samples."""
+        own, here = self.methods[method], self.corpora[corpus]
+        replaced = {name: here[name] for name in SAMPLING if name in here and name in own.options}
+        return replace(own, options=own.options | replaced)
 
     def timing_settings(self, run: str) -> dict:
         """Settings of the job that times a run, whether or not it has a draft model."""

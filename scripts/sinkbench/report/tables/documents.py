@@ -16,7 +16,7 @@ CAPTION = (
     "Intervals take blocks for independent: from a correlation of 0.2 on a remark says that they may be too "
     "narrow."
 )
-LARGE = 0.2  # a correlation at which a 95 % interval covers 89 % (docs/statistics.md)
+LARGE = 0.2  # of AR(1) blocks: standard errors are 18 % too small, and a 95 % interval covers 89 %
 
 
 def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
