@@ -16,7 +16,8 @@ CAPTION = (
     "beside the timing: weights once, keys and values of every stream. MBU is floor over TPOT, and once "
     "more against the bandwidth of the device's datasheet. A static growing cache reads up to 1,023 slots "
     "more than are counted. Speed-up is over the tokens/s of the named run of unmodified transformers. NLL "
-    "gap is the mean and largest difference to the exact evaluator, where the engine was scored. Brackets "
+    "gap is the mean and largest difference to the exact evaluator, in the model's dtype and in float32. "
+    "Against float32 stand the share of equal top tokens and the mean Kullback-Leibler divergence. Brackets "
     "are {confidence} % intervals over repetitions. {dagger} The footnote says what."
 )
 STOCK = ".hf"  # how names of runs on transformers as it comes end
@@ -33,6 +34,10 @@ AT_POINT = (
 OF_RUN = (
     ("NLL gap [nats]", "nll_gap", ".1e", 1),
     ("Largest NLL gap [nats]", "nll_gap_max", ".1e", 1),
+    ("NLL gap to float32 [nats]", "nll_gap_float32", ".1e", 1),
+    ("Largest, to float32 [nats]", "nll_gap_float32_max", ".1e", 1),
+    ("Same top token [%]", "top_token_agreement", ".1f", 100),
+    ("KL to float32 [nats]", "kl_divergence", ".1e", 1),
 )
 
 
