@@ -15,14 +15,16 @@ class Interpreted(engine.Engine):
         self.reset()
 
 
-def use_small_tiles(monkeypatch) -> None:
-    """Tiles that do not divide the shapes, several strips a program, and several splits of few keys."""
-    small = {bits: Tile(8, 32, 1, 2, 2) for bits in (32, 16)} | {
-        bits: Tile(8, 128, 1, 2, 2) for bits in (8, 4)
-    }
+def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
+    """Tiles for small shapes, several strips a program, and several splits of few keys.
+
+    Args:
+        inputs: of 16 and 32 bits; packed weights keep 128, their least.
+    """
+    small = {bits: Tile(rows, inputs if bits > 8 else 128, 1, 2, 2) for bits in (32, 16, 8, 4)}
     monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
-    monkeypatch.setattr(
-        tiles, "BATCH_TILES", {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
-    )
+    batch = {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
+    monkeypatch.setattr(tiles, "BATCH_TILES", batch)
     monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
     monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
+    monkeypatch.setattr(tiles, "ASKING", 1)  # they ask a cache that is not there
