@@ -9,16 +9,18 @@ from sinkbench import quantization
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.table import engine_row
+from sinkbench.errors import Unavailable
 from sinkbench.measure import score as scoring
 from sinkbench.measure import speed
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.speculation import timer
 from sinkbench.model.loading import random_model
-from sinkbench.model.widened import widened
+from sinkbench.model.widened import is_wide, widened
 from sinkbench.policies import Visibility
 from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.quantization.weight_only import unpack
 from speed_jobs import SETTINGS
+from torch.testing._internal.two_tensor import TwoTensor
 
 HALF = {"source": "folder", "path": FIXTURE, "dtype": "bfloat16"}
 SHORT = SETTINGS["speed"] | {"points": [40], "steps": 1, "repetitions": 1}
@@ -143,6 +145,16 @@ def test_the_twin_has_the_weights_that_are_stored_and_the_model_stays_as_it_is(w
     after = dict(model.named_parameters()) | dict(model.named_buffers())
     assert all(after[name] is before[name] for name in before)
     assert torch.equal(Evaluator(model, 16).stream(ids, rule), own)
+
+
+def test_weights_of_a_kind_that_cannot_be_dequantised_are_named():
+    model = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
+    assert is_wide(model)
+    dense = model.gpt_neox.layers[1].attention.dense
+    dense.weight = torch.nn.Parameter(TwoTensor(dense.weight.data, dense.weight.data), requires_grad=False)
+    assert not is_wide(model)
+    with pytest.raises(Unavailable, match="weights of kind TwoTensor cannot be dequantised"):
+        widened(model)
 
 
 @pytest.mark.parametrize("bits", [8, 4])
