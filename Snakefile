@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-if not os.path.samefile(workflow.basedir, os.getcwd()):
+if os.path.realpath(workflow.basedir) != os.getcwd():
     raise WorkflowError(f"run snakemake in the checkout: cd {workflow.basedir}")
 
 

@@ -31,7 +31,12 @@ from workflow_runner import Checkout, is_over
 
 VICTIMS = ("job", "snakemake", "group")
 COMPARED = ("tokens", "nll", "continuations")  # folders whose tables hold no times
-UNTIMED = ("perplexity", "nll_gap")  # beginnings of the metrics that another run must repeat
+UNTIMED = (
+    "perplexity",
+    "nll_gap",
+    "top_token_agreement",
+    "kl_divergence",
+)  # beginnings of the metrics that another run must repeat
 ENDS_WITHIN_S = 10  # of its workflow's end, a job
 
 

@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     for option in SPEED:
         parser.add_argument(f"--{option.replace('_', '-')}", type=int, help="default: the study's")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the study's")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the study's")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: the study's")
     parser.add_argument("--model", help="a folder (default: the study's, which may have random weights)")
     folder = ROOT / "results/benchmarks/ladder"
     parser.add_argument("--results", type=Path, default=folder, help="folder of what was measured")

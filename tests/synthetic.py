@@ -231,10 +231,12 @@ def _gain(recorder: RowRecorder, quantization: str, engine: str) -> None:
     recorder.add(here, "bytes_per_step", share * STEP_BYTES)
     recorder.add(here, "peak_memory_bytes", share * 4e8, n=5)
     _add(recorder, here, "speedup", speedup, 0.03, against=f"streaming-4+508.{engine}")
+    _gaps(recorder, {name: value for name, value in here.items() if not name.startswith("position")})
     if engine != "eager":
         twin = {**here, **_about("streaming", 4, FULL)}
         _times(recorder, twin, 3.0, 0.5)
         recorder.add(twin, "bytes_per_step", STEP_BYTES)
+        _gaps(recorder, {name: value for name, value in twin.items() if not name.startswith("position")})
 
 
 def _disturbed(frame: pd.DataFrame, busy: tuple) -> pd.DataFrame:
@@ -409,6 +411,10 @@ def _times(recorder: RowRecorder, here: dict, tpot: float, floor: float) -> None
 def _gaps(recorder: RowRecorder, about: dict) -> None:
     recorder.add(about, "nll_gap", 3.1e-7, n=128)
     recorder.add(about, "nll_gap_max", 2.9e-6, n=128)
+    recorder.add(about, "nll_gap_float32", 4.7e-3, n=128)
+    recorder.add(about, "nll_gap_float32_max", 3.9e-2, n=128)
+    recorder.add(about, "top_token_agreement", 0.992, n=128)
+    recorder.add(about, "kl_divergence", 6.1e-5, n=128)
 
 
 def _profile(recorder: RowRecorder, here: dict, step_ms: float) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import FIXTURE, ROOT, RULES, TOLERANCE, decode, largest_gap, visibility_of
 from sinkbench import engines
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines import static
@@ -18,14 +19,17 @@ from sinkbench.engines.speculation.verification import Greedy
 from sinkbench.engines.table import ENGINES as ENGINE_ROWS
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
+from sinkbench.measure import speed
 from sinkbench.model.hf_attention import stock_hidden
 from sinkbench.model.loading import load_model
 from sinkbench.policies import build
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
+from sinkbench.quantization.table import format_row
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
+from speed_jobs import SETTINGS
 
 pytestmark = pytest.mark.cuda
 TEXT = {"name": "stdlib", "kind": "stdlib", "modules": ["_pydecimal", "turtle", "inspect", "typing", "pydoc"]}
@@ -313,10 +317,8 @@ def test_a_growing_cache_gives_its_memory_back(demo, text):
 
 def test_a_graph_keeps_to_its_own_memory_when_torch_frees_workspaces():
     """Torch frees those of the whole process whenever a compiled function records a graph."""
-    row, matrix = (
-        torch.ones(4, 65536, device="cuda").bfloat16(),
-        torch.ones(65536, 64, device="cuda").bfloat16(),
-    )
+    row = torch.ones(4, 65536, device="cuda").bfloat16()
+    matrix = torch.ones(65536, 64, device="cuda").bfloat16()
     replay = capture(lambda: (row @ matrix, torch.nn.functional.linear(row, matrix.T.contiguous())))
     expected = [part.clone() for part in replay()]
     torch._C._cuda_clearCublasWorkspaces()
@@ -327,6 +329,30 @@ def test_a_graph_keeps_to_its_own_memory_when_torch_frees_workspaces():
     for _ in range(8):
         assert all(map(torch.equal, replay(), expected))
     assert all(bool((part == 7).all()) for part in taken)
+
+
+@pytest.mark.parametrize("word", ["none", "int8", "torchao_int8", "torchao_int4"])
+@pytest.mark.parametrize("engine", ["graph", "fused"])
+def test_timed_engines_are_scored_against_float32(tokens_path, tmp_path, engine, word):
+    """In bfloat16."""
+    if engine == "fused" and word.startswith("torchao"):
+        pytest.skip("fused reads plain weights and the project's own formats")
+    model = {"source": "folder", "path": str(ROOT / "resources/demo-model"), "dtype": "bfloat16"}
+    rows = {"engine": engine_row(engine), "quantization": format_row(word)}
+    speed.measure(
+        SETTINGS | rows | {"model": model, "device": "cuda"}, tokens_path, tmp_path / "steps.parquet"
+    )
+    notes = read_table(tmp_path / "steps.parquet")[1]
+    if notes["status"].startswith("unavailable: torchao"):
+        pytest.skip(notes["status"])
+    assert notes["status"] == "ok"
+    found = notes["score"]["float32"]
+    print(f"{engine} {word}: {notes['score']}")
+    if word == "torchao_int4":
+        assert "cannot be dequantised" in found["status"]
+    else:
+        assert 0 < found["mean_gap"] < 0.05 and found["top_token_agreement"] > 0.8
+        assert 0 < found["kl_divergence"] < 0.01
 
 
 def test_out_of_memory_is_not_called_unavailable():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import synthetic
 from sinkbench.analysis import claims
-from sinkbench.analysis.claims import BUSY, FAILS, HOLDS, NOT_MEASURED, UNDECIDED, UNTESTABLE, judge
+from sinkbench.analysis.claims import BUSY, FAILS, HOLDS, NOT_MEASURED, NOT_YET, UNDECIDED, UNTESTABLE, judge
 from synthetic import edited, whole
 
 FULL = "streaming-4+508"
@@ -159,16 +159,22 @@ def test_an_int8_that_cannot_run_is_named():
     ],
 )
 def test_an_engine_that_cannot_run_is_named(word, run):
-    status, frame = "unavailable: no such kernel", ladder()
+    """What is not measured yet is named too; until it is, the claim does not hold in every comparison."""
+    for status, impossible in (("unavailable: no such kernel", UNTESTABLE), (NOT_YET, HOLDS)):
+        judged = judge(word, with_failure(ladder(), run, status))
+        assert f"{run}: {status}" in judged.measured and judged.verdict != impossible
+
+
+def with_failure(frame: pd.DataFrame, run: str, status: str) -> pd.DataFrame:
+    """The measurements with a status in place of the numbers of one run, an ablation."""
     method, engine = run.split(".")
     frame = frame[frame["engine"] != engine]
     like = frame[frame["engine"].eq("eager_math") & frame["metric"].eq("tpot_ms")]
-    family = "attention" if word == "flash_conflict" else "compile"
+    family = "attention" if engine == "paper_flash" else "compile"
     lost = like.assign(
         method=method, engine=engine, family=family, status=status, value=None, low=None, high=None
     )
-    judged = judge(word, pd.concat([frame, lost], ignore_index=True))
-    assert f"{run}: {status}" in judged.measured and judged.verdict != UNTESTABLE
+    return pd.concat([frame, lost], ignore_index=True)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +278,8 @@ def test_a_disturbed_control_does_not_decide_what_compiling_gains():
     assert verdict.verdict == BUSY and "2.20\N{DAGGER} times [2.10, 2.30]" in verdict.measured
 
 
-DECIDED = sorted(set(claims.registry.available("analysis/claims")) - {"explosion", "fp8"})
+DECIDED = sorted(set(claims.registry.available("analysis/claims")) - {"fp8"})
+OF_THE_BEST = ("recovery", "refresh")  # of several candidates one is shown
 
 
 @pytest.mark.parametrize("word", DECIDED)
@@ -284,4 +291,5 @@ def test_the_interval_that_decides_is_printed(word, monkeypatch):
             module, name, lambda x, limit, decide=decide: deciding.append(x) or decide(x, limit)
         )
     measured = judge(word, whole()).measured
-    assert all(number.interval in measured for number in deciding)
+    printed = [number.interval in measured for number in deciding]
+    assert any(printed) if word in OF_THE_BEST else all(printed)

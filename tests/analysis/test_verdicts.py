@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import synthetic
 from sinkbench import registry
@@ -13,6 +12,7 @@ from sinkbench.analysis.claims import (
     HOLDS,
     NO_INTERVAL,
     NOT_MEASURED,
+    NOT_YET,
     ON_A_GPU,
     UNDECIDED,
     UNTESTABLE,
@@ -77,7 +77,7 @@ def verdict_of(monkeypatch, *verdicts, **constants) -> claims.Verdict:
     found = [Finding(f"case {number}", verdict) for number, verdict in enumerate(verdicts)]
     claim = SimpleNamespace(CLAIM="c", THRESHOLD="t", findings=lambda frame: found, **constants)
     monkeypatch.setattr(registry, "load", lambda folder, name: claim)
-    return judge("any", pd.DataFrame())
+    return judge("any", synthetic.measurements())
 
 
 def test_a_claim_says_whether_one_case_proves_it(monkeypatch):
@@ -99,6 +99,13 @@ def test_what_only_stands_beside_decides_nothing(monkeypatch):
     shown = verdict_of(monkeypatch, HOLDS, "", "")
     assert shown.conclusion == HOLDS and "case 2" in shown.measured
     assert verdict_of(monkeypatch, "", "").verdict == NOT_MEASURED
+
+
+def test_what_a_finding_lacks_may_not_be_measured_yet(monkeypatch):
+    assert verdict_of(monkeypatch, HOLDS, NOT_MEASURED).verdict == NOT_MEASURED
+    monkeypatch.setattr(claims, "is_partial", lambda frame: True)
+    assert verdict_of(monkeypatch, HOLDS, NOT_MEASURED).verdict == NOT_YET
+    assert verdict_of(monkeypatch, FAILS, NOT_MEASURED).verdict == FAILS
 
 
 def test_table_and_page_say_how_many_comparisons_made_a_verdict():

@@ -14,15 +14,14 @@ pytest.importorskip("triton")
 import triton
 import triton.language as tl
 from helpers import decode
+from interpreted import Interpreted, use_tiles
 from sinkbench import quantization
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
-from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.fixed_point import multiply_words
 from sinkbench.engines.fused.matvec import load_inputs
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
-from sinkbench.engines.fused.tiles import Tile
 from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.model.loading import random_model
@@ -37,14 +36,8 @@ VOCABULARY = 61
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    """Tiles that do not divide the shapes, several strips a program, and several splits of few keys."""
-    small = {32: Tile(8, 32, 1, 2, 2), 8: Tile(8, 128, 1, 2, 2), 4: Tile(8, 128, 1, 2, 2)}
-    monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
-    monkeypatch.setattr(
-        tiles, "BATCH_TILES", {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
-    )
-    monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
-    monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
+    """Tiles that do not divide the shapes."""
+    use_tiles(monkeypatch, rows=8, inputs=32)
 
 
 def model_of(**changes):
@@ -92,15 +85,6 @@ def check_exact(
 def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
     texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
     check_exact(model_of(), Visibility(sinks, 7), texts, start)
-
-
-class Interpreted(engine.Engine):
-    """The engine where there is no CUDA: its step is run as it is, and as often as a capture would."""
-
-    def __init__(self, model, policy):
-        self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
-        self.evaluator.kernel = MaskedKernel()
-        self.reset()
 
 
 REFRESHED = {
@@ -161,8 +145,10 @@ QUANTIZED = [
 
 
 @pytest.mark.parametrize(("word", "batch"), QUANTIZED)
-def test_steps_compute_with_exactly_the_quantized_weights(word, batch):
+def test_steps_of_a_float32_model_compute_with_the_quantized_weights(word, batch):
     """Widths of one group and of several; the head's rows are no multiple of a tile's.
+
+    In half precision weights are not rounded as the evaluator's are (see test_massive).
 
     One stream's inputs are integers of 16 bits, and its errors come from there; several streams' are not.
     """

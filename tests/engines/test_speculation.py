@@ -10,11 +10,12 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies, speculate
+from sinkbench.engines.speculation.speculator import Speculator, block_logits, check_vocabularies, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import UserError
 from sinkbench.model.loading import random_model
+from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
 
@@ -148,7 +149,8 @@ def test_the_target_scores_what_the_evaluator_scores(tiny, known):
     ids = torch.from_numpy(known["tokens"].astype("int64"))
     decoder = BlockDecoder(tiny, Streaming(budget=32, sinks=4), Evaluator(tiny, 64), 5)
     exact = torch.from_numpy(known["sinks4_window28"])[19:]
-    torch.testing.assert_close(block_nll(decoder, ids, 20).double(), exact, atol=1e-4, rtol=0)
+    predicted = torch.cat(list(block_logits(decoder, ids, 20)))
+    torch.testing.assert_close(token_nll_of_logits(predicted, ids[20:]).double(), exact, atol=1e-4, rtol=0)
 
 
 def test_a_captured_round_is_captured_once_and_leaves_no_trace(tiny, captures):

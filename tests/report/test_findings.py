@@ -1,6 +1,7 @@
 """The page of findings: what it says comes from the measurements, and it is one safe, valid file."""
 
 import re
+from html import unescape
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from helpers import Checked
 from sinkbench import registry
 from sinkbench.analysis import claims, recommend, select
 from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, UNTESTABLE, Verdict
-from sinkbench.report.pages import findings
+from sinkbench.report.pages import findings, summary
 from synthetic import edited
 
 FULL = "streaming-4+508"
@@ -144,6 +145,53 @@ def test_an_interval_beyond_the_target_is_remarked():
     frame = edited(whole(), "perplexity_change", 0.5, 0.9, method=FULL)
     frame = frame[~frame["quantization"].ne("none")]
     assert "interval" in fastest_within(1, frame)["Remark"]
+
+
+def far(frame, name: str, metric: str, value: float):
+    """The measurements with another gap of a run."""
+    method, engine = name.rsplit(".", 1)
+    return edited(frame, metric, value, method=method, engine=engine)
+
+
+@pytest.mark.parametrize("float32", [True, False])
+def test_an_engine_far_from_the_evaluator_is_never_recommended(float32):
+    """By its gap to float32, and where there is none by that to its own dtype."""
+    frame = whole() if float32 else whole()[lambda rows: rows["metric"] != "nll_gap_float32"]
+    metric = "nll_gap_float32" if float32 else "nll_gap"
+    before = fastest_within(10, frame)
+    first = "streaming-4+508-int8_mlp.fused"
+    assert (before["Engine"], before["Weights"]) == ("fused", "int8_mlp")
+    wrong = far(frame, first, metric, 5.0)
+    after = fastest_within(10, wrong)
+    assert (after["Engine"], after["Weights"]) != ("fused", "int8_mlp") and after["Policy"]
+    assert after["TPOT [ms]"].value > before["TPOT [ms]"].value
+    assert list(recommend.inexact(wrong)) == [first]
+    said = unescape(page(wrong))
+    assert f"no choice here: {first} (5.0e+00 nats" in said and recommend.GAP_NOTE in said
+    assert dict(summary.sentences(wrong))["Choice"] != dict(summary.sentences(frame))["Choice"]
+    assert fastest_within(10, far(frame, first, metric, recommend.MOST_GAP))["Weights"] == "int8_mlp"
+
+
+def test_an_engine_without_a_score_is_never_recommended():
+    frame = whole()
+    gaps = frame["metric"].isin(["nll_gap", "nll_gap_float32"]) & frame["quantization"].eq("int8_mlp")
+    assert fastest_within(10, frame[~gaps])["Weights"] != "int8_mlp"
+
+
+def test_a_study_of_times_recommends_no_wrong_engine():
+    frame = synthetic.measurements(quality=False, ladder=True)
+    wrong = edited(frame, "nll_gap_float32", 5.0)
+    assert recommend.by_time(wrong).empty and "no choice here" in page(wrong)
+    assert "Choice" not in dict(summary.sentences(wrong)) and "Choice" in dict(summary.sentences(frame))
+
+
+def test_the_first_page_keeps_the_remark_on_an_interval_and_says_which_engines_are_meant():
+    frame = edited(whole(), "perplexity_change", 0.5, 0.9, method=FULL)
+    frame = frame[~frame["quantization"].ne("none")]
+    (said,) = dict(summary.sentences(frame))["Choice"]
+    assert said.endswith(f"% [\N{MINUS SIGN}0.40, +1.40] perplexity; {recommend.BEYOND}.")
+    assert f"within {recommend.MOST_GAP:g} nats" in said
+    assert recommend.BEYOND in fastest_within(1, frame)["Remark"]
 
 
 def test_a_study_of_times_is_ordered_by_time_and_says_so():

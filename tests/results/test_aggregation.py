@@ -9,10 +9,13 @@ import pytest
 from helpers import ROOT
 from plans import SOURCES, STATISTICS, method, outputs
 from sinkbench.analysis.claims import FAILS, HOLDS, UNDECIDED, judge
+from sinkbench.analysis.select import usable
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
+from sinkbench.report.tables import ladder
 from sinkbench.results.aggregate import aggregate
 from sinkbench.results.provenance import COLUMNS
+from sinkbench.results.speed_rows import FLOAT32_GAPS
 
 SCHEMA = ROOT / "workflow/schemas/measurements.schema.yaml"
 INPUTS = {"model": "abc", "tokens": "def"}
@@ -48,6 +51,7 @@ MODEL = 40e9  # bytes per step
 COMPILED = {"seconds": 14.5, "graphs": 3}
 RUNS = {"fast": ("full", "fused", 1), "slow": ("full", "eager", 1), "many": ("full", "fused", 16)}
 RUNS["drafts"] = ("full", "eager-k2", 1)
+FLOAT32 = {"mean_gap": 0.2, "max_gap": 0.6, "top_token_agreement": 0.95, "kl_divergence": 0.01}
 TOKENS = [1, 3]  # of the two rounds of each repetition with drafts: of 3 that were judged 2 stayed
 
 
@@ -64,7 +68,11 @@ def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
 
 
 def run_speed(
-    tmp_path, device: str = "NVIDIA H200", random: bool = False, **repetitions: list[tuple[float, list[str]]]
+    tmp_path,
+    device: str = "NVIDIA H200",
+    random: bool = False,
+    float32: dict = FLOAT32,
+    **repetitions: list[tuple[float, list[str]]],
 ) -> pd.DataFrame:
     """Aggregates runs, each given by (ms, reasons) of its repetitions; every step takes that time."""
     paths = []
@@ -81,7 +89,7 @@ def run_speed(
             ]
         )
         bandwidths = [{"read": 4e12, "copy": 3.5e12}, {"read": 4e12, "copy": 3e12}]
-        score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20}
+        score = {"mean_gap": 0.1, "max_gap": 0.5, "tokens": 20, "float32": float32}
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         notes["inputs"] = INPUTS | ({"draft": "ghi"} if name == "drafts" else {})
         paths.append(str(tmp_path / f"{name}.parquet"))
@@ -125,6 +133,24 @@ def test_floor_and_utilisation_are_against_the_faster_bandwidth_and_the_datashee
     assert only(frame, "mbu")["value"] == pytest.approx(0.5)
     assert only(frame, "mbu_datasheet")["value"] == pytest.approx(40e9 / (20e-3 * 4.8e12))
     assert (only(frame, "nll_gap")["value"], only(frame, "nll_gap_max")["value"]) == (0.1, 0.5)
+
+
+def test_a_score_has_its_rows_against_float32(tmp_path):
+    frame = run_speed(tmp_path, fast=CLEAN)
+    for metric, name in FLOAT32_GAPS.items():
+        row = only(frame, metric)
+        assert (row["value"], row["n"], row["status"]) == (FLOAT32[name], 20, "ok")
+
+
+def test_a_missing_float32_score_says_why_and_leaves_the_run_its_times(tmp_path):
+    said = "unavailable: no float32 evaluator: CUDA out of memory"
+    frame = run_speed(tmp_path, float32={"status": said}, fast=CLEAN)
+    row = only(frame, "nll_gap_float32")
+    assert np.isnan(row["value"]) and row["status"] == said
+    assert not set(FLOAT32_GAPS) & set(usable(frame)["metric"])
+    assert only(usable(frame), "tpot_ms")["value"] == 20.0 and only(usable(frame), "nll_gap")["value"] == 0.1
+    (shown,) = ladder.build(frame, {}).to_dict("records")
+    assert shown["Status"] == said and shown["TPOT [ms]"].value == 20.0
 
 
 def test_an_unknown_device_has_no_datasheet_row(tmp_path):

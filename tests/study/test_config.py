@@ -138,6 +138,7 @@ MISTAKES = [
     ("runs.WIN.policy", "windw", "runs[WIN].policy: 'windw' is not one of dense, lazy"),
     ("runs.WIN.engine", "fast", "runs[WIN].engine: 'fast' is not one of hf_math, hf_flash, hf_static, fused"),
     ("runs.WIN.engine", "hf", "runs[WIN].engine: hf cannot decode window; paper, paper_flash, eager, "),
+    ("runs.WIN.dtype", "float16", "runs[WIN].engine: fused does not decode in float16, but in float32 or bf"),
     ("runs.WIN.quantization", "int3", "runs[WIN].quantization: 'int3' is not one of"),
     ("runs.0.family", "window", "runs[0].family: 'window' is not one of baseline, streaming"),
     ("tables", ["nope"], "tables: 'nope' is not one of"),

@@ -1,4 +1,7 @@
-"""Which combination to use: the fastest run of the study whose perplexity stays within a target."""
+"""Which combination to use: the fastest run of the study whose perplexity stays within a target.
+
+A perplexity is the exact evaluator's. It is the engine's too only where both compute the same (MOST_GAP).
+"""
 
 from collections.abc import Iterator
 
@@ -7,17 +10,30 @@ import pandas as pd
 from sinkbench.analysis.estimate import Estimate, estimate, without_empty_columns
 from sinkbench.analysis.quantization_gains import plain_method
 from sinkbench.analysis.select import (
+    FLOAT32_SCORE,
+    RUN,
     NotMeasured,
     at_common_point,
     full_budget,
     matching,
     method_of,
     pick,
+    run_name,
     usable,
 )
 from sinkbench.analysis.tradeoff import changes_against
 
 TARGETS_PERCENT = (1.0, 4.0, 10.0)
+# Largest mean |NLL difference| of an engine to the exact evaluator, in nats. Rounding to bfloat16 costs 0.008
+# to 0.014 and activations in int8 0.026 (docs/reference); a loss in bfloat16 costs 0.035 (engines.static).
+# A mean of differences is no larger than the mean of their magnitudes. So 0.02 nats change the perplexity of
+# an engine by at most 2 %, and only if all differences had one sign; those of rounding have both.
+MOST_GAP = 0.02
+GAP_NOTE = (
+    f"An engine is a choice only if its NLLs lie within {MOST_GAP:g} nats of the exact evaluator's, in the "
+    "mean: rounding to bfloat16 costs less, and what costs more is another computation"
+)
+BEYOND = "its interval reaches beyond the target"
 SHOWN = 5  # runs of a study that measured times only
 MEBI = 2**-20
 
@@ -39,27 +55,30 @@ def by_target(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 
 def by_time(measurements: pd.DataFrame) -> pd.DataFrame:
-    """The fastest runs of a study without perplexities, one per method, from the fastest on."""
+    """The fastest runs of a study without perplexities, one per method, from the fastest on.
+
+    Raises:
+        NotMeasured: no times.
+    """
     best = {row["method"]: row for row in reversed(_runs(measurements))}
     order = sorted(best.values(), key=lambda row: row["value"])[:SHOWN]
     return pd.DataFrame([_cells(measurements, row) for row in order])
 
 
 def baseline(measurements: pd.DataFrame, corpus: str) -> str:
-    """The method that targets are measured from: recomputation at the full budget, if it is compared at all.
+    """The method that targets are measured from: recomputation at the full budget, if it is compared with it.
 
-    Otherwise streaming at the full budget.
+    Otherwise streaming at the full budget itself.
     """
-    against = pick(measurements, "perplexity_change", corpus=corpus)["against"]
-    scored = pick(measurements, "perplexity", corpus=corpus)
     budget = full_budget(measurements)
-    streaming = method_of(measurements, "streaming", budget=budget)
-    sinks = matching(measurements, method=streaming)["sinks"].iloc[0]
-    compared = scored[scored["method"].isin(against)]
+    scored = pick(measurements, "perplexity", corpus=corpus)
+    streaming = method_of(scored, "streaming", budget=budget)
+    sinks = matching(scored, method=streaming)["sinks"].iloc[0]
     try:
-        return method_of(compared, "recompute", budget=budget, sinks=sinks)
+        against = pick(measurements, "perplexity_change", corpus=corpus, method=streaming)["against"]
+        return method_of(scored[scored["method"].isin(against)], "recompute", budget=budget, sinks=sinks)
     except NotMeasured:
-        return method_of(compared, "streaming", budget=budget)
+        return streaming
 
 
 def perplexity_changes(measurements: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
@@ -74,13 +93,34 @@ def left_out(measurements: pd.DataFrame) -> list[str]:
     return [name for name in matching(valid, metric="perplexity")["method"].unique() if name not in timed]
 
 
+def inexact(measurements: pd.DataFrame) -> dict[str, Estimate]:
+    """The gap in nats of every run that is no choice since it exceeds MOST_GAP, by the run's name."""
+    gaps = {run_name(row): _gap(measurements, row) for row in _bounded(measurements)}
+    return {name: gap for name, gap in gaps.items() if gap is not None and gap.value > MOST_GAP}
+
+
 def _runs(measurements: pd.DataFrame) -> list[dict]:
+    """The rows of `_bounded` whose engine is known to compute what was scored."""
+    gaps = [(row, _gap(measurements, row)) for row in _bounded(measurements)]
+    return [row for row, gap in gaps if gap is not None and gap.value <= MOST_GAP]
+
+
+def _bounded(measurements: pd.DataFrame) -> list[dict]:
     """TPOT of every run with a bounded cache, at one point, from the fastest on."""
     times = at_common_point(pick(measurements, "tpot_ms"))
     times = times[times["budget"].notna()].sort_values("value", kind="stable")
     if times.empty:
         raise NotMeasured("")
     return times.to_dict("records")
+
+
+def _gap(measurements: pd.DataFrame, row: dict) -> Estimate | None:
+    """Mean NLL gap of a run to the evaluator in float32, or to that in the model's dtype; None if neither."""
+    own = matching(usable(measurements), **{name: row[name] for name in RUN})
+    for metric in (FLOAT32_SCORE, "nll_gap"):
+        for found in matching(own, metric=metric).to_dict("records"):
+            return estimate(found, ".1e", unit="nats")
+    return None
 
 
 def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: float | None = None) -> dict:
@@ -91,7 +131,7 @@ def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: f
     change = changes.get(row["method"])
     remark = "" if change else "its perplexity is not compared"
     if limit is not None and max(change.bounds) > limit:
-        remark = "its interval reaches beyond the target"
+        remark = BEYOND
     return {"Change [%]": change or "", **_cells(measurements, row), "Remark": remark}
 
 

@@ -11,6 +11,7 @@ RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
 # Families that vary one thing, at few points: they stand for no method where one of its runs must.
 ABLATIONS = ("compile", "attention")
 PROFILE = ("part_ms", "launches_per_step")  # metrics of profile jobs, which may fail where a run was timed
+FLOAT32_SCORE = "nll_gap_float32"  # which may be missing where a run was timed
 
 
 class NotMeasured(Exception):
@@ -22,11 +23,12 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
 
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
     computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
-    the times of a run whose profile failed, and a disturbed time, which is marked wherever it is shown. What
-    is not measured yet says nothing against what is.
+    the times of a run whose profile failed or that has no float32 score, and a disturbed time, which is
+    marked wherever it is shown. What is not measured yet says nothing against what is.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
-    failed = measurements[dropped & ~measurements["metric"].isin(PROFILE) & ~_is_pending(measurements)]
+    beside = measurements["metric"].isin([*PROFILE, FLOAT32_SCORE]) | _is_pending(measurements)
+    failed = measurements[dropped & ~beside]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
     dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
     dropped |= timed & measurements["method"].isin(quality["method"])

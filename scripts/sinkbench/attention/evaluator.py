@@ -1,12 +1,13 @@
 """The exact evaluator: per-token NLLs of a document under a visibility rule, in parallel form."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sinkbench.attention.chunked import ChunkStream
-from sinkbench.attention.masked_kernels import MaskedKernel, kernel_for
+from sinkbench.attention.masked_kernels import FlexKernel, MaskedKernel, kernel_for
 from sinkbench.attention.refresh_store import RefreshStore
 from sinkbench.model.forward import forward_hidden
 from sinkbench.model.hf_attention import stock_hidden
@@ -21,11 +22,22 @@ class Evaluator:
         model: a GPT-NeoX for causal language modelling, in eval mode.
         chunk_tokens: tokens scored per forward pass; memory grows with budget + chunk_tokens.
         progress: called with the number of tokens that each pass has scored.
+        judge: gives what every method here returns for a token in the place of its NLL, of last hidden
+            states [tokens, hidden] and the ids that follow them [tokens]; None: the NLL.
+        kernel: of attention (masked_kernels); None: the fast one of the model's device.
     """
 
-    def __init__(self, model, chunk_tokens: int, progress=lambda tokens: None):
+    def __init__(
+        self,
+        model,
+        chunk_tokens: int,
+        progress=lambda tokens: None,
+        judge: Callable[[Tensor, Tensor], Tensor] | None = None,
+        kernel: MaskedKernel | FlexKernel | None = None,
+    ):
         self.model, self.chunk_tokens, self.progress = model, chunk_tokens, progress
-        self.kernel = kernel_for(model)
+        self.judge = judge or partial(token_nll, model)
+        self.kernel = kernel or kernel_for(model)
 
     @torch.inference_mode()
     def stream(self, document: Tensor, visibility: Visibility) -> Tensor:
@@ -107,7 +119,7 @@ class Evaluator:
     def _nll(self, stream: ChunkStream, document: Tensor) -> Tensor:
         parts, targets = [], document[1:]
         for chunk, hidden in self._read(stream, document[:-1]):
-            parts.append(token_nll(self.model, hidden, targets[: len(chunk)]))
+            parts.append(self.judge(hidden, targets[: len(chunk)]))
             targets = targets[len(chunk) :]
             self.progress(len(chunk))
         return torch.cat(parts)
@@ -146,4 +158,4 @@ class Evaluator:
         index = torch.cat((sinks.expand(len(positions), -1), positions[:, None] + recent), dim=1)
         hidden = stock_hidden(self.model, document[index])[:, -1]
         self.progress(len(positions))
-        return token_nll(self.model, hidden, document[positions + 1])
+        return self.judge(hidden, document[positions + 1])

@@ -1,4 +1,6 @@
-"""Decode with an engine: NLLs of a given text, or a continuation."""
+"""Decode with an engine: logits and NLLs of a given text, or a continuation."""
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -6,14 +8,21 @@ from torch import Tensor
 from sinkbench.model.nll import token_nll_of_logits
 
 
-def decode_nll(engine, texts: Tensor, start: int) -> Tensor:
-    """Decode texts [batch, T]: NLLs [batch, T - start] of tokens start .. T-1, the first from the prefill."""
+def decode_logits(engine, texts: Tensor, start: int) -> Iterator[Tensor]:
+    """Decode texts [batch, T]: logits [batch, vocabulary] that predict tokens start .. T-1.
+
+    The first come from the prefill. An engine may overwrite logits when the next ones are asked for.
+    """
     fed = texts[:, start:-1].unbind(1)
-    first = engine.prefill(texts[:, :start], len(fed))
-    losses = [token_nll_of_logits(first, texts[:, start])]
-    for token, target in zip(fed, texts[:, start + 1 :].unbind(1), strict=True):
-        losses.append(token_nll_of_logits(engine.step(token), target))
-    return torch.stack(losses, 1)
+    yield engine.prefill(texts[:, :start], len(fed))
+    for token in fed:
+        yield engine.step(token)
+
+
+def decode_nll(engine, texts: Tensor, start: int) -> Tensor:
+    """Decode texts [batch, T]: NLLs [batch, T - start] of tokens start .. T-1."""
+    predicted = zip(decode_logits(engine, texts, start), texts[:, start:].unbind(1), strict=True)
+    return torch.stack([token_nll_of_logits(scores, target) for scores, target in predicted], 1)
 
 
 def generate(engine, prompts: Tensor, count: int, choose) -> Tensor:

@@ -11,6 +11,7 @@ from sinkbench.policies import CacheLayout
 
 RING = ("ring", "growing")
 REFRESHED = (*RING, "refreshed", "refreshed_with_queries")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Row:
         caches: cache layouts that it decodes (see policies).
         options: arguments of Engine; kernels of torch's attention by their names in SDPBackend.
         max_batch: streams that it decodes in step.
+        dtypes: of models that it decodes.
         speculates: whether it verifies drafts (engines.speculation).
         compiles: whether its first steps wait for torch.compile.
     """
@@ -30,6 +32,7 @@ class Row:
     caches: tuple[CacheLayout, ...]
     options: dict = field(default_factory=dict)
     max_batch: int = 1
+    dtypes: tuple[str, ...] = DTYPES
     speculates: bool = False
     compiles: bool = False
 
@@ -72,8 +75,8 @@ ENGINES = {
     "growing": Row("growing", ("growing",)),
     "compiled_growing": Row("growing", ("growing",), {"dynamic": False}, compiles=True),
     "compiled_dynamic": Row("growing", ("growing",), {"dynamic": True}, compiles=True),
-    # hand-written Triton kernels in one CUDA graph
-    "fused": Row("fused.engine", REFRESHED, max_batch=16),
+    # hand-written Triton kernels in one CUDA graph; why not float16: fused.weights.check_supported
+    "fused": Row("fused.engine", REFRESHED, max_batch=16, dtypes=("float32", "bfloat16")),
 }
 
 

@@ -1,6 +1,7 @@
 """One speed job of a run with a draft model: time, and tokens of every round, along the stream."""
 
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Speculator, block_nll, check_vocabularies
+from sinkbench.engines.speculation.speculator import Speculator, block_logits, check_vocabularies
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.errors import Unavailable
 from sinkbench.measure.bench import Bench
@@ -35,7 +36,7 @@ def measure(settings: dict, tokens_path: str, output_path: str) -> None:
 def timer(bench: Bench) -> Timer:
     """A timer of the bench's rounds: its engine becomes the speculator that its settings describe."""
     bench.engine = build(bench)
-    return Timer(bench, time_rounds, target_nll)
+    return Timer(bench, time_rounds, target_logits)
 
 
 def build(bench: Bench) -> Speculator:
@@ -77,6 +78,6 @@ def time_rounds(engine: Speculator, prompts: Tensor, warmup: int, steps: int) ->
     return Timing(ttft_ms, elapsed / sum(tokens), [elapsed_ms(*pair) for pair in pairwise(marks)], tokens)
 
 
-def target_nll(engine: Speculator, texts: Tensor, start: int) -> Tensor:
-    """decode.decode_nll of the target, read in blocks as it reads drafts."""
-    return block_nll(engine.target, texts[0], start)[None]
+def target_logits(engine: Speculator, texts: Tensor, start: int) -> Iterator[Tensor]:
+    """decode.decode_logits of the target, read in blocks as it reads drafts."""
+    return block_logits(engine.target, texts[0], start)

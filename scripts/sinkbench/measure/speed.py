@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pandas as pd
-import torch
 
-from sinkbench.engines.decode import decode_nll
+from sinkbench.engines.decode import decode_logits
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import time_decode
 from sinkbench.measure.outcome import record_outcome
+from sinkbench.measure.score import score
 from sinkbench.measure.step_bytes import bytes_per_step
 from sinkbench.policies import REFRESHED
 from sinkbench.runtime.compile_cost import without_compiled_before
@@ -50,10 +50,10 @@ class Timer:
 
     Args:
         clock: times the engine, as clock.time_decode does.
-        decode: gives the engine's NLLs, as decode.decode_nll does.
+        decode: gives the engine's logits, as decode.decode_logits does.
     """
 
-    def __init__(self, bench: Bench, clock=time_decode, decode=decode_nll):
+    def __init__(self, bench: Bench, clock=time_decode, decode=decode_logits):
         self.bench, self.engine, self.device = bench, bench.engine, bench.model.device
         self.clock, self.decode = clock, decode
         self.speed, self.points = bench.speed, bench.points
@@ -85,8 +85,8 @@ class Timer:
             summary["disturbed"] = reasons
         notes = {"start": self.start, "points": self.summaries, "bandwidth_bytes_per_s": self.bandwidths}
         notes["compilation"] = self._compilation()  # before the score, whose shapes may be others
-        score = self._score()
-        return pd.concat(self.frames, ignore_index=True), {**notes, "score": score, "status": _status(score)}
+        found = score(self.bench, self.decode)
+        return pd.concat(self.frames, ignore_index=True), {**notes, "score": found, "status": _status(found)}
 
     def _compilation(self) -> dict | None:
         """What the timed rounds, warm-up included, have cost the compiler; None if nothing is compiled."""
@@ -139,20 +139,9 @@ class Timer:
         """Bytes that the engine keeps for refreshes and no step reads; None where nothing is refreshed."""
         return self.engine.refresh.nbytes() if self.bench.policy.cache in REFRESHED else None
 
-    def _score(self) -> dict:
-        """Mean and largest |NLL difference| to the exact evaluator, from bench.scored_from on."""
-        count = self.speed["check_tokens"]
-        start = self.bench.scored_from
-        texts = self.bench.texts(start + count)
-        scored = range(start - 1, start + count - 1)
-        exact = torch.stack([self.bench.policy.nll_at(self.bench.evaluator, text, scored) for text in texts])
-        gap = (self.decode(self.engine, texts, start) - exact).abs()
-        gaps = {"mean_gap": float(gap.mean()), "max_gap": float(gap.max())}
-        return {"from": start - 1, "tokens": gap.numel(), **gaps}
 
-
-def _status(score: dict) -> str:
+def _status(found: dict) -> str:
     """Times of an engine that computes NaN are no result."""
-    if math.isfinite(score["max_gap"]):
+    if math.isfinite(found["max_gap"]):
         return "ok"
     return "invalid: the engine's NLLs are NaN or infinite on the tokens where it is scored"

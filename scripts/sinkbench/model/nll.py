@@ -13,10 +13,9 @@ def logits(model, hidden: Tensor) -> Tensor:
 
     Half-precision products accumulate in float32; on CUDA the sum is also returned unrounded.
     """
-    weight = model.lm_head.weight
     if hidden.is_cuda and hidden.dtype.itemsize < 4:
-        return torch.mm(hidden, weight.T, out_dtype=torch.float32)
-    return (hidden @ weight.T).to(at_least_float32(hidden.dtype))
+        return torch.mm(hidden, model.lm_head.weight.T, out_dtype=torch.float32)
+    return model.lm_head(hidden).to(at_least_float32(hidden.dtype))
 
 
 def token_nll(model, hidden: Tensor, targets: Tensor) -> Tensor:

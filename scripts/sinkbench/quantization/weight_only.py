@@ -1,4 +1,8 @@
-"""Weight-only int8 and int4: linear layers that store packed words and compute with their dequantised values.
+"""Weight-only int8 and int4: linear layers that store packed words and scales.
+
+Whoever reads a weight as a tensor, as `forward` does, gets scale * q rounded to the model's dtype. The fused
+kernels multiply integers and scale float32 sums, so no weight is rounded again there; only several streams in
+int4 read rounded weights. A float32 twin (model.widened) has scale * q itself.
 
 Rounding is symmetric, to nearest: integers q and scales such that scale * q is near a weight. int8 has one
 scale per row, int4 one per 128 inputs. The scale puts the weight of largest magnitude at 127 or at -8, so it

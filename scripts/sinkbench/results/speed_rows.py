@@ -17,6 +17,15 @@ from sinkbench.results.statistics import Bootstrap
 
 LEAST_CLEAN = 3
 PERCENTILES = (10, 50, 90, 99)
+# metric: its name in the notes of a score (measure.score), against the evaluator in the model's own dtype ...
+GAPS = {"nll_gap": "mean_gap", "nll_gap_max": "max_gap"}
+# ... and against the one in float32; of the first a status says why all are missing
+FLOAT32_GAPS = {
+    "nll_gap_float32": "mean_gap",
+    "nll_gap_float32_max": "max_gap",
+    "top_token_agreement": "top_token_agreement",
+    "kl_divergence": "kl_divergence",
+}
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,7 @@ class _RunRows:
         """Add all rows; `steps` are the per-step times."""
         for way, bandwidth in self.bandwidths.items():
             self.recorder.add(self.about, f"bandwidth_{way}", *bandwidth, n=len(self.measured))
-        for metric, name in (("nll_gap", "mean_gap"), ("nll_gap_max", "max_gap")):
-            self.recorder.add(self.about, metric, self.score[name], n=self.score["tokens"])
+        self._add_score()
         if self.compilation:
             graphs = self.compilation["graphs"]
             self.recorder.add(self.about, "compile_s", self.compilation["seconds"], n=graphs)
@@ -96,6 +104,16 @@ class _RunRows:
                 self._add_steps(timed, point, at_point)
             elif self.judged:
                 self._add_acceptance(here, at_point)
+
+    def _add_score(self) -> None:
+        count, wide = self.score["tokens"], self.score["float32"]
+        for metric, name in GAPS.items():
+            self.recorder.add(self.about, metric, self.score[name], n=count)
+        if "status" in wide:
+            self.recorder.add({**self.about, "status": wide["status"]}, next(iter(FLOAT32_GAPS)), None)
+            return
+        for metric, name in FLOAT32_GAPS.items():
+            self.recorder.add(self.about, metric, wide[name], n=count)
 
     def _add_sizes(self, here: dict, part: pd.DataFrame) -> None:
         """What does not depend on the device's other users."""

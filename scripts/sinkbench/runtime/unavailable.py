@@ -22,6 +22,7 @@ class Lack:
     words: tuple[str, ...] = ("",)
 
     def is_said_by(self, error: BaseException) -> bool:
+        """Whether the error is of this kind and says so."""
         return isinstance(error, self.kind) and any(words in str(error) for words in self.words)
 
 

@@ -141,7 +141,7 @@ class RunTable:
             known = self.methods.setdefault(method.name, method)
             if not known.is_listed_again_by(method):
                 raise UserError(f"options: {method.name} is listed before, with other settings")
-            for run in _runs(entry, known):
+            for run in _runs(entry, known, method.dtype or model_dtype):
                 if run.name in self.runs:
                     raise UserError(f"engine: {run.name} is listed twice")
                 self.runs[run.name] = run
@@ -169,8 +169,8 @@ def _expand(entry: dict, model_dtype: str) -> Iterator[Method]:
         yield Method(entry["family"], entry["policy"], options, quantization, dtype, against, corpora)
 
 
-def _runs(entry: dict, method: Method) -> Iterator[Run]:
-    """One run of a method for every combination of what an entry lists."""
+def _runs(entry: dict, method: Method, dtype: str) -> Iterator[Run]:
+    """One run of a method, whose weights and activations are of `dtype`, for every combination listed."""
     against = tuple(_as_list(entry.get("tpot_against", [])))
     positions = tuple(entry["positions"]) if "positions" in entry else None
     speculate = entry.get("speculate", {})
@@ -183,7 +183,7 @@ def _runs(entry: dict, method: Method) -> Iterator[Run]:
         _as_list(speculate.get("temperature", 0 if speculate else None)),
     ]
     for engine, batch, *drafting in product(*axes, *drafts):
-        _check_engine(engine, method, batch)
+        _check_engine(engine, method, batch, dtype)
         if speculate:
             _check_speculation(engine, method, batch)
         yield Run(entry["family"], method, engine, batch, against, positions, profiled, *drafting)
@@ -199,12 +199,15 @@ def _check_speculation(engine: str, method: Method, batch: int) -> None:
         raise UserError(f"batch: {batch} streams; drafts are verified for one")
 
 
-def _check_engine(engine: str, method: Method, batch: int) -> None:
+def _check_engine(engine: str, method: Method, batch: int, dtype: str) -> None:
     check_name(engine, ENGINES, "engine")
     form = method.build().cache
     if form not in ENGINES[engine].caches:
         fitting = ", ".join(name for name, row in ENGINES.items() if form in row.caches)
         raise UserError(f"engine: {engine} cannot decode {method.policy}; {fitting} can")
+    if dtype not in ENGINES[engine].dtypes:
+        able = " or ".join(ENGINES[engine].dtypes)
+        raise UserError(f"engine: {engine} does not decode in {dtype}, but in {able}")
     if batch > 1 and form in REFRESHED:
         raise UserError(f"batch: {batch} streams; a cache of {method.policy} is refreshed for one")
     if batch > ENGINES[engine].max_batch:

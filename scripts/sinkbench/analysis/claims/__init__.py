@@ -37,7 +37,7 @@ ON_A_GPU = "timed on a GPU only"
 UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
 OTHER_TECHNIQUES = "Other techniques"
 # From what a claim can best get to the worst.
-RANKS = [HOLDS, ON_A_GPU, UNDECIDED, NO_INTERVAL, BUSY, UNTESTABLE, NOT_MEASURED, FAILS]
+RANKS = [HOLDS, ON_A_GPU, UNDECIDED, NO_INTERVAL, BUSY, UNTESTABLE, NOT_MEASURED, NOT_YET, FAILS]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def judge(name: str, measurements: pd.DataFrame) -> Verdict:
         return replace(_without_findings(module, measurements, ""), measured=measured)
     combine = vars(module).get("COMBINE", worst)
     verdict = combine(verdicts)
+    if verdict == NOT_MEASURED and is_partial(measurements):
+        verdict = NOT_YET
     cause = _cause(module, measurements)
     return replace(_verdict(module, measured, verdict, cause), tally=_tally(verdicts, verdict, combine))
 

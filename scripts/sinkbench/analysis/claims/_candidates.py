@@ -24,6 +24,7 @@ class Candidate:
 
     @property
     def verdict(self) -> str:
+        """It must satisfy all."""
         return worst(self.verdicts)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sinkbench.analysis.claims import Finding
+from sinkbench.analysis.claims import NOT_YET, Finding
 from sinkbench.analysis.profiles import HYPOTHESIS_ENGINES
 from sinkbench.analysis.select import NotMeasured, matching, statuses
 
@@ -28,6 +28,6 @@ def failed(rows: pd.DataFrame, engines: tuple[str, ...] | None = None) -> dict[s
 
 
 def beside(rows: pd.DataFrame, engines: tuple[str, ...] | None = None) -> Iterator[Finding]:
-    """A finding for each of them: it is named, and decides nothing."""
+    """A finding for each of them: it decides nothing, but what is not measured yet may still refute."""
     for name, status in failed(rows, engines).items():
-        yield Finding(f"{name}: {status}")
+        yield Finding(f"{name}: {status}", NOT_YET if status == NOT_YET else "")

@@ -61,14 +61,18 @@ def _constants(module, norm) -> tuple[Tensor | None, Tensor]:
 
 
 def check_supported(model) -> None:
-    """Raise Unavailable, by name, for what the kernels do not compute."""
+    """Raise Unavailable, by name, for what the kernels do not compute.
+
+    float16 ends at 65,504. The kernels keep the residual times a LayerNorm's gamma in the model's dtype and
+    normalise later (norm_matvec); transformers normalises first, so that it does not overflow there.
+    """
     config = model.config
     if not config.use_parallel_residual:
         raise Unavailable("fused: the model's residual is not parallel; the other engines decode it")
     if config.hidden_act != "gelu":
         raise Unavailable(f"fused: activation {config.hidden_act!r}; only 'gelu' (exact) is built")
-    if model.dtype not in (torch.float32, torch.bfloat16, torch.float16):
-        raise Unavailable(f"fused: weights of {model.dtype}; only float32, bfloat16 and float16 are built")
+    if model.dtype not in (torch.float32, torch.bfloat16):
+        raise Unavailable(f"fused: weights of {model.dtype}; it computes in float32 and bfloat16")
     foreign = {
         type(weight).__name__ for weight in model.parameters() if is_traceable_wrapper_subclass(weight)
     }

@@ -6,6 +6,7 @@ its own cache, and both have one policy. The host decides nothing within a round
 one CUDA graph. The host learns only afterwards how many tokens the round gave.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.errors import UserError
-from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.runtime.cuda_graph import capture
 
 LEAST_PROMPT = 2  # tokens; see Speculator.prefill
@@ -130,8 +130,8 @@ def speculate(speculator: Speculator, prompt: Tensor, count: int) -> tuple[Tenso
     return torch.tensor(tokens[:count], device=prompt.device), kept
 
 
-def block_nll(decoder: BlockDecoder, text: Tensor, start: int) -> Tensor:
-    """NLLs [T - start] of tokens start .. T-1 of a text [T], in blocks, as a target reads drafts."""
-    scores = [decoder.prefill(text[:start], len(text) - start + decoder.block)]
-    scores += [decoder.read(block) for block in text[start:-1].split(decoder.block)]
-    return token_nll_of_logits(torch.cat(scores), text[start:])
+def block_logits(decoder: BlockDecoder, text: Tensor, start: int) -> Iterator[Tensor]:
+    """Logits [1, vocabulary] that predict tokens start .. T-1 of a text [T], read in blocks like drafts."""
+    yield decoder.prefill(text[:start], len(text) - start + decoder.block)
+    for block in text[start:-1].split(decoder.block):
+        yield from decoder.read(block).split(1)

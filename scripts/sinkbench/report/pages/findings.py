@@ -10,7 +10,7 @@ import pandas as pd
 
 from sinkbench.analysis.claims import Verdict, judge
 from sinkbench.analysis.estimate import DAGGER_NOTE
-from sinkbench.analysis.recommend import baseline, by_target, by_time, left_out
+from sinkbench.analysis.recommend import GAP_NOTE, baseline, by_target, by_time, inexact, left_out
 from sinkbench.analysis.select import NotMeasured, corpora, devices, is_disturbed, is_partial
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.formats._sortable import SCRIPT
@@ -83,12 +83,13 @@ def _summary(measurements: pd.DataFrame) -> Iterator[str]:
 def _by_target(measurements: pd.DataFrame, names: list[str]) -> Iterator[str]:
     yield paragraph(
         "Each row is the fastest combination of this study within a target of perplexity. Dense attention is "
-        "no choice: its cache grows with the stream."
+        f"no choice: its cache grows with the stream. {GAP_NOTE}."
     )
     for corpus in names:
         yield f"<h3>{escape(f'On {corpus}, against {baseline(measurements, corpus)}')}</h3>"
         table = _without_repeats(by_target(measurements, corpus))
         yield table_element(table, f"Fastest for each target on {corpus}")
+    yield from _inexact(measurements)
     if untimed := left_out(measurements):
         yield paragraph(f"Scored but not timed, and so no choice here: {', '.join(untimed)}.")
 
@@ -107,9 +108,17 @@ def _without_repeats(table: pd.DataFrame) -> pd.DataFrame:
 def _by_time(measurements: pd.DataFrame) -> Iterator[str]:
     yield paragraph(
         "This study measured no perplexity: no row says what a combination costs in quality. Each method is "
-        "on its fastest engine, the fastest method first."
+        f"on its fastest engine, the fastest method first. {GAP_NOTE}."
     )
-    yield table_element(by_time(measurements), "Fastest runs")
+    if len(table := by_time(measurements)):
+        yield table_element(table, "Fastest runs")
+    yield from _inexact(measurements)
+
+
+def _inexact(measurements: pd.DataFrame) -> Iterator[str]:
+    if far := inexact(measurements):
+        listed = ", ".join(f"{name} ({gap})" for name, gap in far.items())
+        yield paragraph(f"Timed but too far from the exact evaluator, and so no choice here: {listed}.")
 
 
 def _claims(measurements: pd.DataFrame, words: list[str]) -> Iterator[str]:

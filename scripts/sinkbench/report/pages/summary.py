@@ -7,7 +7,7 @@ import pandas as pd
 
 from sinkbench.analysis.claims import NOT_MEASURED, NOT_YET, ON_A_GPU, UNTESTABLE, judge
 from sinkbench.analysis.estimate import estimate
-from sinkbench.analysis.recommend import baseline, by_target, by_time
+from sinkbench.analysis.recommend import MOST_GAP, baseline, by_target, by_time
 from sinkbench.analysis.select import (
     NotMeasured,
     corpora,
@@ -20,6 +20,8 @@ from sinkbench.analysis.select import (
     usable,
 )
 from sinkbench.report.pages._html import sentence_case
+
+EXACT = f"of engines whose NLLs lie within {MOST_GAP:g} nats of the exact evaluator's"
 
 
 def sentences(measurements: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
@@ -67,23 +69,31 @@ def _refresh(measurements: pd.DataFrame) -> Iterator[str]:
 
 
 def _choice(measurements: pd.DataFrame) -> Iterator[str]:
-    """The fastest combination within the tightest target that a run meets; without perplexities, of all."""
+    """The fastest combination within the tightest target that a run meets; without perplexities, of all.
+
+    Only engines that compute what was scored are meant (recommend.MOST_GAP).
+    """
     names = corpora(measurements)
     for corpus in names:
         *targets, _ = by_target(measurements, corpus).to_dict("records")
         for row in [row for row in targets if row["Policy"]][:1]:
             against = f"the perplexity of {baseline(measurements, corpus)} on {corpus}"
-            yield f"fastest {row['Perplexity']} of {against}: {_chosen(row)}"
+            yield f"fastest {row['Perplexity']} of {against}, {EXACT}: {_chosen(row)}"
     if not names:
-        yield f"fastest at any perplexity: {_chosen(by_time(measurements).iloc[0].to_dict())}"
+        for row in by_time(measurements).to_dict("records")[:1]:
+            yield f"fastest at any perplexity, {EXACT}: {_chosen(row)}"
 
 
 def _chosen(row: dict) -> str:
+    """The combination with its time, and where perplexities were measured its change and the remark on it."""
     time = row["TPOT [ms]"]
-    return (
+    said = (
         f"{row['Policy']} with {row['Weights']} weights on {row['Engine']}, {time.number} ms {time.interval} "
         f"per token {time.note}"
     )
+    if change := row.get("Change [%]"):
+        said += f", {change} perplexity"
+    return said + (f"; {remark}" if (remark := row.get("Remark")) else "")
 
 
 def _full_budget(measurements: pd.DataFrame) -> tuple[str, pd.DataFrame]:

@@ -23,21 +23,21 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
     """See CAPTION. A method without a number has its status instead."""
     rows = matching(measurements, metric="perplexity")
     methods = rows["method"].unique()
-    table = {"Method": methods}
+    table, correlated = {"Method": methods}, _correlations(measurements)
     for corpus in corpora(rows):
         scored = matching(usable(rows), corpus=corpus)
         for document, part in scored.groupby("document", sort=False):
             table[f"{document} ({corpus})"] = _cells(part, methods)
         table[f"all of {corpus}"] = _cells(scored[scored["document"].isna()], methods)
-        table[f"Correlation on {corpus}"] = _cells(_correlations(measurements, corpus), methods)
+        table[f"Correlation on {corpus}"] = _cells(matching(correlated, corpus=corpus), methods)
+    table["Remark"] = [_remark(matching(correlated, method=name)) for name in methods]
     failed = rows[rows["status"] != "ok"].groupby("method")["status"].agg("; ".join)
-    table["Remark"] = [_remark(measurements, name, corpora(rows)) for name in methods]
     return without_empty_columns(pd.DataFrame(table | {"Status": [failed.get(name, "") for name in methods]}))
 
 
-def _correlations(measurements: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    """Rows of the correlation between blocks, of all documents of a corpus together."""
-    rows = matching(usable(measurements), metric="block_autocorrelation", corpus=corpus)
+def _correlations(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the correlation between blocks, all documents of a corpus together."""
+    rows = matching(usable(measurements), metric="block_autocorrelation")
     return rows[rows["document"].isna()]
 
 
@@ -47,8 +47,7 @@ def _cells(rows: pd.DataFrame, methods: list[str]) -> list[Estimate | str]:
     return [found.get(name, "") for name in methods]
 
 
-def _remark(measurements: pd.DataFrame, method: str, names: list[str]) -> str:
-    """On which corpora the blocks of a method are too short to be independent."""
-    rows = {corpus: matching(_correlations(measurements, corpus), method=method)["value"] for corpus in names}
-    large = [corpus for corpus, values in rows.items() if (values >= LARGE).any()]
-    return f"intervals on {' and '.join(large)} may be too narrow" if large else ""
+def _remark(correlations: pd.DataFrame) -> str:
+    """On which corpora a method's blocks are too short to be independent."""
+    large = correlations[correlations["value"] >= LARGE]["corpus"]
+    return f"intervals on {' and '.join(large)} may be too narrow" if len(large) else ""

@@ -26,8 +26,10 @@ CAPTION = (
     "both score. TPOT, the time per output token, is the median of {repetitions} repetitions of {steps} "
     "steps at the largest point timed. Speed-up is the TPOT of the first named baseline over the run's at "
     "an equal point. MBU is the share of the measured memory bandwidth that a step needs at least. NLL gap "
-    "is the mean difference between engine and exact evaluator. Brackets are {confidence} % intervals, over "
-    "blocks of {block_tokens} tokens or over repetitions. {dagger} The footnote says what."
+    "is the mean difference between engine and exact evaluator, in the model's dtype and in float32. Against "
+    "float32 stand the share of equal top tokens and the mean Kullback-Leibler divergence. Brackets "
+    "are {confidence} % intervals, over blocks of {block_tokens} tokens or over repetitions. {dagger} The "
+    "footnote says what."
 )
 
 MEBI = 2**-20
@@ -44,6 +46,9 @@ SPEED = (
     ("Cache [MiB]", "cache_bytes", ",.1f", MEBI),
     ("MBU [%]", "mbu", ".1f", 100),
     ("NLL gap [nats]", "nll_gap", ".1e", 1),
+    ("NLL gap to float32 [nats]", "nll_gap_float32", ".1e", 1),
+    ("Same top token [%]", "top_token_agreement", ".1f", 100),
+    ("KL to float32 [nats]", "kl_divergence", ".1e", 1),
 )
 
 

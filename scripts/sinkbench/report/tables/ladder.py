@@ -20,8 +20,9 @@ CAPTION = (
     "more against the bandwidth of the device's datasheet. A static growing cache reads up to 1,023 slots "
     "more than are counted. Speed-ups are over dense attention: the fastest run of transformers, then the "
     "fastest on any engine, then transformers as it comes. NLL gap is the mean and largest difference to the "
-    "exact evaluator, where the engine was scored. Brackets are {confidence} % intervals over repetitions. "
-    "{dagger} The footnote says what."
+    "exact evaluator, in the model's dtype and in float32. Against float32 stand the share of equal top "
+    "tokens and the mean Kullback-Leibler divergence. Brackets are {confidence} % intervals over "
+    "repetitions. {dagger} The footnote says what."
 )
 # heading, metric, format, scale
 AT_POINT = (
@@ -35,6 +36,10 @@ AT_POINT = (
 OF_RUN = (
     ("NLL gap [nats]", "nll_gap", ".1e", 1),
     ("Largest NLL gap [nats]", "nll_gap_max", ".1e", 1),
+    ("NLL gap to float32 [nats]", "nll_gap_float32", ".1e", 1),
+    ("Largest, to float32 [nats]", "nll_gap_float32_max", ".1e", 1),
+    ("Same top token [%]", "top_token_agreement", ".1f", 100),
+    ("KL to float32 [nats]", "kl_divergence", ".1e", 1),
 )
 
 
