@@ -6,11 +6,12 @@ import pytest
 import synthetic
 from sinkbench import registry
 from sinkbench.analysis.claims import NOT_MEASURED, NOT_YET, judge
+from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import devices, matching, run_name, usable
 from sinkbench.report import figures
 from sinkbench.report.pages import findings, so_far
 from sinkbench.report.pages.summary import sentences
-from sinkbench.results.schema import PENDING
+from sinkbench.results.schema import PENDING, RowRecorder, load_schema
 from synthetic import FIELDS
 
 CLAIMS = registry.available("analysis/claims")
@@ -96,3 +97,13 @@ def test_the_report_names_what_is_to_come(tmp_path, monkeypatch):
     assert "1 of 3 planned results are there" in page and "What was found so far" in page
     assert "1 of 2 perplexities" in page and "1 of 1 timings" in page and "profiles" not in page
     assert "&lt;r&gt;" in page and 'href="tables/full.html">All &amp; more' in page
+
+
+def test_a_column_of_texts_without_any_text_still_joins():
+    """Of a study that has measured nothing no row is against another."""
+    recorder = RowRecorder(load_schema(synthetic.SCHEMA))
+    about = {**synthetic._about("streaming", 4, 512), "corpus": "stdlib", "status": PENDING}
+    recorder.add(about, "perplexity", None)
+    frame = recorder.frame()
+    assert frame["against"].dtype == frame["method"].dtype and frame["against"].isna().all()
+    assert recovered(frame).empty and judge("recovery", frame).verdict == NOT_YET

@@ -8,7 +8,7 @@ import yaml
 
 from sinkbench.errors import UserError
 
-DTYPES = {"integer": "Int64", "number": float, "boolean": "boolean"}  # of columns by type; texts stay
+DTYPES = {"integer": "Int64", "number": float, "boolean": "boolean", "string": "str"}  # of columns by type
 PENDING = "not measured yet"  # the status of a number that is planned, in results shown before all are there
 DISTURBED = "disturbed: "  # begins the status of a number that stands, but the device or host was busy
 
