@@ -41,8 +41,8 @@ CAPTION = (
     "median of {repetitions} repetitions of {steps} steps. Speed-ups are over dense attention: the fastest "
     "run of transformers, then the fastest on any engine, then transformers as it comes. They compare at the "
     "run's own point (recomputation: at the largest); a batch counts the tokens of all streams. Brackets are "
-    "{confidence} % intervals. Other tables have runs with drafts, and corpora beyond the third. {dagger} The "
-    "footnote says what."
+    "{confidence} % intervals. Other tables have runs with drafts, and corpora beyond the third. {dagger} "
+    "The footnote says what."
 )
 CORPORA = 3
 MEBI = 2**-20
