@@ -72,7 +72,7 @@ def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Itera
         return "nothing is to be measured"
     texts = {corpus: documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
     unknown = [corpus for corpus, found in texts.items() if found is None]
-    work = [scoring(study.methods[method], *texts[corpus]) for method, corpus in quality if texts[corpus]]
+    work = [scoring(study.scored_method(*job), *texts[job[1]]) for job in quality if texts[job[1]]]
     total = sum(work + [timing(study, run) for run in timed], Work())
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
     spent = (
