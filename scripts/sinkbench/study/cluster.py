@@ -16,7 +16,7 @@ from sinkbench.study.study import Study
 
 SLOWEST = min((CARDS[name] for name in SHOWN.values()), key=lambda card: card.flops)
 MARGIN, LEAST_MINUTES = 3, 30  # a job that runs out of time is lost: of slow disks, busy hosts, older cards
-BASE_MB, NLL_BYTES = 2_000, 20  # of aggregation: libraries and resamples; all NLLs and their positions
+BASE_MB, NLL_BYTES = 2_000, 8  # of aggregation: libraries and resamples; all NLLs and their positions
 NLLS_PER_MINUTE = 4e6  # that are aggregated
 
 
