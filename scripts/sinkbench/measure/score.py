@@ -18,12 +18,12 @@ ROWS = 64  # tokens compared at a time: 26 MB a table in float64 at a vocabulary
 
 
 def score(bench: Bench, decode: Callable[..., Iterator[Tensor]]) -> dict:
-    """Distances to the evaluator in the model's own dtype, and (`float32`) to one in float32, from
-    bench.scored_from on; the engine's cache is gone afterwards.
+    """Distances of an engine's predictions to the exact evaluator's; its cache is gone afterwards.
 
-    The float32 evaluator has the same weights, dequantised (model.widened). Where it cannot be had its
-    numbers are missing, and a status says why: what was timed stands. The engine's logits wait in the host's
-    memory meanwhile, [batch, tokens, vocabulary] in float32.
+    They are to the evaluator in the model's own dtype, and (`float32`) to one in float32 with the same
+    weights, dequantised (model.widened). Where that cannot be had its numbers are missing, and a status says
+    why: what was timed stands. The engine's logits wait in the host's memory meanwhile, [batch, tokens,
+    vocabulary] in float32.
 
     Args:
         decode: see speed.Timer.
