@@ -51,7 +51,8 @@ PARTS = {
     "norms": 0.08,
     "head": 0.02,
     "other": 0.01,
-    "idle": 0.54,
+    "attention_idle": 0.1,
+    "idle": 0.44,
 }
 ENGINES = {"recompute": "fresh", "dense": "hf", "window": "eager", "streaming": "eager"}
 # policy, sinks, budget, quantization, engine, batch: TPOT in ms, and the floor below it
@@ -420,6 +421,9 @@ def _gaps(recorder: RowRecorder, about: dict) -> None:
 def _profile(recorder: RowRecorder, here: dict, step_ms: float) -> None:
     for part, share in PARTS.items():
         _add(recorder, here, "part_ms", share * step_ms, 0.02, n=8, part=part)
+    _add(recorder, here, "step_ms", step_ms, 0.02, n=5)
+    stubbed = step_ms * (1 - PARTS["attention"] - PARTS["attention_idle"])
+    _add(recorder, here, "step_without_attention_ms", stubbed, 0.02, n=5)
     recorder.add(here, "launches_per_step", 300, n=8)
 
 

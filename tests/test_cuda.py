@@ -297,7 +297,7 @@ def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monk
     assert largest_gap(first.cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     compiled = counters["unique_graphs"]
     engine.reset()
-    assert torch.equal(decode(engine, ids, 2), first)
+    assert largest_gap(decode(engine, ids, 2).cpu(), known["sinks4_window28"][1:]) < TOLERANCE
     assert len(captured) == 2
     assert counters["unique_graphs"] == compiled
 

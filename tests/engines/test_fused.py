@@ -226,3 +226,17 @@ def test_weights_in_a_foreign_format_are_refused_by_name():
     model = model_of(hidden_size=128, num_attention_heads=4, intermediate_size=128)
     with pytest.raises(Unavailable, match="fused: weights are Int8Tensor"):
         check_supported(quantization.apply(format_row("torchao_int8_mlp"), model))
+
+
+def test_the_step_knows_what_its_kernels_must_read():
+    """Weights of both kinds of launch and of the head, and the keys and values that the next token sees."""
+    model = model_of()
+    ring = FusedRing(model, Visibility(4, 7), 2)
+    ring.position = 20
+    read = FusedStep(model, ring, pdl=False, asks=False).bytes_read()
+    seen = 2 * (4 + 7) * 2 * 60  # keys and values, sinks and recent, two streams, width
+    assert read == {
+        "qkv_attention_up_kernel": 4 * (60 * 180 + 60 * 100 + seen),
+        "dense_down_kernel": 4 * (60 * 60 + 60 * 100),
+        "head_kernel": 4 * 60 * VOCABULARY,
+    }

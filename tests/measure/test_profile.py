@@ -1,5 +1,9 @@
 """Profiles: every kernel finds its part in each kind of engine, and the parts add up to the step."""
 
+from collections import Counter
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,15 +12,20 @@ import torch
 from plans import SOURCES, STATISTICS, method, outputs
 from sinkbench import registry
 from sinkbench.analysis.profiles import profiles
-from sinkbench.analysis.select import matching, usable
+from sinkbench.analysis.select import PROFILE, matching, usable
 from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.engines import eager
+from sinkbench.engines.decode import decode_nll
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
-from sinkbench.measure import profile
+from sinkbench.measure import profile, read_rate
 from sinkbench.measure.attribution import DOUBTFUL, annotate_modules, attribute, weight_shapes
-from sinkbench.measure.trace import read_launches, shared_times
+from sinkbench.measure.bench import Bench
+from sinkbench.measure.read_rate import assert_slower
+from sinkbench.measure.stub import without_attention
+from sinkbench.measure.trace import own_times, read_launches
+from sinkbench.model import forward
 from sinkbench.model.loading import random_model
 from sinkbench.results import aggregate, step_parts
 from sinkbench.results.schema import load_schema
@@ -46,15 +55,17 @@ def attributed(trace: Trace, shapes: dict, own: dict | None = None) -> list[str]
     return [part for launch, part in zip(launches, parts, strict=True) if launch.step == 0]
 
 
-def test_overlapping_kernels_share_the_time_in_which_any_runs():
-    assert shared_times([(0, 4), (2, 6), (10, 11), (5, 5)]) == [3, 3, 1, 0]
+def test_a_kernel_that_waits_beside_its_predecessor_is_not_charged_with_that():
+    """A short kernel that is there from the first moment takes no time from the long one before it."""
+    assert own_times([(0, 10), (0.5, 12), (12, 13)]) == [10, 2, 1]
+    assert own_times([(3, 4), (0, 10)]) == [0, 10]
     generator = np.random.default_rng(0)
     starts = generator.integers(0, 300, 60)
     spans = [
         (start, start + length) for start, length in zip(starts, generator.integers(0, 20, 60), strict=True)
     ]
     union = {tick for start, end in spans for tick in range(start, end)}
-    assert sum(shared_times(spans)) == pytest.approx(len(union))
+    assert sum(own_times(spans)) == pytest.approx(len(union))
 
 
 def test_kernels_of_unknown_origin_are_no_profile():
@@ -231,7 +242,7 @@ def test_a_run_is_profiled_and_every_operator_has_its_part(engine, tokens_path, 
     assert notes["status"] == "ok" and notes["stamp"] == settings_hash(settings) and notes["point"] == 40
     assert len(notes["step_ms"]) == SETTINGS["speed"]["repetitions"]
     assert set(kernels.step) == set(range(profile.PROFILED_STEPS))
-    assert set(kernels.part) == {*step_parts.LABELS} - {step_parts.IDLE}
+    assert set(kernels.part) == {*step_parts.LABELS} - {step_parts.ATTENTION_IDLE, step_parts.IDLE}
     times = kernels.pivot_table(index="step", columns="part", values="ms", aggfunc="sum").median()
     assert times["other"] < 0.3 * times.sum()
     telling = kernels[kernels.kernel.isin(PART_OF)]
@@ -263,14 +274,175 @@ def aggregated(folder, wanted: dict, speed: tuple = ()) -> pd.DataFrame:
     return read_table(folder / "out.parquet")[0]
 
 
+@pytest.mark.parametrize("engine", POLICIES)
+def test_a_step_is_timed_with_its_attention_stubbed_in_turn(engine, tokens_path, tmp_path):
+    _, _, notes = run_profile(engine, tokens_path, tmp_path)
+    assert len(notes["step_without_attention_ms"]) == len(notes["step_ms"])
+    assert np.median(notes["step_without_attention_ms"]) < np.median(notes["step_ms"])
+
+
+def operators_of_a_step(name: str, tokens_path, stubbed: bool) -> Counter:
+    """Operators of one step behind the first 40 tokens, which is the second with or without attention."""
+    policy, options = POLICIES[STUBBED[name]]
+    bench = Bench(SETTINGS | {"engine": engine_row(name), "policy": policy, "options": options}, tokens_path)
+    prompts = bench.texts(40)
+    bench.engine.prefill(prompts, 8)
+    with without_attention(bench.model) if stubbed else nullcontext():
+        bench.engine.step(prompts[:, -1])
+        with torch.profiler.profile() as profiler:
+            bench.engine.step(prompts[:, -1])
+    return Counter(event.name for event in profiler.events())
+
+
+STUBBED = dict.fromkeys(("eager", "eager_math", "paper", "static"), "eager")  # and whose policy it decodes
+STUBBED |= dict.fromkeys(("growing", "compiled_growing", "hf", "hf_eager"), "hf") | {"fresh": "fresh"}
+
+
+@pytest.mark.parametrize("engine", STUBBED)
+def test_a_stub_leaves_attention_out_and_nothing_else(engine, tokens_path):
+    real, stubbed = (operators_of_a_step(engine, tokens_path, stub) for stub in (False, True))
+    layers = 3
+    for kept in ("aten::addmm", "aten::native_layer_norm", "aten::gelu"):
+        assert stubbed[kept] == real[kept]
+    for gone in ("aten::scaled_dot_product_attention", "aten::softmax", "aten::bmm"):
+        assert stubbed[gone] == 0
+    # Angles and their table, which a step makes once, stay; and the mask of a pass over many tokens.
+    launched = ("aten::cat", "aten::mul", "aten::neg", "aten::index_copy_")
+    left, gone = (sum(found[name] for name in launched) for found in (stubbed, real - stubbed))
+    assert left <= (7 if engine == "fresh" else 4) and gone >= 2 * layers
+
+
+def test_a_step_follows_a_stubbed_one_as_if_there_had_been_none(tokens_path):
+    """After a prefill; and whatever ends the stub, the model is as it was."""
+    bench = Bench(SETTINGS, tokens_path)
+    text = bench.texts(60)
+    before = decode_nll(bench.engine, text, 40)
+    with pytest.raises(KeyError), without_attention(bench.model):
+        assert not torch.equal(decode_nll(bench.engine, text, 40), before)
+        raise KeyError
+    assert torch.equal(decode_nll(bench.engine, text, 40), before)
+    assert not forward.attention_is_stubbed and "forward" not in vars(
+        bench.model.gpt_neox.layers[0].attention
+    )
+
+
+def test_a_compiled_step_is_compiled_anew_without_attention(tokens_path):
+    bench = Bench(SETTINGS | {"engine": engine_row("compiled")}, tokens_path)
+    text = bench.texts(48)
+    before = decode_nll(bench.engine, text, 40)
+    with without_attention(bench.model):
+        assert not torch.allclose(decode_nll(bench.engine, text, 40)[:, 1:], before[:, 1:])
+    assert torch.equal(decode_nll(bench.engine, text, 40), before)
+
+
+class Overlapping(eager.Engine):
+    """An engine that says that its kernels overlap, and what they read."""
+
+    separate = False
+
+    def separate_launches(self):
+        self.separate = True
+
+    def bytes_read(self):
+        assert self.separate
+        return {"aten::addmm": 1000}
+
+
+def test_overlapping_kernels_are_profiled_apart_and_their_steps_timed_so_too(
+    tokens_path, tmp_path, monkeypatch
+):
+    checked = []
+    monkeypatch.setattr(eager, "Engine", Overlapping)
+    monkeypatch.setattr(profile, "check_read_rates", lambda table, read, device: checked.append(read))
+    row = engine_row("eager") | {"one_launch": True}
+    policy, options = POLICIES["eager"]
+    settings = SETTINGS | {"engine": row, "policy": policy, "options": options}
+    profile.measure(settings, tokens_path, tmp_path / "profile.parquet")
+    kernels, notes = read_table(tmp_path / "profile.parquet")
+    assert checked == [{"aten::addmm": 1000}] and "step_without_attention_ms" not in notes
+    assert len(notes["step_separate_ms"]) == len(notes["step_ms"])
+    write_table(
+        tmp_path / "profile.parquet", kernels, notes | {"step_ms": [90.0] * 2, "step_separate_ms": [99.0] * 2}
+    )
+    (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
+    assert found.is_separate and found.timed.value == 90 and found.step_ms == pytest.approx(99)
+
+
+def kernels(**ms: float) -> pd.DataFrame:
+    rows = [(step, "mlp", kernel, 1, time) for step in range(3) for kernel, time in ms.items()]
+    return pd.DataFrame(rows, columns=profile.COLUMNS)
+
+
+def test_no_kernel_reads_faster_than_the_memory():
+    """65.5 MB in 10.5 us are 6.2 TB/s, and no card has that; in 16 us they are 4.1."""
+    read = {"dense_down_kernel": 65_500_000}
+    with pytest.raises(AssertionError, match=r"dense_down_kernel would read 6\.24 TB/s of at most 4\.80"):
+        assert_slower(kernels(dense_down_kernel=0.0105), read, 4.8e12)
+    assert_slower(kernels(dense_down_kernel=0.016), read, 4.8e12)
+    with pytest.raises(AssertionError, match="no launch of dense_down_kernel"):
+        assert_slower(kernels(head_kernel=1.0), read, 4.8e12)
+
+
+@pytest.mark.parametrize(
+    ("card", "measured", "fails"),
+    [("NVIDIA H200", 1e12, True), ("a new card", 5e12, True), ("a new card", 6e12, False)],
+)
+def test_the_limit_is_the_datasheets_or_a_tenth_above_what_was_measured(card, measured, fails, monkeypatch):
+    about = SimpleNamespace(name=card, L2_cache_size=1 << 20)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
+    monkeypatch.setattr(read_rate, "measure_bandwidth", lambda _: {"read": measured})
+    table, read = kernels(k=0.0105), {"k": 65_500_000}
+    with pytest.raises(AssertionError) if fails else nullcontext():
+        read_rate.check_read_rates(table, read, "cuda")
+    about.L2_cache_size = 60 << 20
+    read_rate.check_read_rates(table, read, "cuda")  # it may all have been there already
+
+
+def test_a_wrong_profile_is_a_failed_job_and_no_table(tokens_path, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the profile is wrong: k would read too fast")
+
+    monkeypatch.setattr(Overlapping, "separate", True)
+    monkeypatch.setattr(eager, "Engine", Overlapping)
+    monkeypatch.setattr(profile, "check_read_rates", refuse)
+    _, kernels, notes = run_profile("eager", tokens_path, tmp_path)
+    assert kernels.empty and notes["status"].startswith("failed: AssertionError: the profile is wrong")
+
+
+def test_bytes_of_a_part_are_those_of_its_kernels(tokens_path, tmp_path):
+    settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
+    read = {"aten::embedding": 10, "aten::mm": 7_000_000}
+    write_table(tmp_path / "profile.parquet", kernels, notes | {"bytes_read": read})
+    (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
+    assert found.part_bytes == {"other": 10, "head": 7_000_000} and found.bytes_per_s("mlp") is None
+    assert found.bytes_per_s("head") == pytest.approx(7e9 / found.parts["value"]["head"])
+
+
+@pytest.mark.parametrize(
+    ("stubbed", "attention", "others"),
+    [(40.0, 60.0, 40.0), (200.0, 0.0, 100.0), (0.001, 100.0, 0.0)],
+)
+def test_waiting_that_goes_with_attention_is_attentions(stubbed, attention, others, tokens_path, tmp_path):
+    settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
+    times = {"step_ms": [100.0, 100.0], "step_without_attention_ms": [stubbed, stubbed]}
+    write_table(tmp_path / "profile.parquet", kernels, notes | times)
+    (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
+    waits = found.parts["value"]["attention_idle"], found.parts["value"]["idle"]
+    busy = found.parts["value"].drop(["attention_idle", "idle"]).sum()
+    assert waits == pytest.approx((attention, others), abs=1.01 * busy)
+    assert found.step_ms == pytest.approx(100)
+    ends = found.parts.loc[["attention_idle", "idle"]]
+    assert (ends["low"] <= ends["value"]).all() and (ends["value"] <= ends["high"]).all()
+
+
 def test_parts_add_up_to_busy_and_with_idle_to_the_step(tokens_path, tmp_path):
     settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
-    slow = [100.0, 101.0, 102.0]
-    write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": slow})
+    slow = {"step_ms": [100.0, 101.0, 102.0], "step_without_attention_ms": [50.0, 50.0, 50.0]}
+    write_table(tmp_path / "profile.parquet", kernels, notes | slow)
     (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
     assert found.step_ms == pytest.approx(101)
     medians = kernels.groupby(["part", "step"]).ms.sum().groupby("part").median()
-    busy = found.parts.drop("idle").value.astype(float)
+    busy = found.parts.drop(["attention_idle", "idle"]).value.astype(float)
     assert busy.to_dict() == pytest.approx(medians.to_dict())
     assert sum(found.percent(part) for part in step_parts.LABELS) == pytest.approx(100)
 
@@ -279,7 +451,7 @@ def test_a_step_shorter_than_its_profile_has_no_idle_time(tokens_path, tmp_path)
     settings, kernels, notes = run_profile("eager", tokens_path, tmp_path)
     write_table(tmp_path / "profile.parquet", kernels, notes | {"step_ms": [1e-6, 1e-6]})
     (found,) = profiles(aggregated(tmp_path, {"m.eager": settings_hash(settings)}))
-    assert found.percent("idle") == 0 and found.step_ms > 1e-6
+    assert found.percent("idle") + found.percent("attention_idle") == 0 and found.step_ms > 1e-6
 
 
 def test_an_engine_that_cannot_run_says_so_once(tokens_path, tmp_path, monkeypatch):
@@ -328,7 +500,7 @@ def test_parts_that_cannot_be_told_apart_have_their_own_place_and_name():
 
 
 def test_metrics_of_a_profile_are_in_the_schema():
-    assert {"part_ms", "launches_per_step"} <= set(load_schema(SCHEMA)["metrics"])
+    assert set(PROFILE) <= set(load_schema(SCHEMA)["metrics"])
 
 
 def test_a_study_profiles_the_runs_that_it_names(tmp_path):

@@ -8,9 +8,10 @@ from sinkbench.artifacts.fingerprint import settings_hash
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
-from sinkbench.measure import speed
+from sinkbench.measure import clock, speed
 from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import time_decode
+from sinkbench.runtime import memory
 from sinkbench.runtime.memory import measure_bandwidth
 from speed_jobs import SETTINGS, CountingEngine, write_tokens
 
@@ -22,7 +23,21 @@ def test_the_clock_takes_the_steps_it_times_and_feeds_greedy_tokens_back():
     assert engine.steps == [[7]] * engine.room
     assert engine.room == 6
     assert len(timing.steps_ms) == 4
-    assert sum(timing.steps_ms) <= 4 * timing.tpot_ms
+    assert sum(timing.steps_ms) == pytest.approx(4 * timing.tpot_ms)
+
+
+def test_the_clock_runs_from_the_end_of_one_step_to_the_end_of_another(monkeypatch):
+    """Neither a first launch onto a resting device nor a last wait for it is a step's."""
+    events = iter(range(100))
+    log = []
+    monkeypatch.setattr(clock, "synchronise", lambda _: log.append("wait"))
+    monkeypatch.setattr(clock, "record_event", lambda _: log.append("mark") or 10.0 * next(events))
+    monkeypatch.setattr(clock, "elapsed_ms", lambda first, second: second - first)
+    engine = CountingEngine()
+    engine.step = lambda tokens: log.append("step") or torch.eye(8)[7:]
+    timing = time_decode(engine, torch.zeros(1, 5, dtype=torch.long), warmup=2, steps=3)
+    assert log == ["wait"] * 2 + ["step"] * 2 + ["mark"] + ["step", "mark"] * 3 + ["wait"]
+    assert timing.tpot_ms == 10.0 and timing.steps_ms == [10.0] * 3
 
 
 class RecordingEngine(CountingEngine):
@@ -91,6 +106,33 @@ def test_what_is_timed_is_scored(tokens_path, tmp_path, policy, options, engine,
     assert notes["score"]["max_gap"] < 1e-4
     assert notes["score"]["from"] == scored_after
     assert len(steps) == 3 * 2 * len(set(steps.point))
+
+
+def test_a_growing_cache_of_static_shapes_meets_the_same_lengths_in_every_repetition(
+    tokens_path, monkeypatch
+):
+    """Nothing is planned anew for a length; another one would only be captured or compiled again."""
+    engine = RecordingEngine()
+    monkeypatch.setattr(engines, "build", lambda *_: engine)
+    row = engine_row("graph")
+    dense = SETTINGS | {"engine": row, "policy": "dense", "options": {"max_tokens": 300}}
+    timing = speed.Timer(Bench(dense, tokens_path))
+    monkeypatch.setattr(timing, "_score", lambda: {"max_gap": 0.0})
+    timing.measure()
+    stretch = SETTINGS["speed"]["warmup"] + SETTINGS["speed"]["steps"]
+    assert set(engine.prompts) == {point - stretch // 2 for point in SETTINGS["speed"]["points"]}
+
+
+def test_the_yardstick_is_measured_beside_no_cache(tokens_path, monkeypatch):
+    engine, held = RecordingEngine(), []
+    monkeypatch.setattr(engines, "build", lambda *_: engine)
+    monkeypatch.setattr(
+        speed, "measure_bandwidth", lambda _: held.append(engine.held) or dict.fromkeys(("read", "copy"), 1.0)
+    )
+    timing = speed.Timer(Bench(SETTINGS, tokens_path))
+    monkeypatch.setattr(timing, "_score", lambda: {"max_gap": 0.0})
+    timing.measure()
+    assert held == [0, 0, 0]
 
 
 def test_a_growing_cache_shorter_than_the_score_is_scored_from_its_second_token(tokens_path):
@@ -173,6 +215,59 @@ def test_bandwidth_is_that_of_reading_and_of_copying():
     bandwidth = measure_bandwidth(torch.device("cpu"))
     assert set(bandwidth) == {"read", "copy"}
     assert all(1e8 < speed < 1e13 for speed in bandwidth.values())
+
+
+class Card:
+    """A device on which a launch takes the host 10 us and a read 250 us of its own time, one after another.
+
+    Times of its events in us; it forgets nothing of what it was asked for.
+    """
+
+    LAUNCH, READ = 10.0, 250.0
+
+    def __init__(self):
+        self.host = self.free = 0.0
+        self.asked = []
+
+    def work(self):
+        self.host += self.LAUNCH
+        self.free = max(self.free, self.host) + self.READ
+        self.asked.append("read")
+
+    def mark(self, _):
+        self.asked.append("mark")
+        return max(self.free, self.host)
+
+    def wait(self, _):
+        self.host = self.free = max(self.free, self.host)
+
+
+def test_no_launch_is_in_the_time_of_a_read(monkeypatch):
+    """Timed alone on a resting device, a read of 250 us would pass for one of 260."""
+    card = Card()
+    monkeypatch.setattr(memory, "record_event", card.mark)
+    monkeypatch.setattr(memory, "synchronise", card.wait)
+    monkeypatch.setattr(memory, "elapsed_ms", lambda first, second: (second - first) / 1e3)
+    seconds = memory._best_seconds(torch.device("cuda"), card.work)
+    assert seconds == pytest.approx(250e-6)
+    begun = card.asked.index("mark")
+    assert begun >= 1 and card.asked[begun + 1 :].index("mark") == 8
+
+
+def test_the_yardstick_takes_little_memory_and_a_read_needs_one_array(monkeypatch):
+    """1 GiB each: many times any cache, and too little to push a run that fits out of a card."""
+    assert memory.BYTES["cuda"] == 1 << 30
+    alive, made = [], []
+    allocate = torch.zeros(1)
+
+    def array(kind):
+        return lambda *_, **__: made.append(kind) or allocate
+
+    monkeypatch.setattr(torch, "zeros", array("source"))
+    monkeypatch.setattr(torch, "empty_like", array("target"))
+    monkeypatch.setattr(memory, "_best_seconds", lambda *_: alive.append(list(made)) or 1.0)
+    memory.measure_bandwidth(torch.device("cuda"))
+    assert alive == [["source"], ["source", "target"]]
 
 
 def test_each_round_reads_a_text_of_its_own_and_no_other_text_is_held(tokens_path, tmp_path):

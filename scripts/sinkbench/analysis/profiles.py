@@ -1,10 +1,10 @@
 """Profiles of decode steps from the table of measurements, and the share of a step that some parts take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from sinkbench.analysis.estimate import Estimate
+from sinkbench.analysis.estimate import Estimate, estimate, ratio
 from sinkbench.analysis.select import (
     PROFILE,
     RUN,
@@ -19,10 +19,7 @@ from sinkbench.analysis.select import (
 )
 from sinkbench.results.step_parts import label, members, ordered
 
-HYPOTHESIS_ENGINES = (
-    "eager",
-    "paper",
-)  # inside transformers and not compiled, the nearer one first
+HYPOTHESIS_ENGINES = ("eager", "paper")  # launched kernel by kernel, the nearer one first
 
 
 @dataclass(frozen=True)
@@ -31,13 +28,21 @@ class Profile:
 
     Args:
         row: the run, as a row of measurements.
+        timed: its unprofiled step in ms.
         parts: value, low and high in ms (columns) of its parts (index), ordered as in `step_parts`.
         launches: kernels of a step (CUDA), or operators (CPU).
+        part_bytes: that the kernels of a part must read in a step, where the engine knows them.
+        without_attention: the step with attention stubbed in ms; None where the host launches a step at once.
+        is_separate: whether the parts are of separate launches, so that they add up to another step.
     """
 
     row: dict
+    timed: Estimate
     parts: pd.DataFrame
     launches: int
+    part_bytes: dict[str, float]
+    without_attention: Estimate | None
+    is_separate: bool
 
     @property
     def name(self) -> str:
@@ -51,12 +56,17 @@ class Profile:
 
     @property
     def step_ms(self) -> float:
-        """The whole step."""
+        """The step that the parts add up to."""
         return float(self.parts["value"].sum())
 
     def percent(self, part: str) -> float:
         """Share of the step; 0 for a part that it does not have."""
         return 100 * float(self.parts["value"].get(part, 0.0)) / self.step_ms
+
+    def bytes_per_s(self, part: str) -> float | None:
+        """How fast the part's kernels read what they must; None where the engine does not know."""
+        nbytes = self.part_bytes.get(part)
+        return nbytes and 1e3 * nbytes / float(self.parts["value"][part])
 
 
 def profiles(measurements: pd.DataFrame, **where) -> list[Profile]:
@@ -73,18 +83,22 @@ def profiles(measurements: pd.DataFrame, **where) -> list[Profile]:
 
 
 def hypothesis_profiles(measurements: pd.DataFrame) -> list[Profile]:
-    """Profiles of streaming at its full budget: the eager engine, and the fastest engine if that is another.
+    """Profiles of streaming at its full budget: the eager engine, then all others.
 
     Raises:
-        NotMeasured: no eager engine was profiled.
+        NotMeasured: no eager engine was profiled, or none with its attention stubbed.
     """
     streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
     found = {p.row["engine"]: p for p in profiles(single_stream(measurements), method=streaming)}
-    eager = next((found[engine] for engine in HYPOTHESIS_ENGINES if engine in found), None)
-    if eager is None:
+    eager = next((found.pop(engine) for engine in HYPOTHESIS_ENGINES if engine in found), None)
+    if eager is None or eager.without_attention is None:
         raise NotMeasured("")
-    fastest = min(found.values(), key=lambda profile: profile.step_ms)
-    return [eager] if fastest is eager else [eager, fastest]
+    return [eager, *found.values()]
+
+
+def speed_without_attention(profile: Profile) -> Estimate:
+    """Speed with attention stubbed over that of the step as it is."""
+    return replace(ratio(profile.timed, profile.without_attention), unit="times as fast")
 
 
 def share(profile: Profile, words: tuple[str, ...]) -> Estimate:
@@ -112,7 +126,15 @@ def share_sentence(profile: Profile, words: tuple[str, ...]) -> str:
 def _profile(rows: pd.DataFrame) -> Profile:
     parts = matching(rows, metric="part_ms").set_index("part")[["value", "low", "high"]]
     launches = matching(rows, metric="launches_per_step")["value"].iloc[0]
-    return Profile(rows.iloc[0].to_dict(), parts.loc[ordered(parts.index)], int(launches))
+    read = matching(rows, metric="part_bytes").set_index("part")["value"].to_dict()
+    timed, stubbed, separate = (
+        next((estimate(row, ".3f") for row in matching(rows, metric=metric).to_dict("records")), None)
+        for metric in ("step_ms", "step_without_attention_ms", "step_separate_ms")
+    )
+    ordered_parts = parts.loc[ordered(parts.index)]
+    return Profile(
+        rows.iloc[0].to_dict(), timed, ordered_parts, int(launches), read, stubbed, separate is not None
+    )
 
 
 def _is_partly_named(part: str, words: tuple[str, ...]) -> bool:

@@ -10,7 +10,15 @@ from sinkbench.results.schema import DISTURBED, PENDING, has_failed
 RUN = ["method", "engine", "batch"]  # the columns that tell runs apart
 # Families that vary one thing, at few points: they stand for no method where one of its runs must.
 ABLATIONS = ("compile", "attention")
-PROFILE = ("part_ms", "launches_per_step")  # metrics of profile jobs, which may fail where a run was timed
+# Metrics of profile jobs, which may fail where a run was timed.
+PROFILE = (
+    "part_ms",
+    "launches_per_step",
+    "part_bytes",
+    "step_ms",
+    "step_without_attention_ms",
+    "step_separate_ms",
+)
 FLOAT32_SCORE = "nll_gap_float32"  # which may be missing where a run was timed
 
 

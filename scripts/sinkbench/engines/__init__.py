@@ -10,6 +10,11 @@
     refresh                  of a refreshed cache, the stream's ring_refresh.RingRefresh
     compilation              what its steps have cost the compiler (compile_cost.CompileCost); may be left out
 
+An engine whose kernels overlap also offers, for profiles,
+
+    separate_launches()      from the next prefill on they do not
+    bytes_read()             {kernel: bytes that its launches must read in the next step}
+
 Logits of a step may be overwritten by the next one. An engine whose cache never changes size may keep its
 memory, and what it compiled or captured for it, over `reset`; the next prefill overwrites all of it.
 """

@@ -43,17 +43,20 @@ class Engine:
         )
         carried = [chunks.carried[layer] for layer in sorted(chunks.carried)]
         self.held = [tuple(part[:, -length:].clone() for part in pair) for pair in carried]
+        self.length = length
         return logits(self.model, hidden)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        position = torch.full((1,), self.held[0][0].shape[1], device=tokens.device)  # no copy to wait for
+        position = torch.full((1,), self.length, device=tokens.device)  # no copy to wait for
         with self.compilation.watched() if self.compilation else nullcontext():
             scores, self.held = self.read(self.model, tokens, self.held, self.rotary.at(position))
+        self.length += 1
         return scores
 
     def reset(self) -> None:
         self.held: list[Pair] = []
+        self.length = 0  # tokens read
 
     def cache_bytes(self) -> int:
         return sum(part.nbytes for pair in self.held for part in pair)

@@ -26,6 +26,7 @@ class Row:
         dtypes: of models that it decodes.
         speculates: whether it verifies drafts (engines.speculation).
         compiles: whether its first steps wait for torch.compile.
+        one_launch: whether the host launches a whole step at once, in static shapes.
     """
 
     implementation: str
@@ -35,10 +36,11 @@ class Row:
     dtypes: tuple[str, ...] = DTYPES
     speculates: bool = False
     compiles: bool = False
+    one_launch: bool = False
 
 
-def _compiled(caches: tuple[str, ...], mode: str, **options) -> Row:
-    return Row("static", caches, {"mode": mode, **options}, compiles=True)
+def _compiled(caches: tuple[str, ...], mode: str, one_launch: bool = False, **options) -> Row:
+    return Row("static", caches, {"mode": mode, **options}, compiles=True, one_launch=one_launch)
 
 
 ENGINES = {
@@ -49,7 +51,7 @@ ENGINES = {
     "hf_efficient": Row("hf", ("growing",), {"kernel": "EFFICIENT_ATTENTION"}),
     "hf_flash": Row("hf", ("growing",), {"kernel": "FLASH_ATTENTION"}),
     # transformers' static cache, compiled with CUDA graphs, as its documentation advises
-    "hf_static": Row("hf_static", ("growing",), compiles=True),
+    "hf_static": Row("hf_static", ("growing",), compiles=True, one_launch=True),
     # no cache: a fresh pass over the window for every token
     "fresh": Row("fresh", ("none",)),
     # the formulation of the StreamingLLM paper, re-implemented
@@ -64,24 +66,25 @@ ENGINES = {
     "eager_flex": Row("eager_flex", RING, compiles=True),
     # the step in static shapes: as it is, in a CUDA graph, through torch.compile by mode
     "static": Row("static", RING),
-    "graph": Row("static", REFRESHED, {"captured": True}, speculates=True),
+    "graph": Row("static", REFRESHED, {"captured": True}, speculates=True, one_launch=True),
     "compiled": _compiled(REFRESHED, "default"),
-    "compiled_graph": _compiled(REFRESHED, "default", captured=True),
+    "compiled_graph": _compiled(REFRESHED, "default", one_launch=True, captured=True),
     "compiled_tuned": _compiled(RING, "coordinate-descent"),
-    "compiled_tuned_graph": _compiled(RING, "coordinate-descent", captured=True),
+    "compiled_tuned_graph": _compiled(RING, "coordinate-descent", one_launch=True, captured=True),
     "compiled_autotune": _compiled(RING, "max-autotune-no-cudagraphs"),
-    "compiled_reduce_overhead": _compiled(RING, "reduce-overhead"),
+    "compiled_reduce_overhead": _compiled(RING, "reduce-overhead", one_launch=True),
     # a cache that grows by concatenation: no step has the shapes of the one before
     "growing": Row("growing", ("growing",)),
     "compiled_growing": Row("growing", ("growing",), {"dynamic": False}, compiles=True),
     "compiled_dynamic": Row("growing", ("growing",), {"dynamic": True}, compiles=True),
     # hand-written Triton kernels in one CUDA graph; why not float16: fused.weights.check_supported
-    "fused": Row("fused.engine", REFRESHED, max_batch=16, dtypes=("float32", "bfloat16")),
+    "fused": Row("fused.engine", REFRESHED, max_batch=16, dtypes=("float32", "bfloat16"), one_launch=True),
 }
 
 
 def engine_row(name: str) -> dict:
-    """Settings of an engine: name, implementation, options. UserError names the engines that exist."""
+    """Settings of an engine: name, and what jobs need of its row. UserError names those that exist."""
     check_name(name, ENGINES, "engine")
     row = ENGINES[name]
-    return {"name": name, "implementation": row.implementation, "options": row.options}
+    needed = {key: getattr(row, key) for key in ("implementation", "options", "one_launch")}
+    return {"name": name, **needed}

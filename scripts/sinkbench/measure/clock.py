@@ -2,7 +2,11 @@
 
 TTFT is the time from a prompt to its first token. TPOT = (latency - TTFT) / (n - 1), as vLLM and MLPerf
 define it (per step of the whole batch); here over the tokens after warm-up, so that it speaks of the steady
-state. Each step also feeds the greedy token back, without the host waiting for the device.
+state. The clock runs from the end of the last warm-up step to the end of the last timed one: neither a first
+launch onto a resting device nor a last wait for it is in it.
+
+TPOT includes the choice of the greedy token, an argmax over the vocabulary, and whatever copies it to where
+the next step reads it: a token costs both. They are no part of the profile's step. The host never waits.
 """
 
 import time
@@ -17,10 +21,10 @@ from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 @dataclass(frozen=True)
 class Timing:
-    """One repetition. steps_ms are device times on CUDA (events) and wall times on a CPU."""
+    """One repetition. A step lasts from the end of the last one to its own, by the device's clock on CUDA."""
 
-    ttft_ms: float
-    tpot_ms: float  # wall clock
+    ttft_ms: float  # wall clock of the host
+    tpot_ms: float
     steps_ms: list[float]
     tokens: list[int]  # that each step gave to every stream
 
@@ -34,12 +38,10 @@ def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:
     ttft_ms = 1e3 * (time.perf_counter() - begun)
     for _ in range(warmup):
         tokens = greedy(engine.step(tokens))
-    synchronise(prompts.device)
-    begun = time.perf_counter()
     marks = [record_event(prompts.device)]
     for _ in range(steps):
         tokens = greedy(engine.step(tokens))
         marks.append(record_event(prompts.device))
     synchronise(prompts.device)
-    tpot_ms = 1e3 * (time.perf_counter() - begun) / steps
+    tpot_ms = elapsed_ms(marks[0], marks[-1]) / steps
     return Timing(ttft_ms, tpot_ms, [elapsed_ms(*pair) for pair in pairwise(marks)], [1] * steps)

@@ -65,6 +65,7 @@ class Timer:
         rounds = self.speed["repetitions"] + 1
         with Progress(self.bench.settings["label"], "points", rounds * len(self.points)) as progress:
             for repetition in range(rounds):
+                self.engine.reset()  # its cache and the yardstick's arrays might not fit together
                 self.take(repetition, measure_bandwidth(self.device), progress)
         return self.result()
 
@@ -118,16 +119,18 @@ class Timer:
         return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms, "tokens": timing.tokens}), summary
 
     def _prompt_tokens(self, point: int, repetition: int) -> int:
-        """The point itself; for a growing cache, lengths around it that no two repetitions share.
+        """The point itself; for a growing cache, what lets the timed stretch have the point in its middle.
 
         A stream meets every context length once. A kernel that plans anew for each length (transformers'
-        default on CUDA does) must pay for it here too, and not find the plans of the repetition before.
+        default on CUDA does) must pay for it here too, and not find the plans of the repetition before. So no
+        two repetitions share a length, unless the engine's shapes are static.
         """
         if self.bench.policy.cache != "growing":
             return point
         middle = (self.speed["repetitions"] + 1) // 2
         stretch = self.speed["warmup"] + self.bench.steps
-        return max(1, point + (repetition - middle) * stretch - stretch // 2)
+        shift = 0 if self.bench.settings["engine"]["one_launch"] else (repetition - middle) * stretch
+        return max(1, point + shift - stretch // 2)
 
     def _bytes_per_step(self, prompt_tokens: int) -> int:
         """Bytes that one of the timed steps must read: MBU is these over time and bandwidth."""

@@ -32,7 +32,7 @@ class Launch:
 
     Args:
         name: of the kernel, or of the operator on a CPU.
-        us: microseconds charged. On a CPU operators inside are left out; on CUDA see `shared_times`.
+        us: microseconds charged. On a CPU operators inside are left out; on CUDA see `own_times`.
         step: index of the annotated step that launched this; None outside of annotated steps.
         part: annotated last before the launch; OTHER at the beginning of an annotated step.
         operators: around the launch, outermost first, and on a CPU the launch itself. Compiled regions, whose
@@ -68,25 +68,23 @@ def read_launches(events: list[dict], cuda: bool) -> list[Launch]:
     if strays := [event["name"] for event, call in work if call not in made_by]:
         raise Unavailable(f"the profiler's trace has {len(strays)} kernels without a call, as {strays[0]}")
     work.sort(key=lambda pair: (made_by[pair[1]][0], pair[0]["ts"]))
-    times = shared_times([(event["ts"], _end(event)) for event, _ in work])
+    times = own_times([(event["ts"], _end(event)) for event, _ in work])
     made = [(event["name"], us, made_by[call][1]) for (event, call), us in zip(work, times, strict=True)]
     return [replace(call, name=name, us=us) for name, us, call in made]
 
 
-def shared_times(spans: list[tuple[float, float]]) -> list[float]:
-    """Time of each span (start, end); where several overlap, each has an equal share.
+def own_times(spans: list[tuple[float, float]]) -> list[float]:
+    """Time of each span (start, end) in which none that started before it runs.
 
-    So the times add up to the time in which anything runs at all (the union of the spans). Kernels overlap
-    on parallel branches of a graph and with programmatic dependent launch.
+    So the times add up to the time in which anything runs at all (the union of the spans), and a kernel that
+    is already there but waits for the one before it is charged with none of that wait. A library's kernels
+    may overlap so; an engine whose own do is profiled without (see engines).
     """
-    times, running, before = [0.0] * len(spans), set(), 0.0
-    starts = [(start, True, index) for index, (start, end) in enumerate(spans) if end > start]
-    ends = [(end, False, index) for index, (start, end) in enumerate(spans) if end > start]
-    for now, begins, index in sorted(starts + ends):
-        for other in running:
-            times[other] += (now - before) / len(running)
-        (running.add if begins else running.discard)(index)
-        before = now
+    times, latest = [0.0] * len(spans), float("-inf")
+    for index in sorted(range(len(spans)), key=spans.__getitem__):
+        start, end = spans[index]
+        times[index] = max(0.0, end - max(start, latest))
+        latest = max(latest, end)
     return times
 
 

@@ -97,7 +97,7 @@ def caption_fields(config: dict) -> dict:
         "block_tokens": statistics["block_tokens"],
         "position_bin": statistics["position_bin"],
         "repetitions": speed["repetitions"],
-        "steps": speed["steps"],
+        "steps": f"at least {speed['steps']}",  # a policy's period and the engine may ask for more
         "device": config["device"],
         "dagger": DAGGER_NOTE,
     }

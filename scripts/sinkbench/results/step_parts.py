@@ -10,6 +10,7 @@ PROJECTIONS = "projections"  # to query, key and value, and from the heads' outp
 NORMS = "norms"
 HEAD = "head"
 OTHER = "other"
+ATTENTION_IDLE = "attention_idle"  # waiting that goes when attention is stubbed
 IDLE = "idle"
 LABELS = {
     MLP: "MLP",
@@ -18,6 +19,7 @@ LABELS = {
     NORMS: "Norms, residual, elementwise",
     HEAD: "LM head",
     OTHER: "Embedding, positions, unmatched",
+    ATTENTION_IDLE: "Idle for attention",
     IDLE: "Idle (framework overhead)",
 }
 HYPOTHESIS_PARTS = (MLP, NORMS, IDLE)  # the bottleneck of a step, by the hypothesis under test
@@ -33,6 +35,11 @@ def members(part: str) -> list[str]:
     if unknown := set(words) - set(LABELS):
         raise ValueError(f"{part}: {', '.join(sorted(unknown))} is not one of {', '.join(LABELS)}")
     return [word for word in LABELS if word in words]
+
+
+def is_joint(part: str, word: str) -> bool:
+    """Whether launches of this part do the work of `word` beside that of others."""
+    return part != word and word in members(part)
 
 
 def label(part: str) -> str:

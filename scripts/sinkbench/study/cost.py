@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from sinkbench.engines.table import ENGINES, Row
+from sinkbench.engines.table import ENGINES
 from sinkbench.errors import UserError
 from sinkbench.policies._refreshed import RefreshedPolicy
 from sinkbench.results.datasheet import CARDS, Card
@@ -113,15 +113,10 @@ def _visit(run, point: int, steps: int) -> Work:
         read += Work(host_s=point / policy.refresh_every * STEP_S)
     if policy.cache == "none":  # a step is a pass
         return read + Work(tokens=steps * policy.budget)
-    if not _is_one_launch(ENGINES[run.engine]):
+    if not ENGINES[run.engine].one_launch:
         return read + Work(host_s=steps * STEP_S)
     keys = policy.visibility(point).keys_at(point)
     return read + Work(read_bytes=steps * (WEIGHT_BYTES + run.batch * keys * KEY_BYTES))
-
-
-def _is_one_launch(row: Row) -> bool:
-    """Whether a whole step is one launch, so that it waits for memory and not for the host."""
-    return row.implementation in ("fused.engine", "hf_static") or row.options.get("captured", False)
 
 
 def _hours(work: Work) -> str:

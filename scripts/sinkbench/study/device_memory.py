@@ -19,7 +19,7 @@ from sinkbench.study.study import Study
 
 GIB = 1 << 30
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-YARDSTICK_BYTES = 8 * GIB  # of runtime.memory: an array that is read, and one that it is copied to
+YARDSTICK_BYTES = 2 * GIB  # of runtime.memory: an array that is read, and one that it is copied to
 GROWTH = 1024  # slots by which a cache grows (attention.ring)
 # Bytes for each query of a chunk and each key while its mask is made, by who reads the prompt; as measured.
 PAIR_BYTES = {"hf": 4, "evaluator": 10}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sinkbench import registry
 from sinkbench.artifacts.fingerprint import fingerprint, settings_hash
-from sinkbench.engines.table import engine_row
+from sinkbench.engines.table import ENGINES, engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.study.checks import check_measurable
 from sinkbench.study.inputs import StudyInputs
@@ -21,6 +21,7 @@ CODE = Path(__file__).parents[2]
 SAMPLING = ("samples",)  # keys of a corpus that replace a policy's options there
 SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
 SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
+ONE_LAUNCH_STEPS = 256  # at least, a repetition: fewer steps of a millisecond are soon over
 
 
 class Study:
@@ -114,6 +115,8 @@ class Study:
             speed["positions"] = speed["contexts"] = list(chosen.positions)
         kind, points = chosen.method.build().timed_at(speed)
         del speed["contexts"], speed["positions"]
+        if ENGINES[chosen.engine].one_launch and not chosen.draft_tokens:
+            speed["steps"] = max(speed["steps"], ONE_LAUNCH_STEPS)
         settings = self._settings(job, run, chosen.method, corpus, chosen.engine)
         return settings | {"batch": chosen.batch, "speed": speed | {"kind": kind, "points": points}}
 

@@ -27,6 +27,8 @@ class Engine:
     Raises Unavailable off CUDA, for models that the kernels do not compute, and where these do not fit.
     """
 
+    asks = True  # as pdl, an argument of FusedStep
+
     def __init__(self, model, policy, evaluator):
         check_supported(model)
         if model.device.type != "cuda":
@@ -34,6 +36,14 @@ class Engine:
         self.model, self.policy, self.evaluator = model, policy, evaluator
         self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
         self.reset()
+
+    def separate_launches(self) -> None:
+        """From the next prefill on, no kernel does anything for the next one before it has ended."""
+        self.pdl = self.asks = False
+
+    def bytes_read(self) -> dict[str, int]:
+        """Bytes that each kernel must read in the next step, by its name; after a step was taken."""
+        return self.fused.bytes_read()
 
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
@@ -70,7 +80,7 @@ class Engine:
     def _build(self, tokens: Tensor) -> None:
         from sinkbench.engines.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring
 
-        self.fused = fused = FusedStep(self.model, self.ring, self.pdl)
+        self.fused = fused = FusedStep(self.model, self.ring, self.pdl, self.asks)
         fused.begin()
         fused.tokens.copy_(tokens)
         self.replay = capture(fused, rewind=lambda: fused.position.sub_(1))

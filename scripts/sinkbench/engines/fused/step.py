@@ -18,11 +18,12 @@ class FusedStep:
         model: a GPT-NeoX that `weights.check_supported` accepts; its weights are read where they are.
         ring: keys and values, loaded or to be loaded.
         pdl: launch kernels before their predecessors end (compute capability 9.0 and later).
+        asks: let kernels ask for weights of the next one (see l2_prefetch).
 
     `tokens` [batch] is read and `logits` [batch, vocabulary] float32 is written by every call.
     """
 
-    def __init__(self, model, ring: FusedRing, pdl: bool):
+    def __init__(self, model, ring: FusedRing, pdl: bool, asks: bool = True):
         config = model.config
         self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
         self.observed = ring.queries.shape[3]
@@ -31,8 +32,8 @@ class FusedStep:
         self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
         self.gammas = [_gammas(layer) for layer in model.gpt_neox.layers]
         self.gammas.append(2 * (model.gpt_neox.final_layer_norm.weight.detach(),))
-        interpreted = model.device.type == "cpu"  # there is no cache to ask
-        self.asked_bytes = 0 if interpreted else tiles.ASKED_BYTES[self.layers[0][1].bits]
+        asks &= model.device.type != "cpu"  # the interpreter has no cache to ask
+        self.asked_bytes = tiles.ASKED_BYTES[self.layers[0][1].bits] if asks else 0
         self.head = fused_linear(model.lm_head, model.gpt_neox.final_layer_norm)
         self._shape_attention(config)
         self._make_buffers(config, model.device, model.dtype)
@@ -40,6 +41,21 @@ class FusedStep:
     def begin(self) -> None:
         """Begin where the ring stands."""
         self.position.fill_(self.ring.position + 1)
+
+    def bytes_read(self) -> dict[str, int]:
+        """Bytes that the launches of each kernel must read in the step after the ring's, by its name.
+
+        Weights with their scales, and keys and values that the token sees. Vectors are left out.
+        """
+        linears = {
+            "qkv_attention_up_kernel": [linear for layer in self.layers for linear in layer[:2]],
+            "dense_down_kernel": [linear for layer in self.layers for linear in layer[2:4]],
+            "head_kernel": [self.head],
+        }
+        read = {kernel: sum(linear.nbytes for linear in those) for kernel, those in linears.items()}
+        seen = self.ring.visibility.keys_at(self.ring.position + 1) - 1  # but the token's own
+        read["qkv_attention_up_kernel"] += 2 * seen * self.ring.keys[:, :, :, 0].nbytes
+        return read
 
     def __call__(self) -> Tensor:
         """Run the step on `tokens`; returns `logits`."""

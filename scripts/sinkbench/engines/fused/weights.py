@@ -31,6 +31,11 @@ class FusedLinear:
     shift: Tensor
     sums: Tensor | None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weight, with its scales if it is packed."""
+        return self.weight.nbytes + (self.scales.nbytes if self.bits < 16 else 0)
+
 
 def fused_linear(module, norm=None) -> FusedLinear:
     """The kernels' view of a torch.nn.Linear or QuantizedLinear behind an optional LayerNorm."""

@@ -25,6 +25,7 @@ PARTS = {
     step_parts.NORMS: "#7FCDBB",
     step_parts.HEAD: "#C0566B",
     step_parts.OTHER: "#777777",
+    step_parts.ATTENTION_IDLE: "#D9D4EE",
     step_parts.IDLE: "#FFFFFF",
 }
 DARK_PARTS = (step_parts.ATTENTION, step_parts.HEAD, step_parts.OTHER)  # on which type is white

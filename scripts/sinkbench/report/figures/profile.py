@@ -17,10 +17,12 @@ CAPTION = (
     "Share of each part in the time of a decode step on {device}, without the choice of the next token, the "
     "fastest run first. Beside each run stands the time of its unprofiled step, the median of {repetitions} "
     "repetitions of {steps} steps, and how much it launches. Launches are kernels, copies and fills on "
-    "CUDA, operators on a CPU. Parts are medians of profiled steps; kernels that overlap share the time. "
-    "Idle is what the parts leave of the step, when the device waits between kernels. On a CPU idle is a "
-    "lower bound, since the profiler slows operators down. Projections are those to query, key and value "
-    "and from the heads. Two colours hatched: launches that do the work of several parts."
+    "CUDA, operators on a CPU. Parts are medians of profiled steps. Idle is what the parts leave of the "
+    "step, when the device waits between kernels. Idle for attention is the waiting that goes when attention "
+    "is stubbed. On a CPU idle is a lower bound, since the profiler slows operators down. Projections are "
+    "those to query, key and value and from the heads. Two colours hatched: launches that do the work of "
+    "several parts. An asterisk: kernels that overlap were launched separately, and the step in brackets is "
+    "the engine's own."
 )
 IDLE_HATCHING = "#999999"
 HATCHES = ("////", "xxxx")  # of idle time and of two parts together, and of more
@@ -56,10 +58,16 @@ def _draw_run(axes: Axes, height: int, profile: Profile) -> None:
             _write_share(axes, left + percent / 2, height, part, percent)
         left += percent
     name = f"{profile.name.replace('-', ' ', 1)}, {profile.point}"
-    text = f"{profile.step_ms:,.2f} ms, {profile.launches:,} launches"
+    text = f"{_steps(profile)}, {profile.launches:,} launches"
     ink = text_colour(profile.row["policy"])
     axes.text(0, height - BAR / 2 - 0.05, name, color=ink, size=8, va="bottom")
     axes.text(100, height - BAR / 2 - 0.05, text, size=8, va="bottom", ha="right")
+
+
+def _steps(profile: Profile) -> str:
+    """The time that the parts make up and, where the engine's own is another, that."""
+    shown = f"{profile.step_ms:,.2f} ms"
+    return f"{shown}* ({profile.timed.value:,.2f} ms)" if profile.is_separate else shown
 
 
 def _write_share(axes: Axes, x: float, height: int, part: str, percent: float) -> None:
@@ -72,7 +80,7 @@ def _write_share(axes: Axes, x: float, height: int, part: str, percent: float) -
 def _look(part: str) -> dict:
     """Fill and hatching; arguments of Axes.barh and Patch. The hatching has the colour of the edge."""
     first, *others = step_parts.members(part)
-    if part == step_parts.IDLE:
+    if part in (step_parts.ATTENTION_IDLE, step_parts.IDLE):
         return {"facecolor": PARTS[part], "edgecolor": IDLE_HATCHING, "hatch": HATCHES[0]}
     if others:
         hatch = HATCHES[min(len(others), len(HATCHES)) - 1]

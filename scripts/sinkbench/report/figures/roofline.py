@@ -26,7 +26,7 @@ TITLE = "Time per token beside the memory-bandwidth floor"
 CATEGORY = "engine"
 CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
-    "Time per output token (wall clock, {device}, median of {repetitions} repetitions of {steps} steps, "
+    "Time per output token ({device}, median of {repetitions} repetitions of {steps} steps, "
     "bars: {confidence} % intervals) of one stream, beside its floor. The floor is the bytes that a step "
     "must read over the bandwidth measured beside the timing. The line between them is what an engine adds; "
     "MBU is floor over time. Streaming at its full budget and dense attention, on every engine and in every "
