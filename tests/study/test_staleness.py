@@ -39,6 +39,7 @@ TABLE = "measurements"
 STEPS, TEXT = f"speed/{FULL}.eager", f"continuations/{FULL}.eager"
 DRAFTED = f"speed/{FULL}.eager-k2"
 TIMED = {"speed/*", "profile/*"}
+STEPPED = {"speed/*[!h]", "speed/*[!p]h", "profile/*"}  # not `graph`, which takes 256 steps whatever is asked
 CONTINUED = {"continuations/*", "report/continuations"}
 MEASURED = {"nll/*", *TIMED, "continuations/*"}
 FINDINGS = "report/findings"
@@ -102,7 +103,7 @@ MATRIX = {
     ),
     "key runs: grown": (config(*SWEEP, to=[64, 32, 16]), {TABLE}),
     "key runs: shrunk": (config(*SWEEP, to=[64]), {TABLE}),
-    "key speed.steps": (config("speed", "steps", to=5), {*TIMED, TABLE, *telling("steps"), FINDINGS}),
+    "key speed.steps": (config("speed", "steps", to=5), {*STEPPED, TABLE, *telling("steps"), FINDINGS}),
     "key statistics.seed": (config("statistics", "seed", to=5), {DRAFTED, TABLE}),
     "key statistics.confidence": (
         config("statistics", "confidence", to=0.9),

@@ -132,7 +132,9 @@ def _first(measurements: pd.DataFrame, runs: list[dict], changes: dict, limit: f
     remark = "" if change else "its perplexity is not compared"
     if limit is not None and max(change.bounds) > limit:
         remark = BEYOND
-    return {"Change [%]": change or "", **_cells(measurements, row), "Remark": remark}
+    of_itself = row["method"] == next(iter(changes), None)
+    shown = "" if of_itself else change or ""
+    return {"Change [%]": shown, **_cells(measurements, row), "Remark": remark}
 
 
 def _cells(measurements: pd.DataFrame, row: dict) -> dict:

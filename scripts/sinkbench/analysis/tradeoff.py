@@ -56,7 +56,7 @@ def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
 
 
 def changes_against(measurements: pd.DataFrame, corpus: str, baseline: str) -> dict[str, Estimate]:
-    """Percent change of every method's perplexity against a baseline, which is itself among them.
+    """Percent change of every method's perplexity against a baseline, which is itself the first.
 
     Each is measured token by token on the positions that both score; none is derived from others.
 

@@ -48,9 +48,16 @@ def _minutes(work: Work) -> int:
 
 
 def _rows(paths: Iterable[str]) -> int:
-    from pyarrow.parquet import read_metadata  # here, since most plans need no such size
+    from pyarrow import ArrowInvalid  # here, since most plans need no such size
+    from pyarrow.parquet import read_metadata
 
-    return sum(read_metadata(_require(path)).num_rows for path in paths)
+    rows = 0
+    for path in paths:
+        try:
+            rows += read_metadata(_require(path)).num_rows
+        except ArrowInvalid:  # damaged, and about to be made again
+            raise FileNotFoundError(errno.ENOENT, "is damaged", str(path)) from None
+    return rows
 
 
 def _require(path: str) -> str:
