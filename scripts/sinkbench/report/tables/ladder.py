@@ -13,7 +13,7 @@ CATEGORY = "engine"
 CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
     "Every timed run without drafts, at the point where most runs of its policy were timed. GPU is the "
-    "median step by events on the device, on a CPU by wall time. TPOT, the wall time per output token, is "
+    "median step by events on the device, on a CPU by wall time. TPOT, the time per output token, is "
     "the median of {repetitions} repetitions of {steps} steps. A batch decodes that many streams in step, "
     "and tokens/s counts them all. Floor is the bytes that a step must read, over the bandwidth measured "
     "beside the timing: weights once, keys and values of every stream. MBU is floor over TPOT, and once "

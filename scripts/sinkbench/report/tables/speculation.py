@@ -9,7 +9,7 @@ TITLE = "Speculative decoding: rounds, drafts that stay, and speed"
 CATEGORY = "ablations"
 CAPTION_FIELDS = ("confidence", "repetitions", "steps", "dagger")
 CAPTION = (
-    "Speculative decoding changes no output, so a run has the perplexity of its method. Round is the wall "
+    "Speculative decoding changes no output, so a run has the perplexity of its method. Round is the "
     "time of k drafts and their verification; a round gives k + 1 tokens at most. Break-even: tokens that a "
     "round must give to be as fast as its method and engine without drafts. Tokens a round are what it "
     "gave. Drafts that stay are of those that were judged; after the first that does not stay, none is "
