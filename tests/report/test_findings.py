@@ -121,11 +121,12 @@ def test_a_target_that_no_run_meets_has_a_remark_and_no_run():
     assert set(rows["Remark"].iloc[:-1]) == {"no timed run of this study"}
 
 
-def test_targets_start_at_recomputation_or_else_at_streaming():
+def test_targets_start_at_streaming_which_scores_every_position():
     frame = whole()
-    assert recommend.baseline(frame, "stdlib") == "recompute-4+508"
-    rest = frame[(frame["policy"] != "recompute") & (frame["against"] != "recompute-4+508")]
-    assert recommend.baseline(rest, "stdlib") == FULL
+    assert recommend.baseline(frame, "stdlib") == FULL
+    assert recommend.perplexity_changes(frame, "stdlib")[FULL].value == 0
+    with pytest.raises(select.NotMeasured):
+        recommend.baseline(frame, "a text that nobody scored")
 
 
 def test_targets_that_one_run_meets_share_a_row():
@@ -142,8 +143,7 @@ def test_a_verdict_keeps_its_capitals():
 
 
 def test_an_interval_beyond_the_target_is_remarked():
-    frame = edited(whole(), "perplexity_change", 0.5, 0.9, method=FULL)
-    frame = frame[~frame["quantization"].ne("none")]
+    frame = edited(whole(), "perplexity_change", 0.5, 0.9, quantization="int8_mlp")
     assert "interval" in fastest_within(1, frame)["Remark"]
 
 
@@ -186,8 +186,7 @@ def test_a_study_of_times_recommends_no_wrong_engine():
 
 
 def test_the_first_page_keeps_the_remark_on_an_interval_and_says_which_engines_are_meant():
-    frame = edited(whole(), "perplexity_change", 0.5, 0.9, method=FULL)
-    frame = frame[~frame["quantization"].ne("none")]
+    frame = edited(whole(), "perplexity_change", 0.5, 0.9, quantization="int8_mlp")
     (said,) = dict(summary.sentences(frame))["Choice"]
     assert said.endswith(f"% [\N{MINUS SIGN}0.40, +1.40] perplexity; {recommend.BEYOND}.")
     assert f"within {recommend.MOST_GAP:g} nats" in said

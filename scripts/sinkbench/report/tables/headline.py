@@ -18,9 +18,7 @@ from sinkbench.analysis.select import (
     NotMeasured,
     at_common_point,
     corpora,
-    full_budget,
     matching,
-    method_of,
     run_name,
     runs,
     status_warnings,
@@ -36,7 +34,7 @@ CAPTION_FIELDS = ("confidence", "repetitions", "steps", "device", "dagger")
 CAPTION = (
     "A row is a cache policy with its budget (sinks + recent tokens), a number format and an engine. The "
     "change of perplexity is against the row marked baseline, token by token over the positions that both "
-    "score: where that row recomputes, over its sample. Perplexities are that of streaming at the full "
+    "score: of a row that recomputes, over its sample. Perplexities are that of streaming at the full "
     "budget, scaled by these changes, so that all rows compare. Time per token is measured on {device}, the "
     "median of {repetitions} repetitions of {steps} steps. Speed-ups are over dense attention: the fastest "
     "run of transformers, then the fastest on any engine, then transformers as it comes. They compare at the "
@@ -90,7 +88,7 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
         start, changes = baseline(valid, corpus), perplexity_changes(valid, corpus)
     except NotMeasured:
         return own
-    level, scores = _level(valid, own, changes), {}
+    level, scores = own[start].value, {}
     for name, number in own.items():
         if name not in changes:
             scores[name] = replace(number, note="not compared")
@@ -101,12 +99,6 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
             change = replace(change, spec="+z,.1f" if change.value < 100 else "+z,.0f")
             scores[name] = Estimate(scaled(level, change).value, spec="z,.2f", change=change)
     return scores
-
-
-def _level(valid: pd.DataFrame, own: dict[str, Estimate], changes: dict[str, Estimate]) -> float:
-    """The baseline's perplexity, on the scale on which streaming at the full budget keeps its own."""
-    full = method_of(valid, "streaming", budget=full_budget(valid))
-    return own[full].value / scaled(1.0, changes[full]).value
 
 
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
