@@ -295,7 +295,7 @@ def operators_of_a_step(name: str, tokens_path, stubbed: bool) -> Counter:
 
 
 STUBBED = dict.fromkeys(("eager", "eager_math", "paper", "static"), "eager")  # and whose policy it decodes
-STUBBED |= dict.fromkeys(("growing", "compiled_growing", "hf", "hf_eager"), "hf") | {"fresh": "fresh"}
+STUBBED |= dict.fromkeys(("growing", "hf", "hf_eager"), "hf") | {"fresh": "fresh"}
 
 
 @pytest.mark.parametrize("engine", STUBBED)
