@@ -37,6 +37,7 @@ FAULTS = {
     "assemblers": RuntimeError("No valid triton configs. PTXASError: PTXAS error: unexpected"),
     "many shapes": FailOnRecompileLimitHit("recompile_limit reached with fullgraph=True"),
     "index": IndexError("list index out of range"),
+    "our module": ImportError("cannot import name 'x'", name="sinkbench.model"),
 }
 
 
@@ -64,6 +65,14 @@ def test_a_fault_stays_what_it_is_and_fails_the_job(name, wrap):
     found = raised(FAULTS[name], wrap)
     assert type(found) is (wrap or type(FAULTS[name]))
     assert failure(found).startswith(FAILED)
+
+
+def test_what_a_library_did_without_is_not_what_a_fault_began_with():
+    with pytest.raises(RuntimeError, match="size of tensor"), unavailable_on(*LACKS, what="here"):
+        try:
+            raise ModuleNotFoundError("No module named 'optional'")
+        except ImportError:
+            raise FAULTS["shapes"] from None
 
 
 def test_what_was_refused_already_keeps_its_words():

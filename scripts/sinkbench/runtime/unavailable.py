@@ -23,7 +23,10 @@ class Lack:
 
     def is_said_by(self, error: BaseException) -> bool:
         """Whether the error is of this kind and says so."""
-        return isinstance(error, self.kind) and any(words in str(error) for words in self.words)
+        ours = str(getattr(error, "name", "")).startswith(
+            "sinkbench"
+        )  # a module of ours is no package that lacks
+        return not ours and isinstance(error, self.kind) and any(words in str(error) for words in self.words)
 
 
 PACKAGE = Lack(ImportError)
@@ -59,4 +62,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what led to it; torch's compilers carry it along, Python chains it."""
     while error is not None:
         yield error
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+        context = None if error.__suppress_context__ else error.__context__
+        error = getattr(error, "inner_exception", None) or error.__cause__ or context
