@@ -133,6 +133,14 @@ def test_without_int8_everywhere_nothing_is_said_of_the_mlp_alone():
     assert verdict.verdict == NOT_MEASURED and "no time of int8" in verdict.measured
 
 
+def test_an_int8_of_which_nothing_can_run_here_cannot_be_tested():
+    frame = whole()
+    lost = frame["quantization"].isin(["int8", "int8_mlp", "torchao_int8", "torchao_int8_mlp"])
+    frame.loc[lost, ["value", "low", "high"]] = None
+    frame.loc[lost, "status"] = "unavailable: torchao: no module"
+    assert judge("mlp_only", frame).verdict == UNTESTABLE
+
+
 def test_one_int8_that_is_fast_refutes_that_int8_is_slow():
     verdict = judge("int8_slow", whole())
     assert verdict.conclusion == f"{FAILS} (1 of 3 comparisons)"
@@ -268,6 +276,15 @@ def test_the_gain_of_compiling_is_that_of_every_mode():
     one = judge("compile_gain", gains((2.2, 0.1), (1.2, 0.01)))
     assert one.conclusion == f"{FAILS} (1 of 2 comparisons)"
     assert judge("compile_gain", gains((1.0, 0.01), (1.2, 0.01))).verdict == FAILS  # none is not small
+
+
+def test_modes_that_none_can_run_here_are_named():
+    plain = ("compiled", "compiled_tuned", "compiled_autotune")
+    frame = synthetic.measurements(ablations=True)
+    for engine in frame[(frame["family"] == "compile") & frame["engine"].isin(plain)]["engine"].unique():
+        frame = with_failure(frame, f"{FULL}.{engine}", "unavailable: torch.compile: no compiler")
+    verdict = judge("compile_gain", frame)
+    assert verdict.verdict == UNTESTABLE and "no compiler" in verdict.measured
 
 
 def test_a_disturbed_control_does_not_decide_what_compiling_gains():

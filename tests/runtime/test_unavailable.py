@@ -67,12 +67,27 @@ def test_a_fault_stays_what_it_is_and_fails_the_job(name, wrap):
     assert failure(found).startswith(FAILED)
 
 
-def test_what_a_library_did_without_is_not_what_a_fault_began_with():
+@pytest.mark.parametrize("suppressed", [False, True])
+def test_what_a_library_did_without_is_not_what_a_fault_began_with(suppressed):
+    fault = RuntimeError("The size of tensor a (3) must match the size of tensor b (4)")
     with pytest.raises(RuntimeError, match="size of tensor"), unavailable_on(*LACKS, what="here"):
         try:
             raise ModuleNotFoundError("No module named 'optional'")
         except ImportError:
-            raise FAULTS["shapes"] from None
+            if suppressed:
+                raise fault from None
+            raise fault  # noqa: B904 (the chain is what Python leaves)
+
+
+def test_a_package_that_an_error_names_as_its_cause_is_lacking():
+    with (
+        pytest.raises(Unavailable, match="No module named 'fbgemm_gpu'"),
+        unavailable_on(*LACKS, what="here"),
+    ):
+        try:
+            raise ModuleNotFoundError("No module named 'fbgemm_gpu'")
+        except ImportError as error:
+            raise RuntimeError("this format needs a package") from error
 
 
 def test_what_was_refused_already_keeps_its_words():

@@ -19,7 +19,6 @@ from sinkbench.analysis.select import (
 class Tradeoff:
     """One corpus. `points` has a (row of tpot_ms, TPOT in ms, perplexity) for every method that has both."""
 
-    anchor: str
     points: list[tuple[dict, Estimate, Estimate]]
 
     @property
@@ -43,16 +42,16 @@ def tradeoff(measurements: pd.DataFrame, corpus: str) -> Tradeoff:
     Raises:
         NotMeasured: no times, or no perplexities that are compared with streaming at the full budget.
     """
-    anchor = method_of(measurements, "streaming", budget=full_budget(measurements))
-    changes = changes_against(measurements, corpus, anchor)
-    level = pick(measurements, "perplexity", corpus=corpus, method=anchor).iloc[0]["value"]
+    full = method_of(measurements, "streaming", budget=full_budget(measurements))
+    changes = changes_against(measurements, corpus, full)
+    level = pick(measurements, "perplexity", corpus=corpus, method=full).iloc[0]["value"]
     times = at_largest_point(with_fastest_engines(pick(measurements, "tpot_ms")))
     points = [
         (row, estimate(row), scaled(level, changes[row["method"]]))
         for row in times.to_dict("records")
         if row["method"] in changes and not pd.isna(row["budget"])
     ]
-    return Tradeoff(anchor, points)
+    return Tradeoff(points)
 
 
 def changes_against(measurements: pd.DataFrame, corpus: str, baseline: str) -> dict[str, Estimate]:

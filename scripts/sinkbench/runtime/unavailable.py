@@ -59,8 +59,13 @@ def unavailable_on(*lacks: Lack, what: str) -> Iterator[None]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it; torch's compilers carry it along, Python chains it."""
+    """The error and what led to it; torch's compilers carry it along, Python chains it.
+
+    A package that a library did without led to nothing: only an import that failed of itself, or that an
+    error names as its cause, counts.
+    """
     while error is not None:
         yield error
-        context = None if error.__suppress_context__ else error.__context__
+        done_without = error.__suppress_context__ or isinstance(error.__context__, ImportError)
+        context = None if done_without else error.__context__
         error = getattr(error, "inner_exception", None) or error.__cause__ or context

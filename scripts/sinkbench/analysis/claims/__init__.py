@@ -35,6 +35,7 @@ NOT_YET = PENDING  # planned; the study has not come to it
 UNTESTABLE = "cannot be tested here"
 ON_A_GPU = "timed on a GPU only"
 UNAVAILABLE = "unavailable"  # begins the status of a run that cannot be made on this machine
+INVALID = "invalid"  # and that of a method with a NaN or an infinity
 OTHER_TECHNIQUES = "Other techniques"
 # From what a claim can best get to the worst.
 RANKS = [HOLDS, ON_A_GPU, UNDECIDED, NO_INTERVAL, BUSY, UNTESTABLE, NOT_MEASURED, NOT_YET, FAILS]

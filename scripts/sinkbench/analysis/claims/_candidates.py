@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sinkbench.analysis.claims import FAILS, HOLDS, Finding, worst
+from sinkbench.analysis.claims import HOLDS, RANKS, Finding, worst
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Candidate:
         return worst(self.verdicts)
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """One that proves the claim, or else one that does not refute it; none refutes unless all do."""
-    return min(candidates, key=lambda one: ((one.verdict != HOLDS) + (one.verdict == FAILS), one.cost))
+def best_candidate(candidates: Sequence[Candidate]) -> Candidate:
+    """The one of the best verdict (claims.best), and of these the cheapest."""
+    return min(candidates, key=lambda one: (RANKS.index(one.verdict), one.cost))
 
 
 def finding(candidates: Sequence[Candidate], kind: str) -> Finding:
     """The best candidate's, and how many of its kind prove the claim."""
-    chosen, proving = best(candidates), sum(one.verdict == HOLDS for one in candidates)
+    chosen, proving = best_candidate(candidates), sum(one.verdict == HOLDS for one in candidates)
     of = f", best of {len(candidates)} {kind} of which {proving or 'none'} would do" * (len(candidates) > 1)
     return Finding(f"{chosen.method}{of}: {chosen.measured}", chosen.verdict)

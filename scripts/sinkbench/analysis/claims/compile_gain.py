@@ -7,7 +7,7 @@ import pandas as pd
 from sinkbench.analysis.ablations import CompiledRun, compiled_runs, gain_sentence
 from sinkbench.analysis.causes import floor, hosts
 from sinkbench.analysis.claims import Finding, at_least, at_most, worst
-from sinkbench.analysis.claims._runs import beside
+from sinkbench.analysis.claims._runs import beside, failed
 from sinkbench.analysis.select import NotMeasured, full_budget, matching, method_of, run_name
 
 TECHNIQUE = "torch.compile"
@@ -29,8 +29,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     """One per mode; those that cannot run here stand beside."""
     for run in _runs(measurements, graphs=False):
         yield Finding(_sentence(run), worst([at_least(run.gain, LEAST), at_most(run.gain, MOST)]))
-    modes = matching(measurements, family="compile", policy="streaming")
-    yield from beside(modes[~modes["engine"].isin(WITH_GRAPHS)])
+    yield from beside(_modes(measurements, graphs=False))
 
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
@@ -42,13 +41,23 @@ def cause(measurements: pd.DataFrame) -> Iterator[str]:
 
 
 def _runs(measurements: pd.DataFrame, graphs: bool) -> list[CompiledRun]:
-    """The compiled runs at the full budget, with or without CUDA graphs, in the study's order."""
+    """The compiled runs at the full budget, with or without CUDA graphs, in the study's order.
+
+    Raises:
+        NotMeasured: there is none; with the statuses of those that could not run.
+    """
     streaming = method_of(measurements, "streaming", budget=full_budget(measurements))
     runs = [run for run in compiled_runs(measurements) if run.row["method"] == streaming]
     runs = [run for run in runs if run.gain and run.seconds and (run.row["engine"] in WITH_GRAPHS) == graphs]
     if not runs:
-        raise NotMeasured("")
+        raise NotMeasured("; ".join(failed(_modes(measurements, graphs)).values()))
     return runs
+
+
+def _modes(measurements: pd.DataFrame, graphs: bool) -> pd.DataFrame:
+    """Rows of all runs of the family, with or without CUDA graphs."""
+    modes = matching(measurements, family="compile", policy="streaming")
+    return modes[modes["engine"].isin(WITH_GRAPHS) == graphs]
 
 
 def _fastest(runs: list[CompiledRun]) -> CompiledRun:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from sinkbench.analysis.claims import FAILS, HOLDS, NOT_MEASURED, Finding, best
+from sinkbench.analysis.claims import FAILS, HOLDS, INVALID, NOT_MEASURED, Finding, best
 from sinkbench.analysis.estimate import estimate
 from sinkbench.analysis.quantization_gains import PLAIN, pooled, using
 from sinkbench.analysis.select import corpora, matching, single_stream
@@ -21,7 +21,6 @@ THRESHOLD = (
 )
 COMBINE = best
 WORD, DTYPE = "torchao_int8", "float16"
-INVALID = "invalid"  # begins the status of a method with a NaN or an infinity
 SCORED = ("ok", INVALID)
 
 

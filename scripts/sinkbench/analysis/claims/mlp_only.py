@@ -8,8 +8,11 @@ from sinkbench.analysis.causes import bytes_and_time
 from sinkbench.analysis.claims import (
     FAILS,
     HOLDS,
+    INVALID,
     NOT_MEASURED,
     ON_A_GPU,
+    UNAVAILABLE,
+    UNTESTABLE,
     Finding,
     at_least,
     at_most,
@@ -35,7 +38,6 @@ COMBINE = best
 LIMIT_PERCENT, LIMIT_SPEEDUP = 1.0, 1.05
 FORMATS = {"int8_mlp": "int8", "torchao_int8_mlp": "torchao_int8"}  # in the MLP alone: in all layers
 OPPOSITE = {HOLDS: FAILS, FAILS: HOLDS}
-INVALID = "invalid"  # begins the status of a method with a NaN or an infinity
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
@@ -83,8 +85,10 @@ def _speed(measurements: pd.DataFrame, word: str) -> Iterator[Finding]:
 
 def _lacks(measurements: pd.DataFrame, word: str, what: str) -> Finding:
     """That a format has no perplexity or no time, with the statuses of its runs that failed."""
-    failed = "; ".join(dict.fromkeys(statuses(using(measurements, word)).values()))
-    return Finding(f"no {what} of {word}" + f" ({failed})" * bool(failed), NOT_MEASURED)
+    failed = dict.fromkeys(statuses(using(measurements, word)).values())
+    untestable = bool(failed) and all(status.startswith(UNAVAILABLE) for status in failed)
+    said = f"no {what} of {word}" + f" ({'; '.join(failed)})" * bool(failed)
+    return Finding(said, UNTESTABLE if untestable else NOT_MEASURED)
 
 
 def _changes(measurements: pd.DataFrame, corpus: str, word: str) -> list[dict]:

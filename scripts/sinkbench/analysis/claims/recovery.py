@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.analysis.claims import Finding, at_least, at_most
-from sinkbench.analysis.claims._candidates import Candidate, best, finding
+from sinkbench.analysis.claims._candidates import Candidate, best_candidate, finding
 from sinkbench.analysis.estimate import Estimate, estimate
 from sinkbench.analysis.recovery import recovered
 from sinkbench.analysis.select import NotMeasured, matching, usable
@@ -31,7 +31,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """How soon the choice is stale: the change right after a refresh, and before the next."""
     caches = {rows[0]["method"]: rows for rows in _caches(measurements)}
-    first = caches[best([_candidate(rows) for rows in caches.values()]).method][0]
+    first = caches[best_candidate([_candidate(rows) for rows in caches.values()]).method][0]
     where = {"method": first["method"], "corpus": first["corpus"], "against": first["against"]}
     phases = matching(usable(measurements), metric="perplexity_change_phase", **where).sort_values("position")
     if len(phases) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sinkbench.analysis.claims import UNDECIDED, Finding, at_most
-from sinkbench.analysis.claims._candidates import Candidate, best, finding
+from sinkbench.analysis.claims._candidates import Candidate, best_candidate, finding
 from sinkbench.analysis.estimate import Estimate, estimate
 from sinkbench.analysis.quantization_gains import PLAIN
 from sinkbench.analysis.select import NotMeasured, corpora, full_budget, matching, method_of, usable
@@ -33,7 +33,7 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
 
 def cause(measurements: pd.DataFrame) -> Iterator[str]:
     """Whether the gain wears off between two refreshes."""
-    method = best(_candidates(measurements)).method
+    method = best_candidate(_candidates(measurements)).method
     for corpus in corpora(measurements, family="refresh"):
         rows = matching(usable(measurements), metric="perplexity_change_phase", method=method, corpus=corpus)
         rows = rows.sort_values("position")
