@@ -100,7 +100,8 @@ def test_the_page_of_provenance_says_what_the_record_says():
         assert said in text
 
 
-REFERENCE = SCHEMA.parent.parent.parent / "docs/reference/latency"
+ROOT = SCHEMA.parent.parent.parent
+REFERENCE = ROOT / "docs/reference/latency"
 
 
 @pytest.mark.parametrize("speedup", ["Speed-up [x]", "Speed-up over dense.hf_static [x]"])
@@ -118,8 +119,16 @@ def test_the_reference_of_a_gpu_is_labelled_and_its_numbers_are_those_of_its_fil
     assert sorted(map(float, values)) == sorted(expected)
 
 
-def test_the_reference_of_a_gpu_is_one_file_with_its_figure_in_it():
-    text = gpu_reference.page(REFERENCE)
+def test_the_page_of_a_gpu_has_the_strongest_baseline_and_says_that_its_code_was_changed():
+    text = gpu_reference.page(ROOT / catalogue.REFERENCE)
+    record = json.loads((ROOT / catalogue.REFERENCE / "environment.json").read_text())
+    assert "hf_static" in text and "Speed-up over dense.hf_static" in text
+    assert ("with changes" in text) == any(each["dirty"] for each in record["environments"])
+
+
+@pytest.mark.parametrize("folder", [REFERENCE, ROOT / catalogue.REFERENCE])
+def test_the_reference_of_a_gpu_is_one_file_with_its_figure_in_it(folder):
+    text = gpu_reference.page(folder)
     assert text.count("<svg") == 1 and "<?xml" not in text and text.count("<!DOCTYPE") == 1
     assert not re.search(r"""<(img|script|link)[^>]*(src|href)=""", text)
 

@@ -21,7 +21,7 @@ FOLDERS = {"tables": "report/tables", "figures": "report/figures", "claims": "an
 SHOWN = {"tables": "html", "figures": "svg"}  # what the report shows of each kind, by the ending of its files
 CONTINUATIONS = "continuations.html"
 GPU_REFERENCE = "gpu_reference.html"
-REFERENCE = "docs/reference/latency"  # results of a GPU, kept under version control
+REFERENCE = "docs/reference/ladder"  # results of a GPU, kept under version control
 REFERENCE_FILES = ("ladder.csv", "roofline.svg", "environment.json")
 # Parts of the report in the order of its argument, with their names in Snakemake's menu, which sorts by name.
 CATEGORIES = {

@@ -38,7 +38,7 @@ def page(folder: str | Path) -> str:
     """The page.
 
     Args:
-        folder: of a reference, such as docs/reference/latency: ladder.csv, roofline.svg, environment.json.
+        folder: of a reference, such as docs/reference/ladder: ladder.csv, roofline.svg, environment.json.
     """
     folder = Path(folder)
     ladder = pd.read_csv(folder / "ladder.csv", dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
@@ -67,7 +67,7 @@ def _label(record: dict) -> str:
     """Where the numbers come from: device, model and commits."""
     environments = record["environments"]
     devices = dict.fromkeys(each["device"] for each in environments)
-    commits = dict.fromkeys(each["commit"][:7] for each in environments)
+    commits = dict.fromkeys(each["commit"][:7] + " with changes" * each["dirty"] for each in environments)
     return (
         f"Reference measured on one {' and one '.join(devices)} with random weights of Pythia-2.8b's shape, "
         f"at commit {' and '.join(commits)}: times, no perplexities."
@@ -103,6 +103,7 @@ def _row(row: dict) -> dict:
 def _number(row: dict, heading: str, spec: str) -> Estimate | str:
     if not row.get(heading):
         return ""
-    low, high = (float(row[f"{heading} {end}"]) for end in ("low", "high"))
+    ends = (row[f"{heading} {end}"] for end in ("low", "high"))  # a baseline over itself has none
+    low, high = (float(end) if end else None for end in ends)
     mark = DAGGER if row.get(STATUS, "").startswith(DISTURBED) else ""
     return Estimate(float(row[heading]), low, high, spec, row.get(f"{heading} note", ""), mark=mark)
