@@ -45,7 +45,9 @@ def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     handles = [Patch(label=step_parts.label(part), **_look(part)) for part in shown]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=8, columnspacing=0.8
+    )
     return figure
 
 
