@@ -19,7 +19,7 @@ COPIED = [
     "envs",
     "resources/demo-model",
     "resources/demo-draft",
-    "docs/reference",  # which the report shows
+    "docs/reference/ladder",  # which the report shows
 ]
 JOB = re.compile(r"^(?:local)?rule (\w+):$((?:\n    .+)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"wildcards: (.+)")

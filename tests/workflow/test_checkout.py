@@ -75,4 +75,4 @@ def test_the_reference_is_replaced_whole_or_not_at_all(kept):
     found = tracked(kept)
     assert "ladder.md" in found and set(found.values()) == {"new"}
     assert any(name.startswith("timings/speed/") for name in found)
-    assert {path.name for path in (kept.folder / "docs/reference").iterdir()} == {"latency", "toy"}
+    assert {path.name for path in (kept.folder / "docs/reference").iterdir()} == {"ladder", "toy"}
