@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from hypothesis import strategies as st
+from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.engines.decode import decode_nll
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility
@@ -13,6 +14,7 @@ from sinkbench.policies import Visibility
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests/fixtures"
 FIXTURE = str(FIXTURES / "neox-tiny")
+CODE = code_of()  # of no file: what settings made by tests say of their code
 TOLERANCE = 1e-4  # nats; the forms agree to about 5e-6
 RULES = ["sinks4_window28", "sinks4_window60", "sinks1_window31", "sinks0_window32", "sinks8_window24"]
 VOCABULARY = 61  # of random models

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from helpers import FIXTURE
-from sinkbench.artifacts.fingerprint import settings_hash
+from helpers import CODE, FIXTURE
+from sinkbench.artifacts.fingerprint import stamp_of
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.engines.table import engine_row
 from sinkbench.quantization.table import format_row
@@ -21,7 +21,8 @@ SETTINGS = {
     "engine": engine_row("eager"),
     "batch": 1,
     "chunk_tokens": 64,
-    "tokens": {"corpus": "text"},
+    "tokens": {"corpus": "text", "code": CODE},
+    "code": CODE,
     "speed": {
         "kind": "position",
         "points": [40, 80],
@@ -52,5 +53,5 @@ class CountingEngine:
 def write_tokens(path: Path, *documents: list[int]) -> Path:
     """A token file of SETTINGS with these documents."""
     rows = [_row(f"text {number}", ids) for number, ids in enumerate(documents)]
-    write_table(path, pd.DataFrame(rows), {"stamp": settings_hash(SETTINGS["tokens"])})
+    write_table(path, pd.DataFrame(rows), stamp_of(SETTINGS["tokens"]))
     return path

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from helpers import CODE
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 
@@ -23,4 +24,4 @@ def token_settings(folder: Path, texts: dict[str, str | bytes], **corpus) -> dic
         (folder / "texts" / f"{name}.txt").write_bytes(content)
     bytes_tokenizer().save(str(folder / "tokenizer.json"))
     entry = {"name": "texts", "kind": "files", "glob": f"{folder}/texts/*.txt", **corpus}
-    return {"corpus": entry, "tokenizer": {"source": "folder", "path": str(folder)}, "code": "0"}
+    return {"corpus": entry, "tokenizer": {"source": "folder", "path": str(folder)}, "code": CODE}

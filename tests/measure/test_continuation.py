@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import FIXTURES, Checked
+from helpers import CODE, FIXTURES, Checked
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.table import engine_row
@@ -49,7 +49,7 @@ def continued(folder: Path, engine: str = "eager", **wanted) -> tuple[pd.DataFra
         "engine": engine_row(engine),
         "chunk_tokens": 16,
         "tokens": tokens,
-        "code": "0",
+        "code": CODE,
     }
     settings |= {"continuation": WANTED | wanted}
     measure(settings, str(folder / "tokens.parquet"), str(folder / "out.parquet"))

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import CODE, ROOT
 from safetensors.torch import load_file, save_file
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.measure.quality import measure
@@ -47,7 +47,7 @@ def score(folder, model: str, quantization: str, dtype: str) -> tuple[np.ndarray
         "quantization": format_row(quantization),
         "chunk_tokens": 64,
         "tokens": tokens,
-        "code": "0",
+        "code": CODE,
     }
     measure(settings, str(where / "tokens.parquet"), str(where / "nll.parquet"))
     frame, notes = read_table(where / "nll.parquet")

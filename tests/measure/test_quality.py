@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import FIXTURES
+from helpers import CODE, FIXTURES
 from safetensors.torch import load_file, save_file
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.errors import UserError
@@ -45,7 +45,7 @@ def quality(policy: str, options: dict, texts: dict[str, str], added: tuple[str,
         "policy": policy,
         "options": options,
     }
-    settings |= {"quantization": format_row("none"), "chunk_tokens": 16, "tokens": tokens, "code": "0"}
+    settings |= {"quantization": format_row("none"), "chunk_tokens": 16, "tokens": tokens, "code": CODE}
     measure(settings, "tokens.parquet", "nll.parquet")
     return read_table("nll.parquet")
 

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import ROOT
+from helpers import CODE, ROOT
 from plans import SOURCES, STATISTICS, method, outputs
 from sinkbench.analysis.claims import FAILS, HOLDS, UNDECIDED, judge
 from sinkbench.analysis.select import usable
@@ -39,9 +39,9 @@ def files(tmp_path):
 
 def run(files) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
-    stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
+    stamps = {"quality": {f"{name}/c": {"stamp": name} for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
-    plan |= {"sources": SOURCES, "timed_on": "c"}
+    plan |= {"code": CODE, "sources": SOURCES, "timed_on": "c"}
     paths = [str(files / f"{name}.parquet") for name in methods]
     aggregate(plan, paths, [], [], SCHEMA, *outputs(files))
     return read_table(files / "out.parquet")[0]
@@ -108,8 +108,8 @@ def run_speed(
         for name in repetitions
     }
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
-    plan |= {"random": random, "sources": SOURCES, "timed_on": "d"}
-    plan["stamps"] = {"quality": {}, "speed": {name: name for name in repetitions}, "profile": {}}
+    plan |= {"random": random, "code": CODE, "sources": SOURCES, "timed_on": "d"}
+    plan["stamps"] = {"quality": {}, "speed": {name: {"stamp": name} for name in repetitions}, "profile": {}}
     aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
 
@@ -248,9 +248,9 @@ def aggregated(tmp_path, frames: dict[str, pd.DataFrame], methods: dict, trained
     notes = {"status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS, "trained_tokens": trained}
     for name, frame in frames.items():
         write_table(tmp_path / f"{name}.parquet", frame, notes | {"stamp": name})
-    stamps = {"quality": {f"{name}/c": name for name in methods}, "speed": {}, "profile": {}}
+    stamps = {"quality": {f"{name}/c": {"stamp": name} for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "timed_on": "c"}
-    plan |= {"statistics": STATISTICS | statistics, "sources": SOURCES}
+    plan |= {"statistics": STATISTICS | statistics, "sources": SOURCES, "code": CODE}
     aggregate(plan, [tmp_path / f"{name}.parquet" for name in methods], [], [], SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
 

@@ -6,7 +6,20 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, f"{workflow.basedir}/scripts")
+SCRIPTS = f"{os.path.realpath(workflow.basedir)}/scripts"
+sys.path.insert(0, SCRIPTS)
+# Of jobs: Snakemake has them look in this folder last, behind what anybody's PYTHONPATH or packages hold.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [SCRIPTS, os.environ.get("PYTHONPATH")])
+)
+
+import sinkbench
+
+if os.path.realpath(sinkbench.__spec__.origin or "") != f"{SCRIPTS}/sinkbench/__init__.py":
+    raise WorkflowError(
+        f"Python imported {list(sinkbench.__path__)[0]}, not {SCRIPTS}/sinkbench; "
+        "start snakemake without it"
+    )
 
 from sinkbench.report import catalogue
 from sinkbench.study.cluster import (
@@ -19,7 +32,7 @@ from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
 from sinkbench.study.cost import describe_cost
 from sinkbench.study.orphans import describe_orphans, orphans, remove_orphans
-from sinkbench.artifacts.fingerprint import fingerprint
+from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.runtime.job import WORKFLOW
 from sinkbench.study.preflight import check
 from sinkbench.study.run_table import FAMILIES
@@ -50,11 +63,6 @@ if workflow.is_main_process:
             file=sys.stderr,
         )
     PRESENT = hold_run_lock()
-
-
-def code(*files):
-    """Fingerprint of scripts (paths under scripts/) and of all that they import."""
-    return fingerprint(f"{workflow.basedir}/scripts", *files)
 
 
 def one_of(words):

@@ -64,7 +64,7 @@ rule train_demo_model:
         gpu=gpu_slots,
     params:
         settings=config.get("training", {}) | {"device": config["device"]},
-        code=code("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),
+        code=code_of("train_demo_model.py", "sinkbench/text/corpora/stdlib.py"),
     script:
         "../../scripts/train_demo_model.py"
 

@@ -2,6 +2,9 @@
 
 Snakemake does not notice edits to imported modules, and takes a touched script for a changed one. A job
 whose `params` carry this fingerprint is stale exactly when code that it imports has changed.
+
+A job takes it again of the library that it imported, which need not be the one that planned it: an entry of
+the search path may bring another checkout's, and somebody may have edited this one.
 """
 
 import ast
@@ -10,7 +13,38 @@ import json
 from functools import cache
 from pathlib import Path
 
+from sinkbench.errors import UserError
+
 PACKAGE = "sinkbench"
+ROOT = Path(__file__).resolve().parents[2]  # of the library that was imported, and of its scripts
+
+
+def code_of(*files: str) -> dict:
+    """What a job's settings say of its code: the files that name it (see fingerprint), and their hash."""
+    return {"files": sorted(files), "sha256": fingerprint(ROOT, *files)}
+
+
+def stamp_of(settings: dict) -> dict[str, str]:
+    """What a result must say of its job's settings, whose `code` is of `code_of`."""
+    return {"stamp": settings_hash(settings), "code": settings["code"]["sha256"]}
+
+
+def stamp_here(settings: dict) -> dict[str, str]:
+    """What a job says in its result: stamp_of, with the hash of the code that the job imported.
+
+    Raises:
+        UserError: that is not the code that the settings were made with.
+    """
+    try:
+        found = fingerprint(ROOT, *settings["code"]["files"])
+    except (OSError, SyntaxError):
+        found = None
+    if found != settings["code"]["sha256"]:
+        raise UserError(
+            f"{ROOT / PACKAGE}: not the code that this job was planned with. It was edited since, or another "
+            "checkout comes first on Python's search path (PYTHONPATH); run again"
+        )
+    return stamp_of(settings)
 
 
 def fingerprint(root: str | Path, *files: str) -> str:

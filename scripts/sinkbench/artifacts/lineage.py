@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from sinkbench.artifacts.digests import digest, file_digest, tokenizer_digest
 from sinkbench.artifacts.files import read_json, write_json
-from sinkbench.artifacts.fingerprint import settings_hash
+from sinkbench.artifacts.fingerprint import settings_hash, stamp_here
 from sinkbench.errors import UserError
 
 RECORD = ".made.json"  # how the name of a record ends, behind a dot and the stem of what it describes
@@ -26,9 +26,8 @@ def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Ite
     """
     made = {Path(path).name: file_digest(path) for path in outputs}
     read = {str(path): [settings_hash(read_metadata(path)), file_digest(path)] for path in results}
-    write_json(
-        _record(outputs[0]), {"stamp": settings_hash(settings), "inputs": inputs, "made": made, "read": read}
-    )
+    record = stamp_here(settings) | {"inputs": inputs, "made": made, "read": read}
+    write_json(_record(outputs[0]), record)
 
 
 def read_lineage(path: str | Path) -> dict | None:

@@ -9,7 +9,7 @@ import torch
 
 from sinkbench.artifacts.digests import inputs_of
 from sinkbench.artifacts.files import FAILED
-from sinkbench.artifacts.fingerprint import settings_hash
+from sinkbench.artifacts.fingerprint import stamp_here
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.runtime.environment import environment
@@ -53,7 +53,7 @@ def record_outcome(
 def opening_notes(settings: dict, tokens_path: str) -> dict:
     """What is known before anything is measured: stamp, inputs, environment, and status ok."""
     return {
-        "stamp": settings_hash(settings),
+        **stamp_here(settings),
         "inputs": inputs_of(settings, tokens_path),
         "environment": environment(settings["device"]),
         "status": "ok",

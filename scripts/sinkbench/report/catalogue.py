@@ -6,15 +6,13 @@ and the workflow is planned often.
 
 import ast
 from functools import cache
-from pathlib import Path
 
 from sinkbench import registry
 from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.artifacts.digests import digest
-from sinkbench.artifacts.fingerprint import fingerprint
+from sinkbench.artifacts.fingerprint import ROOT, code_of
 from sinkbench.errors import check_name
 
-SCRIPTS = Path(__file__).parents[2]
 SCRIPT = "render.py"
 # Folders of the library by the config key that lists their files.
 FOLDERS = {"tables": "report/tables", "figures": "report/figures", "claims": "analysis/claims"}
@@ -164,7 +162,7 @@ def continuations_spec(config: dict) -> dict:
 
 def gpu_reference_spec(config: dict) -> dict:
     """What the page of the GPU reference is made from, whatever the study."""
-    files = [SCRIPTS.parent / REFERENCE / name for name in REFERENCE_FILES]
+    files = [ROOT.parent / REFERENCE / name for name in REFERENCE_FILES]
     return {"folder": REFERENCE, "reference": digest(files), "code": _code("report/pages", "gpu_reference")}
 
 
@@ -206,17 +204,15 @@ def _claim_files(config: dict) -> list[str]:
     return [registry.source("analysis/claims", name) for name in config["claims"]]
 
 
-def _code(folder: str, name: str, more: list[str] = ()) -> str:
+def _code(folder: str, name: str, more: list[str] = ()) -> dict:
     """Fingerprint of a file that a rendering job loads by name, of its folder's frame, and of `more`."""
-    return fingerprint(
-        SCRIPTS, SCRIPT, *(registry.source(folder, each) for each in ("__init__", name)), *more
-    )
+    return code_of(SCRIPT, *(registry.source(folder, each) for each in ("__init__", name)), *more)
 
 
 @cache
 def _literals(kind: str, name: str) -> dict:
     """Constants that a module assigns at its top level."""
-    source = (SCRIPTS / registry.source(FOLDERS[kind], name)).read_text()
+    source = (ROOT / registry.source(FOLDERS[kind], name)).read_text()
     assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
     named = [(node.targets[0].id, node.value) for node in assigned if isinstance(node.targets[0], ast.Name)]
     return {constant: ast.literal_eval(value) for constant, value in named if constant in LITERALS}

@@ -80,14 +80,14 @@ def _grouped(results: dict[str, dict], note: str) -> list[dict]:
 
 
 def _read(
-    paths: list[str], stamps: dict[str, str], whole: bool
+    paths: list[str], stamps: dict[str, dict[str, str]], whole: bool
 ) -> Iterator[tuple[str, tuple[pd.DataFrame | str, dict]]]:
     """(job, (table, notes)) of every file, its stamp checked; not `whole`: the path for a table."""
     for path, (job, expected) in zip(paths, stamps.items(), strict=True):
         frame, notes = read_table(path, None if whole else [])
-        if notes["stamp"] != expected:
+        if not expected.items() <= notes.items():
             raise UserError(
-                f"{path}: made with another config or other code ({notes['stamp']}, expected {expected}); "
+                f"{path}: made with another config or other code; "
                 f"make it again: snakemake --cores 1 --forcerun {path}"
             )
         yield job, (frame if whole else path, notes)

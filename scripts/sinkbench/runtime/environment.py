@@ -2,12 +2,16 @@
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
 from sinkbench.runtime.shell import try_run
 
+CHECKOUT = Path(__file__).resolve().parents[3]  # that holds this library, wherever a job runs
+CODE = ("scripts", "workflow")  # folders in which an untracked file counts
 PACKAGES = ("torch", "transformers", "triton", "numpy", "pandas")
 # Name in the record: name that nvidia-smi gives it.
 GPU_FACTS = {
@@ -50,7 +54,9 @@ def number(text: str | None) -> float | None:
 
 
 def _version(package: str) -> str | None:
-    """None where it is not installed: torch for a CPU brings no triton."""
+    """Version of what was imported, or else installed; None without it: torch for a CPU brings no triton."""
+    if imported := getattr(sys.modules.get(package), "__version__", None):
+        return str(imported)
     try:
         return version(package)
     except PackageNotFoundError:
@@ -58,10 +64,25 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> dict:
-    """The checkout's commit and whether it has local changes; both null outside a checkout."""
-    head = try_run("git", "rev-parse", "HEAD")
-    changes = try_run("git", "status", "--porcelain", "--untracked-files=no")
-    return {"commit": head, "dirty": None if changes is None else bool(changes)}
+    """The commit of the checkout and whether its files differ; both null where it is no repository itself.
+
+    A tarball unpacked inside somebody's repository has no commit. Every untracked file of code counts, even
+    one that git ignores, and so does a file that git was told not to look at.
+    """
+    if _git("rev-parse", "--show-toplevel") != str(CHECKOUT):
+        return {"commit": None, "dirty": None}
+    edited = _git("status", "--porcelain", "--untracked-files=no")
+    untracked = _git("ls-files", "--others", "--", *CODE) or ""
+    added = [path for path in untracked.splitlines() if "__pycache__" not in path]
+    unseen = [line for line in (_git("ls-files", "-v") or "").splitlines() if not line.startswith("H ")]
+    dirty = None if edited is None else bool(edited or added or unseen)
+    return {"commit": _git("rev-parse", "--verify", "HEAD"), "dirty": dirty}
+
+
+def _git(*command: str) -> str | None:
+    """Output of git in the checkout, whatever repository the environment names; None where git fails."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return try_run("git", "-C", str(CHECKOUT), *command, env=env)
 
 
 def _cuda() -> dict:

@@ -11,7 +11,7 @@ from shutil import copyfile, rmtree
 import pandas as pd
 
 from sinkbench.artifacts.files import write_text
-from sinkbench.artifacts.fingerprint import settings_hash
+from sinkbench.artifacts.fingerprint import stamp_of
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.report import catalogue
 from sinkbench.report.pages import so_far as index
@@ -76,7 +76,7 @@ def _placeholders(study: Study, folder: Path, pending: list[tuple[str, str]]) ->
     for kind, name, settings in study.measuring_jobs():
         if (kind, name) in pending:
             files[kind, name] = folder / kind / f"{name}.parquet"
-            notes = {"stamp": settings_hash(settings), "status": PENDING}
+            notes = stamp_of(settings) | {"status": PENDING}
             notes |= {"inputs": {}, "environment": {"device": PENDING}}
             write_table(files[kind, name], pd.DataFrame(), notes)
     return files

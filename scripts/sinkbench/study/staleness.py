@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sinkbench.artifacts.digests import digest, inputs_of, tokenizer_digest, tokens_digest
 from sinkbench.artifacts.files import FAILED
-from sinkbench.artifacts.fingerprint import settings_hash
+from sinkbench.artifacts.fingerprint import stamp_of
 from sinkbench.artifacts.lineage import (
     from_continuations,
     from_measurements,
@@ -38,7 +38,7 @@ class Product:
     """A result on disk: what it must be made from, and what its notes say (None without notes)."""
 
     path: Path
-    stamp: str
+    stamp: dict[str, str]
     inputs: dict[str, str | None]
     notes: dict | None
 
@@ -49,7 +49,7 @@ class Product:
             return "it cannot be read or does not say what it was made from"
         if edited := self.notes.get("edited"):
             return f"{', '.join(edited)} {EDITED}"
-        if self.notes.get("stamp") != self.stamp:
+        if not self.stamp.items() <= self.notes.items():
             return "made with another config or other code"
         made_from = self.notes.get("inputs", {})
         changed = [name for name, now in self.inputs.items() if now and now != made_from.get(name)]
@@ -83,9 +83,9 @@ def _products(study: Study, results: Path) -> Iterator[Product]:
         measured += [] if folder == "continuations" else [path]
         if path.exists():
             inputs = inputs_of(settings, tokens) | ({"tokens": "made again"} if tokens in old else {})
-            yield Product(path, settings_hash(settings), inputs, result_metadata(path, read))
+            yield Product(path, stamp_of(settings), inputs, result_metadata(path, read))
     if table.exists():
-        yield Product(table, settings_hash(study.plan()), from_results(measured, SCHEMA), read_lineage(table))
+        yield Product(table, stamp_of(study.plan()), from_results(measured, SCHEMA), read_lineage(table))
     yield from _rendered(study, results)
 
 
@@ -102,7 +102,7 @@ def _tokens(study: Study, corpus: str, path: Path) -> Iterator[Product]:
         "tokenizer": tokenizer_digest(settings["tokenizer"]),
         "texts": corpora.digest(settings["corpus"]),
     }
-    yield Product(path, settings_hash(settings), inputs, notes)
+    yield Product(path, stamp_of(settings), inputs, notes)
 
 
 def _rendered(study: Study, results: Path) -> Iterator[Product]:
@@ -111,7 +111,7 @@ def _rendered(study: Study, results: Path) -> Iterator[Product]:
         path = results / name
         if path.exists():
             inputs = _continued(results, spec) if path == results / CONTINUATIONS else measured
-            yield Product(path, settings_hash(spec), inputs, read_lineage(path))
+            yield Product(path, stamp_of(spec), inputs, read_lineage(path))
 
 
 def _continued(results: Path, spec: dict) -> dict:

@@ -6,10 +6,9 @@ Everything here is plain data, without torch, since it is read whenever the work
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import product
-from pathlib import Path
 
 from sinkbench import registry
-from sinkbench.artifacts.fingerprint import fingerprint, settings_hash
+from sinkbench.artifacts.fingerprint import ROOT, code_of, stamp_of
 from sinkbench.engines.table import ENGINES, engine_row
 from sinkbench.quantization.table import format_row
 from sinkbench.study.checks import check_measurable
@@ -17,10 +16,9 @@ from sinkbench.study.inputs import StudyInputs
 from sinkbench.study.pairs import baselines
 from sinkbench.study.run_table import Method, RunTable
 
-CODE = Path(__file__).parents[2]
 SAMPLING = ("samples",)  # keys of a corpus that replace a policy's options there
 SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
-SCHEMA = CODE.parent / "workflow/schemas/measurements.schema.yaml"
+SCHEMA = ROOT.parent / "workflow/schemas/measurements.schema.yaml"
 ONE_LAUNCH_STEPS = 256  # at least, a repetition: fewer steps of a millisecond are soon over
 
 
@@ -69,7 +67,7 @@ class Study:
     def tokens_settings(self, corpus: str) -> dict:
         """Settings of the tokenization job of a corpus."""
         entry = self.corpora[corpus]
-        code = fingerprint(CODE, "tokenize_corpus.py", registry.source("text/corpora", entry["kind"]))
+        code = code_of("tokenize_corpus.py", registry.source("text/corpora", entry["kind"]))
         text = {key: value for key, value in entry.items() if key not in SCORING}
         return {"corpus": text, "tokenizer": self.tokenizer, "code": code}
 
@@ -144,7 +142,7 @@ class Study:
             "chunk_tokens": self.config["evaluation"]["chunk_tokens"],
             **decoder,
             "tokens": self.tokens_settings(corpus),
-            "code": fingerprint(CODE, "measure.py", *(registry.source(*module) for module in loaded)),
+            "code": code_of("measure.py", *(registry.source(*module) for module in loaded)),
         }
 
     def plan(self) -> dict:
@@ -165,16 +163,16 @@ class Study:
                 "tokenizer": self.tokenizer,
                 "corpora": list(self.corpora.values()),
             },
-            "code": fingerprint(CODE, "aggregate.py"),
+            "code": code_of("aggregate.py"),
         }
 
-    def _stamps(self) -> dict[str, dict[str, str]]:
-        """By kind and name, the stamp of every job that the measurements are made from."""
+    def _stamps(self) -> dict[str, dict[str, dict[str, str]]]:
+        """By kind and name, the stamp (stamp_of) of every job that the measurements are made from."""
         kinds = {"nll": "quality", "speed": "speed", "profile": "profile"}
         stamps = {kind: {} for kind in kinds.values()}
         for folder, name, settings in self.measuring_jobs():
             if folder in kinds:
-                stamps[kinds[folder]][name] = settings_hash(settings)
+                stamps[kinds[folder]][name] = stamp_of(settings)
         return stamps
 
     def measuring_jobs(self) -> Iterator[tuple[str, str, dict]]:

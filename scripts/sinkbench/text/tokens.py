@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from sinkbench.artifacts.digests import tokenizer_digest
 from sinkbench.artifacts.files import write_json
-from sinkbench.artifacts.fingerprint import settings_hash
+from sinkbench.artifacts.fingerprint import stamp_here, stamp_of
 from sinkbench.artifacts.hub import file_sha256, local_folder
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
@@ -26,7 +26,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
 
     The file has the columns document, token_ids (list of int32) and sha256 (of the ids, little-endian int32).
     """
-    corpus = settings["corpus"]
+    stamp, corpus = stamp_here(settings), settings["corpus"]
     tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
     tokenizer = load_tokenizer(tokenizer_path)
     start = _start_ids(tokenizer, corpus, tokenizer_path)
@@ -38,8 +38,8 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
             progress(1)
     frame = pd.DataFrame(rows)
     inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
-    write_table(tokens_path, frame, {"stamp": settings_hash(settings), "inputs": inputs})
-    write_json(record_path, _record(settings, frame, tokenizer_path))
+    write_table(tokens_path, frame, {**stamp, "inputs": inputs})
+    write_json(record_path, stamp | _record(settings, frame, tokenizer_path))
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -59,7 +59,7 @@ def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
         UserError: the file was made with other settings than these (see tokenize), or was altered.
     """
     frame, notes = read_table(path)
-    if notes["stamp"] != settings_hash(settings):
+    if not stamp_of(settings).items() <= notes.items():
         raise UserError(f"{path}: made with another config or other code; delete it and run again")
     for row in frame.itertuples():
         if _digest(row.token_ids) != row.sha256:
@@ -91,7 +91,6 @@ def _digest(ids: np.ndarray) -> str:
 def _record(settings: dict, frame: pd.DataFrame, tokenizer_path) -> dict:
     counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
     return {
-        "stamp": settings_hash(settings),
         "corpus": settings["corpus"],
         "tokenizer": settings["tokenizer"],
         "tokenizer_sha256": file_sha256(tokenizer_path),
