@@ -58,20 +58,19 @@ def test_text_shorter_than_the_cache_is_scored(budget, sinks):
 
 
 def test_recompute_beyond_every_document_is_one_line():
-    said = refusal("recompute", SAMPLED, {"a": "12345678", "b": "abc"})
-    assert said.startswith(
-        "quality recompute: no document is long enough for Policy(budget=8, sinks=4, samples=2"
-    )
-    assert said.endswith("the longest has 8 tokens")
+    _, notes = quality("recompute", SAMPLED, {"a": "12345678", "b": "abc"})
+    assert notes["status"] == "unavailable: text too short: 8 tokens, needs 10"
+    assert quality("recompute", SAMPLED, {"a": "1234567890"})[1]["status"] == "ok"
 
 
 def test_recompute_leaves_out_the_documents_that_are_too_short():
-    frame, _ = quality("recompute", SAMPLED, {"a": "123456789 123", "b": "abc"})
-    assert set(frame.document) == {"a"}
+    frame, notes = quality("recompute", SAMPLED, {"a": "123456789 123", "b": "abc", "c": " "})
+    assert set(frame.document) == {"a"} and notes["skipped_documents"] == 2
 
 
 def test_single_token_has_nothing_to_score():
-    assert "no document is long enough" in refusal("window", {"budget": 8}, {"a": "x"})
+    _, notes = quality("window", {"budget": 8}, {"a": "x"})
+    assert notes["status"] == "unavailable: text too short: 1 tokens, needs 2"
 
 
 def test_tokenizer_of_another_model_is_one_line():

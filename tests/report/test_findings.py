@@ -18,7 +18,7 @@ FULL = "streaming-4+508"
 FACTS = {
     "study": "demo",
     "model": "<m>",
-    "corpora": ["stdlib"],
+    "corpora": {"stdlib": "stdlib"},
     "claims": registry.available("analysis/claims"),
 }
 FACTS |= {"confidence": "95", "block_tokens": 256, "repetitions": 5, "steps": 32}

@@ -34,7 +34,7 @@ HOSTILE = [
     "&lt;b&gt; &#60; [a](javascript:b) ![c](d)",
     "$x$ ^^M \\input{/etc/passwd} & % # ~ _ {} \\\\",
 ]
-FACTS = {"study": "demo", "claims": FIELDS["claims"], "corpora": ["stdlib"], "model": "m"}
+FACTS = {"study": "demo", "claims": FIELDS["claims"], "corpora": {"stdlib": "stdlib"}, "model": "m"}
 FACTS |= {"links": {"1 Findings": {"Findings": "findings.html"}}, "headline_figure": "Title"}
 
 
@@ -59,7 +59,7 @@ def assert_is_text(page: str, hostile: str) -> None:
 def test_the_first_page_shows_a_config_string_as_text(hostile):
     facts = FACTS | {
         "model": hostile,
-        "corpora": [catalogue._corpus({"name": "c", "kind": "files", "glob": hostile})],
+        "corpora": {"c": catalogue._corpus({"name": "c", "kind": "files", "glob": hostile})},
     }
     page = shown(landing.page(synthetic.measurements(), facts, None), "findings.html")
     assert_is_text(page, hostile)

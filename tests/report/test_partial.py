@@ -15,7 +15,7 @@ from sinkbench.results.schema import PENDING, RowRecorder, load_schema
 from synthetic import FIELDS
 
 CLAIMS = registry.available("analysis/claims")
-FACTS = {"study": "s", "model": "m", "corpora": ["stdlib"], "claims": CLAIMS}
+FACTS = {"study": "s", "model": "m", "corpora": {"stdlib": "stdlib"}, "claims": CLAIMS}
 FACTS |= {"confidence": "95", "block_tokens": 256, "repetitions": 5, "steps": 32}
 JOB = ["method", "engine", "batch", "draft_tokens", "temperature", "corpus"]
 

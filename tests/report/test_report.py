@@ -18,7 +18,7 @@ from snakemake_report import shown
 from synthetic import FIELDS, SCHEMA
 
 CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text())
-FACTS = {"study": "demo", "model": "m", "corpora": ["stdlib"], "claims": FIELDS["claims"]}
+FACTS = {"study": "demo", "model": "m", "corpora": {"stdlib": "stdlib"}, "claims": FIELDS["claims"]}
 FACTS |= {"links": {"1 Findings": {"Findings": "findings.html"}}, "headline_figure": "Title"}
 SVG = b"<svg>" + b"x" * 40_000 + b"</svg>"
 ALL = {"refresh": True, "quantized": True, "ladder": True}

@@ -32,7 +32,7 @@ def files(tmp_path):
         shift = {"full": 0.0, "sampled": -0.1, "capped": 0.3}[name]
         frame = pd.DataFrame({"document": "d", "position": scored, "nll": nll[scored] + np.float32(shift)})
         notes = {"stamp": name, "status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS}
-        notes["trained_tokens"] = 8
+        notes |= {"trained_tokens": 8, "skipped_documents": 2}
         write_table(tmp_path / f"{name}.parquet", frame, notes)
     return tmp_path
 
@@ -241,11 +241,18 @@ def test_perplexities_changes_and_pairs(files):
     assert "perplexity_paired" not in set(frame[frame.method == "capped"].metric)
     bins = frame[(frame.method == "full") & (frame.metric == "perplexity_bin")].set_index("position")
     assert float(bins.value[8]) == pytest.approx(np.exp(nll[8:].mean()))
+    assert value(frame, "full", "skipped_documents") == 2
 
 
 def aggregated(tmp_path, frames: dict[str, pd.DataFrame], methods: dict, trained: int, **statistics):
     """The measurements of these NLLs over corpus c."""
-    notes = {"status": "ok", "environment": {"device": "CPU"}, "inputs": INPUTS, "trained_tokens": trained}
+    notes = {
+        "status": "ok",
+        "environment": {"device": "CPU"},
+        "inputs": INPUTS,
+        "trained_tokens": trained,
+        "skipped_documents": 0,
+    }
     for name, frame in frames.items():
         write_table(tmp_path / f"{name}.parquet", frame, notes | {"stamp": name})
     stamps = {"quality": {f"{name}/c": {"stamp": name} for name in methods}, "speed": {}, "profile": {}}

@@ -1,14 +1,18 @@
 """From texts to token files: what is written, and what is refused in one line."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
-from sinkbench.text.corpora import documents
+from sinkbench.text.corpora import documents, find
 from sinkbench.text.tokens import load_documents, load_tokenizer, tokenize
 from tiny_texts import bytes_tokenizer, token_settings
 
@@ -65,8 +69,13 @@ def test_one_character_is_a_document():
 @pytest.mark.parametrize(
     ("texts", "corpus", "expected"),
     [
-        ({"full": "text", "void": ""}, {}, "corpora.texts: document 'void' is empty"),
-        ({"blank": " \n\t"}, {}, "corpora.texts: document 'blank' is empty"),
+        ({"void": "", "blank": " \n\t"}, {}, "corpora.texts: no document has text (2 are empty)"),
+        ({"utf-16": "text".encode("utf-16")}, {}, "in/texts/utf-16.txt: not UTF-8 text"),
+        (
+            {"utf-16": "text".encode("utf-16-le")},
+            {},
+            "corpora.texts: document 'utf-16' holds a NUL character, so it is no text",
+        ),
         (
             {"latin": "é".encode("latin-1")},
             {},
@@ -83,7 +92,26 @@ def test_one_character_is_a_document():
             {"start_token": "<|bos|>"},
             "corpora.texts.start_token: '<|bos|>' is not in the vocabulary of in",
         ),
-        ({}, {"kind": "stdlib", "modules": ["nope"]}, "corpora.texts.modules: none of nope is in "),
+        (
+            {},
+            {"kind": "stdlib", "modules": ["this", "nope"]},
+            "corpora.texts.modules: 'nope' is no module of Python's standard library",
+        ),
+        (
+            {},
+            {"kind": "stdlib", "modules": ["this", "json"]},
+            "corpora.texts.modules: 'json' is a package or compiled, not one file of Python",
+        ),
+        (
+            {},
+            {"kind": "stdlib", "modules": ["this", "sys"]},
+            "corpora.texts.modules: 'sys' is a package or compiled, not one file of Python",
+        ),
+        (
+            {},
+            {"kind": "pydoc_topics", "topics": ["debugger", "nope"]},
+            "corpora.texts.topics: 'nope' is not one of ",
+        ),
     ],
 )
 def test_texts_that_are_refused(texts, corpus, expected):
@@ -101,17 +129,19 @@ def test_folders_are_no_documents():
     assert list(run({"a": "text"})) == ["a"]
 
 
-def test_modules_that_this_python_lacks_are_skipped():
-    stdlib = {"name": "s", "kind": "stdlib", "modules": ["nope", "this", "abc"]}
+def test_modules_that_this_python_lacks_are_left_out_with_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdlib_module_names", {*sys.stdlib_module_names, "stripped"})
+    stdlib = {"name": "s", "kind": "stdlib", "modules": ["stripped", "this", "abc"]}
     assert [name for name, _ in documents(stdlib)] == ["this", "abc"]
+    assert capsys.readouterr().out == "corpora.s.modules: this Python has no stripped\n"
+    with pytest.raises(UserError, match="none of stripped is in"):
+        list(documents(stdlib | {"modules": ["stripped"]}))
 
 
 def test_chapters_of_pythons_own_reference_are_documents():
     chapters = {"name": "s", "kind": "pydoc_topics", "topics": ["debugger", "try"]}
     found = dict(documents(chapters))
     assert list(found) == ["debugger", "try"] and len(found["debugger"]) > 10_000
-    with pytest.raises(UserError, match="topics: this Python has no chapter 'nope'"):
-        list(documents(chapters | {"topics": ["nope"]}))
 
 
 @pytest.mark.parametrize(
@@ -181,13 +211,20 @@ def test_names_of_rows_sort_as_rows():
 @pytest.mark.parametrize(
     ("columns", "settings", "expected"),
     [
-        ({"text": ["a", ""]}, {}, "corpora.d: document 'd-1' is empty"),
-        ({"text": ["a", None]}, {}, "corpora.d: document 'd-1' is empty"),
-        ({"text": [1, 2]}, {}, "corpora.d.column: 'text' is not a column of text (there is none)"),
+        (
+            {"text": [1, 2]},
+            {},
+            "corpora.d.column: 'text' is not a column of text in data/a.parquet (there: none)",
+        ),
+        (
+            {"text": [["a"], ["b"]]},
+            {},
+            "corpora.d.column: 'text' is not a column of text in data/a.parquet (there: none)",
+        ),
         (
             {"text": ["a"], "body": ["b"]},
             {"column": "txt"},
-            "corpora.d.column: 'txt' is not a column of text (text, body)",
+            "corpora.d.column: 'txt' is not a column of text in data/a.parquet (there: text, body)",
         ),
         ({"text": ["a"]}, {"files": "none/*"}, "corpora.d.files: no 'none/*' in data"),
     ],
@@ -201,5 +238,163 @@ def test_datasets_that_are_refused(columns, settings, expected):
 def test_damaged_parquet_is_one_line():
     Path("data").mkdir()
     Path("data/a.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(UserError, match=r"^corpora.d: cannot read data/\*.parquet: [^\n]+$"):
+    with pytest.raises(UserError, match=r"^corpora.d: data/a.parquet cannot be read as parquet: [^\n]+$"):
         list(documents(DATASET))
+
+
+def parquet(name: str, column, kind=None, **others) -> None:
+    """A file of data/ whose column `text` is of one of Arrow's types."""
+    Path("data").mkdir(exist_ok=True)
+    columns = {"text": pyarrow.array(column, kind), **others}
+    pyarrow.parquet.write_table(pyarrow.table(columns), f"data/{name}")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pyarrow.string(),
+        pyarrow.large_string(),
+        pyarrow.string_view(),
+        pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
+    ],
+)
+def test_every_kind_of_text_column_is_read(kind):
+    parquet("a.parquet", ["one", None, "two"], kind)
+    assert list(documents(DATASET)) == [("d-0", "one"), ("d-1", ""), ("d-2", "two")]
+
+
+def test_files_of_a_dataset_may_be_empty_or_have_more_columns():
+    parquet("a.parquet", [], pyarrow.string())
+    parquet("b.parquet", ["one"], number=[1])
+    parquet("c.parquet", [None, None])
+    parquet("d.parquet", ["two"], number=[[1.5]])
+    assert [text for _, text in documents(DATASET) if text] == ["one", "two"]
+
+
+def test_a_file_of_a_dataset_without_the_column_is_named():
+    parquet("a.parquet", ["one"])
+    pyarrow.parquet.write_table(pyarrow.table({"body": ["x"]}), "data/b.parquet")
+    with pytest.raises(UserError, match=r"'text' is not a column of text in data/b.parquet \(there: body\)"):
+        list(documents(DATASET))
+
+
+def test_no_more_rows_are_read_than_wanted():
+    parquet("a.parquet", ["one", None, "two"])
+    Path("data/b.parquet").write_bytes(b"damaged")
+    assert [text for _, text in documents({**DATASET, "max_documents": 2})] == ["one", ""]
+
+
+NAMES = [
+    "data[1]",
+    "data?",
+    "data*",
+    "a::b",
+    "zip:",
+    "~",
+    "$HOME",
+    "%41",
+    "#1",
+    "with space",
+    "café",
+    "a\udcff",
+]
+
+
+@pytest.mark.parametrize("folder", NAMES)
+def test_names_of_folders_are_taken_as_they_are(folder):
+    for name, text in ((folder, "right"), ("data1", "wrong"), ("datax", "wrong"), ("A", "wrong")):
+        parquet("a.parquet", [text])
+        os.makedirs(name, exist_ok=True)
+        os.replace("data/a.parquet", f"{name}/a.parquet")
+    found = list(documents({**DATASET, "path": f"./{folder}" if folder == "~" else folder}))
+    assert found == [("d-0", "right")]
+
+
+@pytest.mark.parametrize("name", ["books[1].parquet", "books*.parquet", "a::b.parquet", "?.parquet"])
+def test_names_of_files_are_taken_as_they_are(name):
+    parquet(name, ["right"])
+    parquet("books1.parquet", ["other"])
+    assert [text for _, text in documents({**DATASET, "files": name})] == ["right"]
+    assert sorted(text for _, text in documents(DATASET)) == ["other", "right"]
+    assert [path.name for path in find(DATASET)] == sorted([name, "books1.parquet"])
+
+
+def test_a_text_file_is_found_by_its_name_a_home_and_no_hidden_name(monkeypatch):
+    run({"a[1]": "literal", "a1": "neighbour", ".hidden": "no"})
+    assert list(run({}, glob="in/texts/a[1].txt")) == ["a[1]"]
+    monkeypatch.setenv("HOME", str(Path("in").resolve()))
+    assert sorted(run({}, glob="~/texts/*.txt")) == ["a1", "a[1]"]
+
+
+@pytest.mark.parametrize("name", ["{x}", "a<b>", "two\nlines", "}"])
+def test_names_that_the_workflow_cannot_bear_are_refused(name):
+    assert refusal({name: "text"}).endswith("is none that Snakemake can read; rename it")
+
+
+def test_bytes_of_a_name_that_are_no_text_are_escaped():
+    assert list(run({"caf\udce9": "text"})) == ["caf\\udce9"]
+
+
+@pytest.mark.parametrize("text", ["one\ntwo\n", "one\r\ntwo\r\n", "one\rtwo\r", "\ufeffone\ntwo\n"])
+def test_line_ends_and_a_mark_of_the_byte_order_do_not_count(text):
+    expected = run({"a": "one\ntwo\n"})["a"]
+    assert np.array_equal(run({"a": text.encode()})["a"], expected)
+    parquet("a.parquet", [text])
+    assert list(documents(DATASET)) == [("d-0", "one\ntwo\n")]
+
+
+def test_empty_documents_are_left_out_and_recorded():
+    assert list(run({"a": "text", "b": "", "c": "\ufeff \n"})) == ["a"]
+    assert json.loads(Path("tokens.json").read_text())["blank"] == ["b", "c"]
+    assert read_table("tokens.parquet")[1]["blank"] == ["b", "c"]
+
+
+def with_rules(**rules) -> bytes:
+    content = json.loads(bytes_tokenizer(("[START]",)).to_str())
+    model = rules.pop("model", {})
+    return json.dumps(content | rules | {"model": content["model"] | model}).encode()
+
+
+def truncated() -> bytes:
+    tokenizer = bytes_tokenizer()
+    tokenizer.enable_truncation(3)
+    return tokenizer.to_str().encode()
+
+
+def padded() -> bytes:
+    tokenizer = bytes_tokenizer()
+    tokenizer.enable_padding(length=40)
+    return tokenizer.to_str().encode()
+
+
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "[START]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"[START]": {"id": "[START]", "ids": [256], "tokens": ["[START]"]}},
+}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        truncated(),
+        padded(),
+        with_rules(post_processor=TEMPLATE),
+        with_rules(model={"dropout": 0.9, "merges": [["a", "b"]], "vocab": None}),
+        b"\xef\xbb\xbf" + with_rules(),
+    ],
+    ids=["truncation", "padding", "template", "dropout", "mark"],
+)
+def test_ids_depend_on_the_text_alone(file):
+    if b"0.9" in file:  # a merge that dropout would leave out most of the time
+        content = json.loads(file)
+        content["model"]["vocab"] = json.loads(bytes_tokenizer().to_str())["model"]["vocab"] | {"ab": 256}
+        file = json.dumps(content).encode()
+    text = "abababababab, and more text than any training batch would take"
+    Path("tokenizer.json").write_bytes(file)
+    tokenizer = load_tokenizer(Path("tokenizer.json"))
+    found = {tuple(tokenizer.encode(text).ids) for _ in range(20)}
+    assert len(found) == 1 and tokenizer.decode(list(found.pop())) == text
+    ends = {len(tokenizer.encode(text).ids), len(tokenizer.encode(text, add_special_tokens=False).ids)}
+    assert ends == {len(text) - (6 if b"0.9" in file else 0)}

@@ -15,6 +15,8 @@ import pyarrow.parquet
 
 from sinkbench.artifacts.files import read_json
 from sinkbench.artifacts.hub import MODEL_FILES, file_sha256, local_folder, record_path
+from sinkbench.artifacts.model_folder import opened_files
+from sinkbench.errors import UserError
 
 MEMO = Path("results/.sha256")  # one line of JSON for each file hashed; whoever loses it hashes again
 
@@ -42,9 +44,11 @@ def digest(paths: Iterable[str | Path]) -> str | None:
 
 
 def weight_files(settings: dict) -> list[Path]:
-    """Files of a model in a local folder, or the record of the fetched files."""
+    """The files that a model in a local folder is read from, or the record of the fetched ones."""
     if settings["source"] == "folder":
-        return sorted(path for pattern in MODEL_FILES for path in Path(settings["path"]).glob(pattern))
+        with suppress(UserError):  # the preflight says it; a plan may be made where there is no model
+            return opened_files(local_folder(settings))
+        return []
     return [record_path(settings)] if settings["source"] == "hub" else []
 
 
@@ -52,8 +56,7 @@ def model_digest(settings: dict) -> str | None:
     """Digest of a model's config and weights, from files or as `fetch` recorded them; None without them."""
     if settings["source"] == "hub":
         return _fetched_digest(settings)
-    files = weight_files(settings)
-    return digest(files) if any(path.suffix == ".safetensors" for path in files) else None
+    return digest(weight_files(settings))
 
 
 def tokenizer_digest(settings: dict) -> str | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 
+SPECIAL = "{}<>\n\r"  # in a path, Snakemake takes them for wildcards, or its files break in two
 FAILED = "failed: "  # begins the status of a run that ended in an error; the next study tries it again
 
 
@@ -46,6 +47,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             os.rename(old, path)
         for folder in (partial, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_path(path: str | Path) -> None:
+    """Raise UserError for a name that Snakemake would not take as it is."""
+    if found := [character for character in SPECIAL if character in str(path)]:
+        raise UserError(
+            f"{shown(str(path))}: a path with {shown(found[0])} is none that Snakemake can read; rename it"
+        )
 
 
 def write_json(path: str | Path, content: dict) -> None:

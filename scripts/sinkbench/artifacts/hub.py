@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 from sinkbench.artifacts.files import read_json
@@ -21,9 +22,9 @@ def hub_folder(repo: str, revision: str) -> Path:
 
 
 def local_folder(settings: dict) -> Path:
-    """Folder of a model, tokenizer or dataset: the given folder, or the folder that `fetch` fills."""
+    """Folder of a model, tokenizer or dataset: the given one (`~` is a home), or that which `fetch` fills."""
     if settings["source"] == "folder":
-        return Path(settings["path"])
+        return Path(os.path.expanduser(settings["path"]))
     return hub_folder(settings["repo"], settings["revision"])
 
 

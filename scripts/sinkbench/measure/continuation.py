@@ -8,7 +8,7 @@ from torch import Tensor
 from sinkbench import engines, policies, quantization
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
-from sinkbench.errors import UserError
+from sinkbench.errors import Unavailable, shown
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
@@ -71,12 +71,10 @@ def _chooser(wanted: dict, device: torch.device):
 
 
 def _prompt(documents: dict[str, np.ndarray], wanted: dict) -> np.ndarray:
-    """The first ids of the document; UserError if there is no such document, or too little of it."""
+    """The first ids of the document; Unavailable if there is no such document, or too little of it."""
     name, count = wanted["document"], wanted["prompt_tokens"]
     if name not in documents:
-        raise UserError(f"continuations.document: {name!r} is not one of {', '.join(documents)}")
+        raise Unavailable(f"continuations.document: {shown(name)} is not one of {', '.join(documents)}")
     if len(documents[name]) < count:
-        raise UserError(
-            f"continuations.prompt_tokens: {count} is more than the {len(documents[name])} tokens of {name}"
-        )
+        raise Unavailable(f"text too short: {len(documents[name])} tokens, needs {count}")
     return documents[name][:count]

@@ -1,17 +1,21 @@
 """One quality job: the exact per-token NLLs of one method over one corpus."""
 
+from bisect import bisect_left
+
 import pandas as pd
 import torch
 
 from sinkbench import policies, quantization
+from sinkbench.artifacts.lineage import read_metadata
 from sinkbench.attention.evaluator import Evaluator
-from sinkbench.errors import UserError
+from sinkbench.errors import Unavailable, UserError, shown
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.model.loading import load_model
 from sinkbench.runtime.progress import Progress
 from sinkbench.text.tokens import load_documents
 
 COLUMNS = ["document", "position", "nll"]
+LONGEST = 2**24  # tokens of a document, more than any has
 
 
 def measure(settings: dict, tokens_path: str, output_path: str) -> None:
@@ -27,10 +31,10 @@ def measure(settings: dict, tokens_path: str, output_path: str) -> None:
 
 
 def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
-    """The table, its status, and the length that the model was trained on."""
+    """The table, its status, the length that the model was trained on, and the documents left out."""
     policy = policies.build(settings["policy"], settings["options"])
     documents = load_documents(tokens_path, settings["tokens"])
-    positions = _positions(policy, documents, settings["label"])
+    positions = _positions(policy, documents)
     model = load_model(settings["model"], settings["device"])
     model = quantization.apply(settings["quantization"], model)
     total = sum(map(len, positions.values()))
@@ -42,17 +46,24 @@ def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
     if status != "ok":
         print(f"INVALID {settings['label']}: {status}", flush=True)
         frame = frame.iloc[:0]
-    return frame, {"status": status, "trained_tokens": model.config.max_position_embeddings}
+    skipped = len(documents) - len(positions) + len(read_metadata(tokens_path)["blank"])
+    trained = model.config.max_position_embeddings
+    return frame, {"status": status, "trained_tokens": trained, "skipped_documents": skipped}
 
 
-def _positions(policy, documents: dict, label: str) -> dict:
-    """Scored positions of each document that has any; UserError if none has."""
+def _positions(policy, documents: dict) -> dict:
+    """Scored positions of each document that has any; Unavailable if none has."""
     positions = {name: policy.positions(len(ids)) for name, ids in documents.items()}
     positions = {name: indices for name, indices in positions.items() if len(indices)}
     if not positions:
         longest = max(map(len, documents.values()))
-        raise UserError(f"{label}: no document is long enough for {policy}; the longest has {longest} tokens")
+        raise Unavailable(f"text too short: {longest} tokens, needs {_fewest(policy)}")
     return positions
+
+
+def _fewest(policy) -> int:
+    """Tokens of the shortest document of which the policy scores anything."""
+    return bisect_left(range(LONGEST), True, key=lambda length: len(policy.positions(length)) > 0)
 
 
 def _score(evaluator: Evaluator, policy, name: str, ids, positions) -> pd.DataFrame:
@@ -67,7 +78,7 @@ def check_vocabulary(model, document: torch.Tensor, name: str) -> None:
     largest, size = int(document.max()), model.config.vocab_size
     if largest >= size:
         raise UserError(
-            f"document {name!r} has token id {largest}, but the model's vocabulary ends at {size - 1}: "
+            f"document {shown(name)} has token id {largest}, but the model's vocabulary ends at {size - 1}: "
             "model and tokenizer do not belong together"
         )
 

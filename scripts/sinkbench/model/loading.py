@@ -9,44 +9,41 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.activations import ACT2FN
+from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
 
+from sinkbench.artifacts.gpt_neox import SIZES, arguments, optional
 from sinkbench.artifacts.hub import local_folder
-from sinkbench.artifacts.model_folder import check_model_folder
-from sinkbench.errors import UserError
+from sinkbench.artifacts.model_folder import CONFIG, Stored, model_in
+from sinkbench.errors import UserError, shown
 
-SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 OLD_KEYS = {"rotary_pct", "rotary_emb_base"}  # what checkpoints call rope_parameters; transformers translates
 
 
 def load_model(settings: dict, device: str) -> GPTNeoXForCausalLM:
     """Load the model of a config's `model` section on `device`, in eval mode.
 
-    Raises UserError for another architecture, a missing or corrupt checkpoint, or a scaled rotary embedding.
+    Raises UserError for another architecture, a checkpoint that is not whole, and a config that asks for what
+    this project does not compute (artifacts.model_folder).
     """
     dtype = getattr(torch, settings["dtype"])
     if settings["source"] == "random":
         model = random_model(settings["shape"], settings["seed"], dtype, device)
     else:
-        model = _pretrained(local_folder(settings), dtype).to(device)
+        model = _pretrained(local_folder(settings), dtype, device)
     return model.eval().requires_grad_(False)
 
 
 def random_model(shape: dict, seed: int, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
     """Build a model of random weights, for times only: such a model has no perplexity."""
     _check_keys(shape)
+    arguments(shape, "model.shape")
     config = _config(shape, "model.shape")
     torch.manual_seed(seed)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            return GPTNeoXForCausalLM(config)
-    finally:
-        torch.set_default_dtype(before)
+    return _built(config, dtype, device)
 
 
 def _check_keys(shape: dict) -> None:
@@ -59,29 +56,52 @@ def _check_keys(shape: dict) -> None:
         raise UserError(f"model.shape: missing {', '.join(missing)}")
 
 
-def _pretrained(folder: Path, dtype: torch.dtype) -> GPTNeoXForCausalLM:
-    _config(check_model_folder(folder), str(folder / "config.json"))
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    try:
-        model, report = GPTNeoXForCausalLM.from_pretrained(
-            folder, dtype=dtype, ignore_mismatched_sizes=True, **options
-        )
-    except (SafetensorError, OSError, RuntimeError, KeyError) as error:
-        raise UserError(f"{folder}: the checkpoint cannot be read: {_first_line(error)}") from error
-    _check_complete(folder, report)
+def _pretrained(folder: Path, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
+    """The model of a checkpoint; each of its tensors is read once, into its place."""
+    said, stored = model_in(folder)
+    model = _built(_config(said, str(folder / CONFIG)), dtype, "meta")
+    state = {place: _read(tensors, dtype).to(device) for place, tensors in stored.items() if tensors}
+    for place, shared in optional(said).items():
+        _check_equal(stored[place] + stored[shared])
+        state[place] = state[shared]
+    model.load_state_dict(state, assign=True)
+    model.tie_weights()
+    # Its frequencies are in no file, and computed nowhere but on a real device.
+    model.gpt_neox.rotary_emb = GPTNeoXRotaryEmbedding(model.config).to(device)
     return model
 
 
-def _check_complete(folder: Path, report: dict) -> None:
-    """Every tensor of the model is there in its shape, and no weight is left over (old masks may be)."""
-    wrong = [f"{key} is missing" for key in sorted(report["missing_keys"])]
-    for key, found, wanted in sorted(report["mismatched_keys"]):
-        wrong.append(f"{key} has shape {list(found)}, not {list(wanted)}")
-    left_over = (key for key in sorted(report["unexpected_keys"]) if key.endswith(".weight"))
-    wrong += [f"{key} has no place in it" for key in left_over]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
-        raise UserError(f"{folder}: the checkpoint does not fit its config.json: {wrong[0]}{more}")
+def _read(tensors: list[Stored], dtype: torch.dtype) -> torch.Tensor:
+    """The one tensor that all of these are."""
+    _check_equal(tensors)
+    return _tensor(tensors[0]).to(dtype)
+
+
+def _check_equal(tensors: list[Stored]) -> None:
+    first, *others = tensors
+    for other in others:
+        if not torch.equal(_tensor(first), _tensor(other)):
+            raise UserError(
+                f"{other.path}: {other.name} differs from {first.name}, and both are for one place"
+            )
+
+
+def _tensor(stored: Stored) -> torch.Tensor:
+    try:
+        with safe_open(stored.path, "pt") as file:
+            return file.get_tensor(stored.name)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{stored.path}: {stored.name} cannot be read: {_first_line(error)}") from error
+
+
+def _built(config: GPTNeoXConfig, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return GPTNeoXForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _config(raw: dict, where: str) -> GPTNeoXConfig:
@@ -90,17 +110,8 @@ def _config(raw: dict, where: str) -> GPTNeoXConfig:
         config = GPTNeoXConfig(**raw)
     except (StrictDataclassError, ArithmeticError, TypeError, ValueError) as error:
         raise UserError(f"{where}: {' '.join(str(error).split())}") from error
-    rope = config.rope_parameters
-    if rope["rope_type"] != "default":
-        raise UserError(
-            f"{where}: rotary embedding of type {rope['rope_type']!r}; only 'default' (unscaled) works"
-        )
-    if not 0 <= rope.get("partial_rotary_factor", 1.0) <= 1:
-        raise UserError(f"{where}: rotary fraction {rope['partial_rotary_factor']} is not between 0 and 1")
     if config.hidden_act not in ACT2FN:
-        raise UserError(f"{where}: hidden_act {config.hidden_act!r} is not one of {', '.join(ACT2FN)}")
-    if "quantization_config" in raw:
-        raise UserError(f"{where}: quantized checkpoints are not supported; take the original one")
+        raise UserError(f"{where}: hidden_act {shown(config.hidden_act)} is not one of {', '.join(ACT2FN)}")
     return config
 
 

@@ -171,7 +171,7 @@ def _study_facts(config: dict, page: str) -> dict:
     return {
         "study": config["study"],
         "model": _model(config["model"]),
-        "corpora": [_corpus(entry) for entry in config["corpora"]],
+        "corpora": {entry["name"]: _corpus(entry) for entry in config["corpora"]},
         "claims": config["claims"],
         "code": _code("report/pages", page, _claim_files(config)),
     }
@@ -195,9 +195,9 @@ def _model(model: dict) -> str:
 
 
 def _corpus(corpus: dict) -> str:
-    words = corpus.get("modules") or corpus.get("topics") or []
-    origin = corpus.get("repo") or corpus.get("path") or corpus.get("glob") or ", ".join(words)
-    return f"{corpus['name']} ({corpus['kind']}: {origin})"
+    """A corpus and its origin; which texts of a Python there were, the measurements know."""
+    origin = corpus.get("repo") or corpus.get("path") or corpus.get("glob")
+    return f"{corpus['name']} ({corpus['kind']}{f': {origin}' if origin else ''})"
 
 
 def _claim_files(config: dict) -> list[str]:

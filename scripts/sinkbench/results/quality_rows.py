@@ -47,6 +47,7 @@ class _CorpusRows:
                 continue
             pieces = self.positions.pieces(self.nll[method])
             self._perplexity(about, "perplexity", pieces)
+            self.recorder.add(about, "skipped_documents", self.notes[method]["skipped_documents"])
             self._documents(about, pieces)
             self._correlation(about, pieces)
             self._bins(about, pieces)

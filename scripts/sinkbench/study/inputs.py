@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sinkbench.artifacts.digests import weight_files
-from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
+from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, local_folder, record_path
 from sinkbench.errors import UserError
 from sinkbench.text import corpora
 
@@ -70,7 +70,7 @@ class StudyInputs:
         if self.tokenizer["source"] == "hub":
             tokenizer = [record_path(self.tokenizer)]
         else:
-            tokenizer = sorted(Path(self.tokenizer["path"]).glob("tokenizer.json"))
+            tokenizer = [path for path in [local_folder(self.tokenizer) / "tokenizer.json"] if path.is_file()]
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
         if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands

@@ -1,6 +1,11 @@
-"""Token files: one parquet per corpus, one row per document, and a record of how they were made."""
+"""Token files: one parquet per corpus, one row per document, and a record of how they were made.
+
+Token ids depend on a text and the tokenizer's own rules alone. A tokenizer file also holds truncation,
+padding, dropout and templates: they are for training batches and chats, and are switched off.
+"""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +17,13 @@ from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.fingerprint import stamp_here, stamp_of
 from sinkbench.artifacts.hub import file_sha256, local_folder
 from sinkbench.artifacts.parquet import read_table, write_table
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.runtime.progress import Progress
 from sinkbench.text import corpora
 from sinkbench.text.corpora import documents
+
+NO_RULES = ("truncation", "padding", "post_processor")  # of a tokenizer file: nothing of how text becomes ids
+RANDOM = {"dropout", "alpha", "nbest_size"}  # of its model: sampling among segmentations
 
 
 def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
@@ -25,31 +33,49 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
         settings: {"corpus": an entry of the config's `corpora`, "tokenizer": ..., "code": fingerprint}.
 
     The file has the columns document, token_ids (list of int32) and sha256 (of the ids, little-endian int32).
+    A document that is empty or blank is left out; the file's notes and the record name it.
+
+    Raises:
+        UserError: a text or the tokenizer cannot be read, or no document has text.
     """
     stamp, corpus = stamp_here(settings), settings["corpus"]
     tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
     tokenizer = load_tokenizer(tokenizer_path)
     start = _start_ids(tokenizer, corpus, tokenizer_path)
-    rows = []
+    rows, blank = [], []
     with Progress(f"tokenize {corpus['name']}", unit="documents") as progress:
         for name, text in documents(corpus):
+            if not text.strip():
+                print(f"{name}: empty, left out")
+                blank.append(name)
+                continue
             ids = start + tokenizer.encode(text, add_special_tokens=False).ids
             rows.append(_row(name, ids[: corpus.get("max_tokens")]))
             progress(1)
+    if not rows:
+        raise UserError(f"corpora.{corpus['name']}: no document has text ({len(blank)} are empty)")
     frame = pd.DataFrame(rows)
     inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
-    write_table(tokens_path, frame, {**stamp, "inputs": inputs})
-    write_json(record_path, stamp | _record(settings, frame, tokenizer_path))
+    write_table(tokens_path, frame, {**stamp, "inputs": inputs, "blank": blank})
+    write_json(record_path, stamp | _record(settings, frame, blank, tokenizer_path))
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Load a tokenizer.json; UserError if the file is missing or damaged."""
+    """Load the rules of a tokenizer.json that turn text into ids (see above); UserError for a bad file."""
     try:
-        return Tokenizer.from_buffer(path.read_bytes())
+        return Tokenizer.from_str(json.dumps(_rules(json.loads(path.read_bytes()))))
     except OSError as error:
         raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a readable tokenizer ({error})") from None
+    except Exception as error:  # the library raises no narrower class for what it cannot read
+        raise UserError(f"{path}: not a readable tokenizer ({' '.join(str(error).split())})") from None
+
+
+def _rules(content) -> dict:
+    """The content of a tokenizer file, less what makes ids depend on more than the text."""
+    if not (isinstance(content, dict) and isinstance(content.get("model"), dict)):
+        raise ValueError("it holds no model")
+    model = content["model"] | dict.fromkeys(RANDOM & content["model"].keys())
+    return content | dict.fromkeys(NO_RULES) | {"model": model}
 
 
 def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
@@ -64,7 +90,7 @@ def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:
     for row in frame.itertuples():
         if _digest(row.token_ids) != row.sha256:
             raise UserError(
-                f"{path}: document {row.document!r} does not match its recorded hash; delete the file"
+                f"{path}: document {shown(row.document)} does not match its recorded hash; delete the file"
             )
     return {row.document: row.token_ids.astype(np.int64) for row in frame.itertuples()}
 
@@ -75,7 +101,9 @@ def _start_ids(tokenizer: Tokenizer, corpus: dict, path) -> list[int]:
     if token is None:
         return []
     if tokenizer.token_to_id(token) is None:
-        raise UserError(f"corpora.{corpus['name']}.start_token: {token!r} is not in the vocabulary of {path}")
+        raise UserError(
+            f"corpora.{corpus['name']}.start_token: {shown(token)} is not in the vocabulary of {path}"
+        )
     return [tokenizer.token_to_id(token)]
 
 
@@ -88,13 +116,14 @@ def _digest(ids: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i4").tobytes()).hexdigest()
 
 
-def _record(settings: dict, frame: pd.DataFrame, tokenizer_path) -> dict:
+def _record(settings: dict, frame: pd.DataFrame, blank: list[str], tokenizer_path) -> dict:
     counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
     return {
         "corpus": settings["corpus"],
         "tokenizer": settings["tokenizer"],
         "tokenizer_sha256": file_sha256(tokenizer_path),
         "documents": len(counts),
+        "blank": blank,
         "tokens": sum(counts.values()),
         "tokens_per_document": counts,
         "sha256_per_document": dict(zip(frame.document, frame.sha256, strict=True)),

@@ -16,6 +16,7 @@ from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.formats._sortable import SCRIPT
 from sinkbench.report.formats.html import table_element
 from sinkbench.report.pages._html import document, paragraph, sentence_case
+from sinkbench.report.pages.summary import texts
 
 TITLE = "Findings"
 STYLE = """
@@ -62,7 +63,7 @@ def page(measurements: pd.DataFrame, facts: dict) -> str:
 def _about(measurements: pd.DataFrame, facts: dict) -> str:
     note = f" {DAGGER_NOTE}" if any(map(is_disturbed, measurements.to_dict("records"))) else ""
     return (
-        f"Model: {facts['model']}. Text: {'; '.join(facts['corpora'])}. Measured on: "
+        f"Model: {facts['model']}. Text: {texts(measurements, facts['corpora'])}. Measured on: "
         f"{', '.join(devices(measurements))}. Brackets "
         f"are {facts['confidence']} % intervals. Those of perplexities are over blocks of "
         f"{facts['block_tokens']:,} tokens, those of times over {facts['repetitions']} repetitions of "

@@ -13,7 +13,7 @@ from sinkbench.analysis.claims import judge
 from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.analysis.select import is_disturbed, statuses
 from sinkbench.artifacts.parquet import read_table
-from sinkbench.report.pages.summary import sentences
+from sinkbench.report.pages.summary import sentences, texts
 from sinkbench.report.rst import plain, template
 
 QUESTION = (
@@ -52,10 +52,10 @@ def page(measurements: pd.DataFrame, facts: dict, figure: bytes | None) -> str:
 
 def _question(measurements: pd.DataFrame, facts: dict) -> str:
     devices = ", ".join(measurements["device"].unique())
-    texts = f" Text: {'; '.join(facts['corpora'])}." if facts["corpora"] else ""
+    read = f" Text: {texts(measurements, facts['corpora'])}." if facts["corpora"] else ""
     return plain(
         f"One token at a time, over texts far longer than the model was trained on. Study: {facts['study']}. "
-        f"Model: {facts['model']}.{texts} Measured on: {devices}."
+        f"Model: {facts['model']}.{read} Measured on: {devices}."
     )
 
 

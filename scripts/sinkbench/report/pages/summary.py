@@ -21,6 +21,7 @@ from sinkbench.analysis.select import (
 )
 from sinkbench.report.pages._html import sentence_case
 
+NAMED = 6  # documents of a corpus, at most, that are called by their names
 EXACT = f"of engines whose NLLs lie within {MOST_GAP:g} nats of the exact evaluator's"
 
 
@@ -30,6 +31,23 @@ def sentences(measurements: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
         with suppress(NotMeasured):  # a study may leave any of them out
             if found := list(say(measurements)):
                 yield step, [f"{sentence_case(sentence)}." for sentence in found]
+
+
+def texts(measurements: pd.DataFrame, described: dict[str, str]) -> str:
+    """The corpora as the config describes them, each with the documents that were read of it.
+
+    Args:
+        described: by name (catalogue.findings_spec).
+    """
+    return "; ".join(f"{text}{_read(measurements, name)}" for name, text in described.items())
+
+
+def _read(measurements: pd.DataFrame, corpus: str) -> str:
+    """What was read of a corpus, by name where that is short; nothing where no perplexity was measured."""
+    names = matching(measurements, corpus=corpus, metric="perplexity")["document"].dropna().unique()
+    if len(names) > NAMED:
+        return f", {len(names)} documents"
+    return f", documents {', '.join(names)}" if len(names) else ""
 
 
 def _baselines(measurements: pd.DataFrame) -> Iterator[str]:

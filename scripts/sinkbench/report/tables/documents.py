@@ -12,7 +12,8 @@ CAPTION = (
     "Perplexity, exp(mean NLL in nats), of each document under each method, over the positions that the "
     "method scores. Window and streaming score all of them. Dense attention scores the first ones up to its "
     "cap, recomputation a sample. Brackets are {confidence} % intervals over blocks of {block_tokens} "
-    "tokens. Correlation is the lag-one autocorrelation between the mean NLLs of neighbouring blocks. "
+    "tokens. Skipped counts the documents without a score: empty ones, and those too short for the method. "
+    "Correlation is the lag-one autocorrelation between the mean NLLs of neighbouring blocks. "
     "Intervals take blocks for independent: from a correlation of 0.2 on a remark says that they may be too "
     "narrow."
 )
@@ -29,6 +30,8 @@ def build(measurements: pd.DataFrame, fields: dict) -> pd.DataFrame:
         for document, part in scored.groupby("document", sort=False):
             table[f"{document} ({corpus})"] = _cells(part, methods)
         table[f"all of {corpus}"] = _cells(scored[scored["document"].isna()], methods)
+        skipped = matching(usable(measurements), metric="skipped_documents", corpus=corpus)
+        table[f"Skipped of {corpus}"] = _counts(skipped[skipped["value"] > 0], methods)
         table[f"Correlation on {corpus}"] = _cells(matching(correlated, corpus=corpus), methods)
     table["Remark"] = [_remark(matching(correlated, method=name)) for name in methods]
     failed = rows[rows["status"] != "ok"].groupby("method")["status"].agg("; ".join)
@@ -44,6 +47,12 @@ def _correlations(measurements: pd.DataFrame) -> pd.DataFrame:
 def _cells(rows: pd.DataFrame, methods: list[str]) -> list[Estimate | str]:
     """The number of each method, or an empty cell."""
     found = {row["method"]: estimate(row) for row in rows.to_dict("records")}
+    return [found.get(name, "") for name in methods]
+
+
+def _counts(rows: pd.DataFrame, methods: list[str]) -> list[str]:
+    """The whole number of each method, or an empty cell."""
+    found = {row["method"]: f"{row['value']:.0f}" for row in rows.to_dict("records")}
     return [found.get(name, "") for name in methods]
 
 

@@ -3,16 +3,20 @@
     find(settings)        the files that hold the text, sorted
     documents(settings)   (name, text) of each document
 
-Both raise UserError when the corpus is not there.
+Both raise UserError when the corpus is not there. What is done to every text is done here: a byte-order mark
+at its beginning is dropped, and lines end in a line feed. Unicode is normalised by no one but the tokenizer.
 """
 
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 from sinkbench import registry
 from sinkbench.artifacts import digests
-from sinkbench.errors import UserError
+from sinkbench.artifacts.files import check_path
+from sinkbench.errors import UserError, shown
 
+MARK = "\ufeff"  # of the byte order, which some editors put first
 PYTHONS = ("stdlib", "pydoc_topics")  # kinds whose text is whatever the interpreter brings
 
 
@@ -36,21 +40,38 @@ def digest(settings: dict) -> str | None:
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of each document of a corpus. No text is empty, and names are distinct."""
+    """Yield (name, text) of each document of a corpus, blank ones too. Names are distinct."""
     where, names = f"corpora.{settings['name']}", set()
     for name, text in _kind(settings).documents(settings):
-        if not text.strip():
-            raise UserError(f"{where}: document {name!r} is empty")
         if name in names:
-            raise UserError(f"{where}: two documents are called {name!r}")
+            raise UserError(f"{where}: two documents are called {shown(name)}")
+        if "\0" in text:
+            raise UserError(f"{where}: document {shown(name)} holds a NUL character, so it is no text")
         names.add(name)
-        yield name, text
+        yield name, text.removeprefix(MARK).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def find_files(pattern: str, folder: Path = Path()) -> list[Path]:
+    """The file below `folder` that `pattern` names, or else all that match it as a glob, sorted.
+
+    Every name is read once: what is found is opened, hashed and shown under exactly this name. Hidden files
+    are no match, unless the pattern begins a name with a dot.
+
+    Raises:
+        UserError: the workflow cannot bear a name (check_path).
+    """
+    is_name = (folder / pattern).is_file()
+    names = [pattern] if is_name else glob(pattern, root_dir=folder, recursive=True)
+    paths = sorted({folder / name for name in names if (folder / name).is_file()})
+    for path in paths:
+        check_path(path)
+    return paths
 
 
 def read_text(path: Path) -> str:
     """Read the text of a UTF-8 file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:

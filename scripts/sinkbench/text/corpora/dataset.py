@@ -1,20 +1,22 @@
-"""A dataset of the hub at a pinned revision, read offline from the parquet files that `fetch` brought."""
+"""A dataset of the hub at a pinned revision, or one in a local folder, read from its parquet files."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sinkbench.artifacts.hub import check_fetched, local_folder
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
+from sinkbench.text.corpora import find_files
 
-TEXT_TYPES = ("string", "large_string")  # as Arrow calls them
+TEXT_TYPES = ("string", "large_string", "string_view", "null")  # as Arrow calls them; null: nothing but nulls
 
 
 def find(settings: dict) -> list[Path]:
     """The parquet files that match settings["files"]."""
-    paths = sorted(local_folder(settings).glob(settings["files"]))
+    paths = find_files(settings["files"], local_folder(settings))
     if not paths:
-        raise UserError(f"{_where(settings)}.files: no {settings['files']!r} in {local_folder(settings)}")
+        missing, folder = shown(settings["files"]), local_folder(settings)
+        raise UserError(f"{_where(settings)}.files: no {missing} in {folder}")
     return paths
 
 
@@ -22,7 +24,8 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
     """Yield one document per row, or one of all rows joined by blank lines (settings["join_rows"])."""
     if settings["source"] == "hub":
         check_fetched(settings)
-    texts = _texts(settings, find(settings))
+    rows = (row or "" for path in find(settings) for row in _column(path, settings))
+    texts = list(islice(rows, settings.get("max_documents")))
     if settings.get("join_rows", False):
         yield settings["name"], "\n\n".join(texts)
         return
@@ -31,28 +34,35 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
         yield f"{settings['name']}-{row:0{digits}}", text
 
 
-def _texts(settings: dict, paths: list[Path]) -> list[str]:
-    """The column's rows. Streamed, with a cache of its own, so that nothing is left in the user's home."""
-    import pyarrow  # here, since the workflow is planned with `find`, which needs neither
-    from datasets import load_dataset
+def _column(path: Path, settings: dict) -> Iterator[str | None]:
+    """Rows of the column of one file, some at a time."""
+    import pyarrow  # here, since the workflow is planned with `find`, which does not need it
+    import pyarrow.parquet
 
-    files = list(map(str, paths))
+    name = settings["column"]
     try:
-        with TemporaryDirectory() as cache:
-            rows = load_dataset("parquet", data_files=files, split="train", streaming=True, cache_dir=cache)
-            _check_column(settings, rows.features.arrow_schema)
-            wanted = rows.take(settings["max_documents"]) if "max_documents" in settings else rows
-            return [row[settings["column"]] or "" for row in wanted]
+        # An open file, since pyarrow reads names of its own into a path.
+        with open(path, "rb") as source, pyarrow.parquet.ParquetFile(source) as file:
+            _check_column(path, settings, file.schema_arrow)
+            for batch in file.iter_batches(columns=[name]):
+                yield from batch.column(0).to_pylist()
     except (OSError, pyarrow.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{_where(settings)}: cannot read {paths[0].parent}/*.parquet: {reason}") from error
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise UserError(f"{_where(settings)}: {path} cannot be read as parquet: {reason}") from error
 
 
-def _check_column(settings: dict, schema) -> None:
-    texts = [field.name for field in schema if field.type in TEXT_TYPES]
+def _check_column(path: Path, settings: dict, schema) -> None:
+    texts = [field.name for field in schema if _is_text(field.type)]
     if settings["column"] not in texts:
-        held = ", ".join(texts) or "there is none"
-        raise UserError(f"{_where(settings)}.column: {settings['column']!r} is not a column of text ({held})")
+        column, held = shown(settings["column"]), ", ".join(texts) or "none"
+        raise UserError(
+            f"{_where(settings)}.column: {column} is not a column of text in {path} (there: {held})"
+        )
+
+
+def _is_text(kind) -> bool:
+    """Whether Arrow's type is one of texts, or of numbers that stand for texts."""
+    return str(getattr(kind, "value_type", kind)) in TEXT_TYPES and not str(kind).startswith("list")
 
 
 def _where(settings: dict) -> str:

@@ -1,21 +1,22 @@
 """Local UTF-8 text files, one document each, sorted by name."""
 
+import os
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 
-from sinkbench.errors import UserError
-from sinkbench.text.corpora import read_text
+from sinkbench.errors import UserError, shown
+from sinkbench.text.corpora import find_files, read_text
 
 
 def find(settings: dict) -> list[Path]:
-    """The files that match settings["glob"]."""
-    paths = sorted(path for path in map(Path, glob(settings["glob"], recursive=True)) if path.is_file())
+    """The files that match settings["glob"]; `~` is the user's home."""
+    paths = find_files(os.path.expanduser(settings["glob"]))
     if not paths:
-        raise UserError(f"corpora.{settings['name']}.glob: no file matches {settings['glob']!r}")
+        raise UserError(f"corpora.{settings['name']}.glob: no file matches {shown(settings['glob'])}")
     return paths
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
-    """(file name without its ending, text) of every file."""
-    return ((path.stem, read_text(path)) for path in find(settings))
+    """(file name without its ending, text) of every file; bytes of a name that are not UTF-8 are escaped."""
+    for path in find(settings):
+        yield path.stem.encode("utf-8", "backslashreplace").decode(), read_text(path)

@@ -7,23 +7,26 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, check_name
 
 
 def find(settings: dict) -> list[Path]:
-    """The one file that holds all chapters."""
+    """The one file that holds all chapters; UserError for one that it lacks."""
     found = find_spec("pydoc_data") and find_spec("pydoc_data.topics")
     if not found:
         raise UserError(f"corpora.{settings['name']}: this Python comes without pydoc_data.topics")
+    for name in settings["topics"]:
+        check_name(name, _chapters(), f"corpora.{settings['name']}.topics")
     return [Path(found.origin)]
 
 
 def documents(settings: dict) -> Iterator[tuple[str, str]]:
     """(chapter, text) of settings["topics"], in the order of the config."""
     find(settings)
-    from pydoc_data.topics import topics
+    return ((name, _chapters()[name]) for name in settings["topics"])
 
-    for name in settings["topics"]:
-        if name not in topics:
-            raise UserError(f"corpora.{settings['name']}.topics: this Python has no chapter {name!r}")
-        yield name, topics[name]
+
+def _chapters() -> dict[str, str]:
+    from pydoc_data.topics import topics  # half a megabyte, which most plans do not need
+
+    return topics
