@@ -61,13 +61,54 @@ VALUES += [
     {"rope_type": "default", "partial_rotary_factor": 0.5, "rope_theta": 10000.0},
     ["full_attention"] * 3,
 ]
-KEYS = """vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act layer_norm_eps
-max_position_embeddings rotary_pct rotary_emb_base rope_parameters rope_scaling rope_theta partial_rotary_factor
-use_parallel_residual tie_word_embeddings attention_bias head_dim num_key_value_heads sliding_window layer_types
-attention_dropout hidden_dropout torch_dtype dtype use_cache return_dict output_attentions is_decoder
-output_hidden_states add_cross_attention is_encoder_decoder pruned_heads chunk_size_feed_forward logit_scale
-initializer_range bos_token_id quantization_config attn_implementation _attn_implementation architectures
-mlp_bias attention_multiplier embedding_multiplier residual_multiplier classifier_dropout""".split()
+KEYS = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "rotary_pct",
+    "rotary_emb_base",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "partial_rotary_factor",
+    "use_parallel_residual",
+    "tie_word_embeddings",
+    "attention_bias",
+    "head_dim",
+    "num_key_value_heads",
+    "sliding_window",
+    "layer_types",
+    "attention_dropout",
+    "hidden_dropout",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "return_dict",
+    "output_attentions",
+    "is_decoder",
+    "output_hidden_states",
+    "add_cross_attention",
+    "is_encoder_decoder",
+    "pruned_heads",
+    "chunk_size_feed_forward",
+    "logit_scale",
+    "initializer_range",
+    "bos_token_id",
+    "quantization_config",
+    "attn_implementation",
+    "_attn_implementation",
+    "architectures",
+    "mlp_bias",
+    "attention_multiplier",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "classifier_dropout",
+]
 NAMES = ["lm_head.weight", "lm_head.bias", "embed_out.bias", "extra", "gpt_neox.layers.0.attention.bias"]
 NAMES += ["gpt_neox.layers.0.attention.masked_bias", "gpt_neox.layers.0.attention.rotary_emb.inv_freq"]
 NAMES += ["gpt_neox.layers.3.mlp.dense_h_to_4h.bias", "gpt_neox.embed_in.weight_scale"]

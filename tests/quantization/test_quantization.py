@@ -232,3 +232,68 @@ def test_torchao_int4_says_why_it_cannot_run():
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
     with pytest.raises(Unavailable, match="torchao Int4WeightOnlyConfig: "):
         quantization.apply(format_row("torchao_int4"), model)
+
+
+@pytest.mark.parametrize("word", ["torchao_int4", "torchao_int4_mlp", "int4_mlp"])
+def test_inputs_that_are_no_groups_are_refused_whoever_quantizes(word):
+    """TorchAO alone would leave such a layer as it is, without a word."""
+    shape = {**SHAPE, "hidden_size": 192, "intermediate_size": 800}
+    with pytest.raises(Unavailable, match=r"needs a multiple of 128$"):
+        quantization.apply(format_row(word), random_model(shape, 0, torch.bfloat16, "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [("", "8 of 8 layers were not quantized, such as"), ("dense_4h_to_h", "2 of 8 layers were not")],
+)
+def test_layers_that_a_library_declines_without_a_word_are_counted(left, said, monkeypatch):
+    from torchao import quantization as library
+
+    def declining(model, config, filter_fn):
+        return real(
+            model, config, filter_fn=lambda *layer: left and filter_fn(*layer) and left not in layer[1]
+        )
+
+    real = library.quantize_
+    monkeypatch.setattr(library, "quantize_", declining)
+    model = random_model(SHAPE, 0, torch.float32, "cpu")
+    with pytest.raises(Unavailable, match=said):
+        quantization.apply(format_row("torchao_int8"), model)
+
+
+@pytest.mark.parametrize("word", ["int8", "torchao_int8"])
+def test_a_model_without_a_layer_of_the_name_is_not_quantized(word):
+    model = random_model(SHAPE, 0, torch.float32, "cpu")
+    for layer in model.gpt_neox.layers:
+        layer.mlp.up = layer.mlp.dense_h_to_4h
+        del layer.mlp.dense_h_to_4h
+    with pytest.raises(Unavailable, match="the model has no layer called dense_h_to_4h"):
+        quantization.apply(format_row(word), model)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU"),
+        RuntimeError("No CUDA GPUs are available"),
+        AssertionError("Torch not compiled with CUDA enabled"),
+        ImportError("Requires fbgemm"),
+    ],
+)
+def test_a_library_that_asks_for_cuda_where_there_is_none_is_unavailable(error, monkeypatch):
+    from torchao import quantization as library
+
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(library, "quantize_", failing)
+    with pytest.raises(Unavailable, match="torchao Int8WeightOnlyConfig: "):
+        quantization.apply(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))
+
+
+def test_a_fault_of_a_library_is_a_fault(monkeypatch):
+    from torchao import quantization as library
+
+    monkeypatch.setattr(library, "quantize_", lambda *_, **__: [][0])
+    with pytest.raises(IndexError):
+        quantization.apply(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))

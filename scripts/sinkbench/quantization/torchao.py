@@ -2,7 +2,10 @@
 
 from torch.nn import Linear, Module
 
-from sinkbench.errors import Unavailable
+from sinkbench.quantization.weight_only import check_groups
+from sinkbench.runtime.unavailable import NO_CUDA, PACKAGE, Lack, unavailable_on
+
+LACKS = (PACKAGE, NO_CUDA, Lack(AssertionError), Lack(NotImplementedError))
 
 
 def quantize(model: Module, names: tuple[str, ...], config: str, **options) -> Module:
@@ -16,17 +19,16 @@ def quantize(model: Module, names: tuple[str, ...], config: str, **options) -> M
         config, options: name and arguments of a configuration of torchao.quantization.
 
     Raises:
-        Unavailable: torchao is missing, or has no kernel for this device or format.
+        Unavailable: torchao is missing, or has no kernel for this device, this format or these shapes.
     """
-    try:
+    for path, module in model.named_modules():
+        if _named(names)(module, path):
+            check_groups(path, module.in_features, options.get("group_size", 1))
+    with unavailable_on(PACKAGE, what="torchao"):
         from torchao import quantization
-    except ImportError as error:
-        raise Unavailable(f"torchao: {error}") from error
-    try:
+    with unavailable_on(*LACKS, what=f"torchao {config}"):
         chosen = getattr(quantization, config)(set_inductor_config=False, **options)
         quantization.quantize_(model, chosen, filter_fn=_named(names))
-    except (ImportError, AssertionError, NotImplementedError) as error:
-        raise Unavailable(f"torchao {config}: {error}") from error
     return model
 
 

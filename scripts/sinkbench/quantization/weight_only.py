@@ -34,7 +34,7 @@ def quantize(model: Module, names: tuple[str, ...], bits: int) -> Module:
     """
     paths = [path for path, _ in model.named_modules() if path.split(".")[-1] in names]
     for path in paths:
-        _check(path, model.get_submodule(path).in_features)
+        check_groups(path, model.get_submodule(path).in_features, GROUP)
     for path in paths:
         parent, name = model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
         setattr(parent, name, QuantizedLinear(getattr(parent, name), bits))
@@ -104,9 +104,10 @@ def unpack(packed: Tensor, bits: int) -> Tensor:
     return (unsigned - 2 ** (bits - 1)).to(torch.int8).view(len(packed), -1)
 
 
-def _check(path: str, inputs: int) -> None:
-    if inputs % GROUP:
-        raise Unavailable(f"{path} has K = {inputs} inputs; quantization needs a multiple of {GROUP}")
+def check_groups(path: str, inputs: int, group: int) -> None:
+    """Raise Unavailable unless the inputs of a layer can be cut in groups."""
+    if inputs % group:
+        raise Unavailable(f"{path} has K = {inputs} inputs; quantization needs a multiple of {group}")
 
 
 def _quantized(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:

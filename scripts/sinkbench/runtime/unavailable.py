@@ -30,6 +30,17 @@ class Lack:
 
 
 PACKAGE = Lack(ImportError)
+NO_CUDA = Lack(  # what torch says where there is no CUDA: no driver, an old one, no device, a CPU build
+    Exception,
+    (
+        "Found no NVIDIA driver",
+        "driver on your system is too old",
+        "No CUDA GPUs are available",
+        "no CUDA-capable device",
+        "not compiled with CUDA",
+        "not linked with support for cuda",
+    ),
+)
 ON_CHIP_MEMORY = Lack(Exception, ("out of resource:",))  # what Triton's kernels find too small on this device
 
 # What CUDA says of an operation that no graph can hold, such as one that waits for the device.
