@@ -8,6 +8,7 @@
 `draw` raises select.NotMeasured if the study lacks the numbers. What figures share is in `_style`.
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,9 @@ from sinkbench.artifacts.lineage import from_measurements, write_lineage
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.report.rst import caption
 from sinkbench.results.schema import PENDING
+
+# Before anything imports matplotlib: a notebook exports a backend that nobody has outside of it.
+os.environ["MPLBACKEND"] = "agg"
 
 ENDINGS = ("svg", "pdf")
 MISSING_SHOWN = 12

@@ -1,6 +1,7 @@
 """What all figures share: one look per policy, one marker per budget, readable type, byte-equal files."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
 from types import ModuleType
@@ -47,8 +48,17 @@ UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 def draw(module: ModuleType, measurements: pd.DataFrame, fields: dict) -> Figure:
     """The figure of a module of sinkbench.figures, in the shared style."""
-    with matplotlib.rc_context(STYLE):
+    with _own_style():
         return module.draw(measurements, fields)
+
+
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """The shared style within the block, whatever matplotlibrc the user or the working folder has."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def text_figure(sentences: list[str]) -> Figure:
@@ -61,7 +71,7 @@ def text_figure(sentences: list[str]) -> Figure:
 
 def save(figure: Figure, title: str, *paths: str | Path) -> None:
     """Write the figure in the formats that the paths' extensions name; the title goes into their metadata."""
-    with matplotlib.rc_context(STYLE):
+    with _own_style():
         for path in map(Path, paths):
             with atomic_write(path) as partial:
                 metadata = {"Title": title, **UNDATED[path.suffix]}
