@@ -53,7 +53,7 @@ wheelhouse: .venv/bin/python
 	$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.txt | .venv/bin/python
-	@$(BIN)/python envs/which_torch.py
+	@$(BIN)/python envs/which_torch.py $(TORCH_INDEX)
 	$(BIN)/pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement requirements.txt
 	@touch $@
 

@@ -1,6 +1,7 @@
 """Say which build of torch the NVIDIA driver here allows. Run by make before it installs."""
 
 import subprocess
+import sys
 
 CUDA_13_DRIVER, CUDA_12_DRIVER = 580, 525  # the oldest that run them, by NVIDIA's compatibility table
 
@@ -18,7 +19,10 @@ def driver_major() -> int | None:
 def advice(major: int | None) -> str:
     """One line for a driver's major version."""
     if major is None:
-        return "No NVIDIA GPU here: any build of torch will do, the CPU build is the smallest (TORCH_INDEX)."
+        return (
+            "No NVIDIA GPU here. The default build of torch will do, but may be the one for CUDA: 5 GB in "
+            "all. With the CPU build it is 2 GB: make TORCH_INDEX=<its index> (docs/running.md, 'Which torch')."
+        )
     if major >= CUDA_13_DRIVER:
         return f"NVIDIA driver {major}: the default build of torch (CUDA 13) fits."
     if major >= CUDA_12_DRIVER:
@@ -28,3 +32,4 @@ def advice(major: int | None) -> str:
 
 if __name__ == "__main__":
     print(advice(driver_major()))
+    print(f"Installing the build of {sys.argv[1]}." if sys.argv[1:] else "Installing the default build.")

@@ -8,6 +8,8 @@ from sinkbench.runtime.run_lock import left_locks, try_exclusive
 def unlock() -> str:
     """What was done, in one line; exits with a line if a run is alive."""
     with try_exclusive() as is_free:
+        if is_free is None:
+            sys.exit("error: no lock on this file system; if no run is alive here: snakemake --unlock")
         if not is_free:
             sys.exit("error: a run is alive in this folder; nothing was unlocked")
         locks = left_locks()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_hub import REVISION, FakeHub
-from helpers import FIXTURES, ROOT
+from helpers import CODE, FIXTURES, ROOT
 from sinkbench.artifacts.hub import MODEL_FILES, check_fetched, hub_folder, is_fetched, record_path
 from sinkbench.errors import UserError
 from sinkbench.model.loading import load_model
@@ -197,7 +197,7 @@ def test_everything_works_without_a_network_after_a_fetch(model_hub, texts_hub, 
     fetch(texts_hub, TEXTS)
     monkeypatch.setattr(socket.socket, "connect", no_connection)
     source = {"source": "hub", **MODEL}
-    settings = {"corpus": CORPUS, "tokenizer": source}
+    settings = {"corpus": CORPUS, "tokenizer": source, "code": CODE}
     tokenize(settings, "tokens.parquet", "tokens.json")
     ids = load_documents("tokens.parquet", settings)["t-0"]
     assert load_model({**source, "dtype": "float32"}, "cpu").config.vocab_size > max(ids)
@@ -213,9 +213,32 @@ def test_rows_of_a_dataset(texts_hub):
     assert list(documents({**CORPUS, "max_documents": 2})) == [("t-0", "first row"), ("t-1", "second row")]
     joined = "first row\n\nsecond row\n\nthird row"
     assert list(documents({**CORPUS, "join_rows": True})) == [("t", joined)]
-    with pytest.raises(UserError, match=r"corpora.t.column: 'id' is not a column of text \(text\)"):
+    with pytest.raises(UserError, match=r"corpora.t.column: 'id' is not a column of text in .*a.parquet"):
         list(documents({**CORPUS, "column": "id"}))
     with open(hub_folder("org/texts", REVISION) / "data/a.parquet", "r+b") as file:
         file.truncate(100)
     with pytest.raises(UserError, match="missing or cut"):
         list(documents(CORPUS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SSL_CERT_FILE", "/none.pem", "No such file or directory); correct SSL_CERT_FILE"),
+        ("SSL_CERT_FILE", __file__, "); correct SSL_CERT_FILE"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:9", "SOCKS"),
+        ("all_proxy", "http://[::1", "); correct all_proxy"),
+    ],
+)
+def test_a_proxy_or_certificate_that_cannot_be_used_is_the_cause_that_is_named(name, value, said):
+    script = "from sinkbench.artifacts.hub_download import listed; listed('o/r', '0' * 40, 'model', ['x'])"
+    mine = {
+        key: word
+        for key, word in os.environ.items()
+        if not key.upper().endswith(("_PROXY", "_CERT_DIR", "_CERT_FILE"))
+    }
+    environment = mine | {name: value, "PYTHONPATH": str(ROOT / "scripts")}
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    line = result.stderr.splitlines()[-1]
+    assert "UserError: o/r@000000000000: this machine's proxy or certificates cannot be used" in line
+    assert said in line

@@ -1,10 +1,14 @@
 """Figures over synthetic measurements: they draw, always the same, or refuse in one line."""
 
+import os
+import subprocess
+import sys
 from itertools import combinations, pairwise
 
 import pytest
 import synthetic
 import yaml
+from helpers import ROOT
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -303,3 +307,42 @@ def test_each_panel_of_attention_kernels_says_where_it_was_timed():
     figure = _style.draw(registry.load("report/figures", "attention"), frame, FIELDS)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert len(titles) == 3 and all("; position " in title for title in titles)
+
+
+RENDER = """
+import sys
+sys.path[:0] = [{tests!r}, {scripts!r}]
+from pathlib import Path
+import synthetic
+from sinkbench.report import figures
+spec = {{"title": "Title", "fields": synthetic.FIELDS}}
+figures.render_one("pareto", spec, synthetic.measurements(), [Path("pareto.svg"), Path("pareto.pdf")])
+"""
+SURROUNDINGS = [
+    {},
+    {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    {"MPLBACKEND": "nonsense"},
+    {"MPLCONFIGDIR": "/proc/none", "HOME": "/proc/none"},
+    {"MATPLOTLIBRC": "elsewhere"},
+    {"LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "0"},
+]
+RC = (
+    "text.usetex: True\nlines.marker: x\nfont.size: 30\nsvg.fonttype: none\naxes.formatter.use_locale: True\n"
+)
+
+
+def test_figures_are_the_same_whatever_the_user_has_set(tmp_path):
+    """In processes side by side, since matplotlib reads all of this when it is imported."""
+    script, running = RENDER.format(tests=str(ROOT / "tests"), scripts=str(ROOT / "scripts")), []
+    for index, extra in enumerate(SURROUNDINGS):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        (folder / "elsewhere").write_text(RC)
+        if index == 1:
+            (folder / "matplotlibrc").write_text(RC)
+        command = [sys.executable, "-c", script]
+        running.append(subprocess.Popen(command, cwd=folder, env=os.environ | extra, stderr=subprocess.PIPE))
+    for process in running:
+        assert process.wait() == 0, process.stderr.read()
+    for name in ("pareto.svg", "pareto.pdf"):
+        assert len({(tmp_path / str(index) / name).read_bytes() for index in range(len(SURROUNDINGS))}) == 1

@@ -117,7 +117,7 @@ def smi(monkeypatch):
     """Answers of nvidia-smi by a word of the question; anything else is refused."""
     answers = {}
 
-    def output(*command):
+    def output(*command, **_):
         return next((answer for word, answer in answers.items() if word in " ".join(command)), None)
 
     properties = type("Properties", (), {"uuid": "1234"})

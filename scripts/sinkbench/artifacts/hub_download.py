@@ -22,13 +22,14 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.hub import OPTIONAL_FILES, ROOT, file_sha256, hub_folder, record_path
 from sinkbench.artifacts.hub_lock import LOCK, check_digests, check_listing, lock_digests
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.runtime.progress import Progress
 
 FORMATS = (".safetensors", ".json", ".parquet")  # data that cannot run code when it is read
 TIMEOUT_S = 10
 WAITS_S = (2, 10, 30)  # before a job tries again what the network or a busy hub refused
 BUSY = 429  # the status of a hub that is asked too often; from 500 on the hub itself has failed
+NETWORK_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 # The user's own token (HF_TOKEN, `hf auth login`) is never sent: HF_ENDPOINT may be anybody's.
 TOKEN_VARIABLE = "SINKBENCH_HUB_TOKEN"
 ADVICE = (
@@ -74,6 +75,7 @@ def listed(repo: str, revision: str, kind: str, patterns: list[str], waits: tupl
         waits: seconds before each further try where the network fails.
     """
     title = _title(repo, revision)
+    _check_client(title)
     about = {"revision": revision, "repo_type": kind, "files_metadata": True, "timeout": TIMEOUT_S}
     with _explained(title):
         info = _patiently(lambda: HfApi().repo_info(repo, token=_token(), **about), waits)
@@ -85,13 +87,25 @@ def listed(repo: str, revision: str, kind: str, patterns: list[str], waits: tupl
     return list(chosen.values())
 
 
+def _check_client(title: str) -> None:
+    """Raise UserError unless a client can be made of the environment's proxies and certificates."""
+    try:
+        get_session()
+    except Exception as error:  # whatever each of them makes of its setting
+        found = [name for name in os.environ if name.upper() in NETWORK_VARIABLES]
+        named = f"; correct {' or '.join(sorted(found))}" if found else ""
+        raise UserError(
+            f"{title}: this machine's proxy or certificates cannot be used ({_reason(error)}){named}"
+        ) from None
+
+
 def _check_allowed(title: str, pattern: str, names: list[str]) -> None:
     taken = f"only {', '.join(FORMATS)} files are taken"
     if not names and pattern not in OPTIONAL_FILES:
-        raise UserError(f"{title}: no file matches {pattern!r}; {taken}")
+        raise UserError(f"{title}: no file matches {shown(pattern)}; {taken}")
     for path in map(PurePosixPath, names):
         if path.suffix not in FORMATS or path.is_absolute() or ".." in path.parts:
-            raise UserError(f"{title}: {str(path)!r} is refused; {taken}")
+            raise UserError(f"{title}: {shown(str(path))} is refused; {taken}")
 
 
 def _complete(url: str, file, path: Path, progress: Progress, expect: Callable[[str, str], None]) -> str:
@@ -203,4 +217,4 @@ def _explained(title: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """The first line of what the client says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or ["no reason given"])[0]

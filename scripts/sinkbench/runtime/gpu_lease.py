@@ -132,4 +132,8 @@ def _locked(lock: int, kind: int) -> bool:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        print(
+            f"GPUs cannot be locked ({error.strerror}): jobs that run at once may share one", file=sys.stderr
+        )
     return True
