@@ -10,10 +10,9 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Speculator, block_logits, check_vocabularies, speculate
+from sinkbench.engines.speculation.speculator import Speculator, block_logits, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import engine_row
-from sinkbench.errors import UserError
 from sinkbench.model.loading import random_model
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
@@ -164,9 +163,34 @@ def test_a_captured_round_is_captured_once_and_leaves_no_trace(tiny, captures):
     assert len(captures) == 1
 
 
-def test_models_of_other_tokens_are_refused(tiny):
-    with pytest.raises(UserError, match="draft: its vocabulary has 4 tokens"):
-        check_vocabularies(tiny, random_model(TINY, 0, torch.float32, "cpu"))
+def padded(model, size: int):
+    """The same model with a vocabulary padded to `size` tokens, the new ones likelier than all others."""
+    config = type(model.config)(**{**model.config.to_dict(), "vocab_size": size})
+    wide = type(model)(config).to(model.dtype).eval().requires_grad_(False)
+    for name, weight in model.state_dict().items():
+        own = wide.state_dict()[name]
+        own.copy_(100.0) if own.shape != weight.shape else None
+        own[: len(weight)].copy_(weight)
+    return wide
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_draft_whose_vocabulary_is_padded_drafts_as_well(tiny, sampled):
+    """Wider, its padding is never drafted; narrower, it reads and drafts what it has."""
+    ids, policy = torch.arange(20) * 7 % 250, Streaming(budget=16, sinks=4)
+
+    def decoded(target, draft) -> tuple[list[int], list[int]]:
+        size = target.config.vocab_size
+        rule = Sampled(4, size, 1e-4, 3, target.device) if sampled else Greedy()
+        text, kept = speculate(speculator(target, draft, policy, 4, rule), ids, 60)
+        return text.tolist(), kept
+
+    text, kept = decoded(tiny, near(tiny, 1))
+    assert decoded(tiny, padded(near(tiny, 1), 320)) == (text, kept) and sum(kept) > 0
+    target = padded(tiny, 320)
+    target.lm_head.weight[256:] = -target.lm_head.weight[:64].abs()
+    narrow, _ = decoded(target, tiny)
+    assert narrow == decoded(target, target)[0]
 
 
 @settings(max_examples=10, deadline=None)

@@ -101,12 +101,12 @@ MISTAKES = [
     ("evaluation", {}, "evaluation: missing chunk_tokens"),
     ("runs.REC.options.sinks", ABSENT, "runs[REC].options: recompute needs "),
     # wrong types
-    ("runs", {"a": 1}, "runs: {'a': 1} is not a list"),
+    ("runs", {"a": 1}, 'runs: {"a": 1} is not a list'),
     ("runs.1.options", [], "runs[1].options: [] is not a mapping"),
-    ("model", [HUB_MODEL], "model: [{'dtype': 'float32'"),
+    ("model", [HUB_MODEL], 'model: [{"dtype": "float32"'),
     ("tables", "headline", "tables: 'headline' is not a list"),
     ("speed.steps", 32.0, "speed.steps: 32.0 is not a whole number (Timed steps"),
-    ("speed.steps", True, "speed.steps: True is not a whole number"),
+    ("speed.steps", True, "speed.steps: true is not a whole number"),
     ("runs.WIN.engine", 3, "runs[WIN].engine: 3 is not text or a list"),
     ("runs.WIN.engine", [3], "runs[WIN].engine[0]: 3 is not text"),
     # values
@@ -116,9 +116,9 @@ MISTAKES = [
     ("speed.contexts", [2048, 1], "speed.contexts[1]: 1 is less than 2"),
     ("statistics.confidence", 95, "statistics.confidence: 95 is not less than 1"),
     ("statistics.confidence", 0, "statistics.confidence: 0 is not more than 0"),
-    ("measure", ["quality", "quality"], "measure: ['quality', 'quality'] lists a value twice"),
+    ("measure", ["quality", "quality"], 'measure: ["quality", "quality"] lists a value twice'),
     ("runs.WIN.dtype", "float8", "runs[WIN].dtype: 'float8' is not one of float32, bfloat16, float16"),
-    ("runs.WIN.dtype", ["float32", "float32"], "runs[WIN].dtype: ['float32', 'float32'] lists a value"),
+    ("runs.WIN.dtype", ["float32", "float32"], 'runs[WIN].dtype: ["float32", "float32"] lists a value'),
     # empty lists
     ("runs", [], "runs: [] is empty"),
     ("corpora", [], "corpora: [] is empty"),

@@ -67,8 +67,8 @@ DATASET = {"name": "stdlib", "kind": "dataset", "source": "folder", "path": "dat
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"study": "demo\n"}, "study: 'demo\\n' does not match"),
-        ({"corpora": stdlib(name="stdlib\n")}, "corpora[0].name: 'stdlib\\n' does not match"),
+        ({"study": "demo\n"}, "study: 'demo\\n' begins or ends in"),
+        ({"corpora": stdlib(name="stdlib\n")}, "corpora[0].name: 'stdlib\\n' begins or ends in"),
         ({"corpora": stdlib(modules=["../../x"])}, "corpora[0].modules[0]: '../../x' does not match"),
         ({"corpora": stdlib(modules=["/etc/x"])}, "corpora[0].modules[0]: '/etc/x' does not match"),
         (
@@ -110,7 +110,7 @@ def test_digests_are_read_and_no_result_depends_on_them():
     ("changes", "expected"),
     [
         ({"tokenizer": {**HUB, "sha256": {"a": "b" * 63}}}, "tokenizer.sha256.a: 'bbb"),
-        ({"tokenizer": {**HUB, "sha256": {"a": "b" * 64 + "\n"}}}, "(sha256, 64 hex digits)"),
+        ({"tokenizer": {**HUB, "sha256": {"a": "b" * 64 + "\n"}}}, "\\n' begins or ends in"),
         (
             {
                 "tokenizer": {**HUB, "sha256": STATED},

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from helpers import FIXTURES, ROOT
+from safetensors.torch import load_file, save_file
 from sinkbench.artifacts.hub import record_path
 from sinkbench.errors import UserError
 from sinkbench.study import preflight
@@ -73,7 +74,7 @@ def test_missing_draft():
         ({"glob": "none/*.txt"}, "corpora.stdlib.glob: no file matches 'none/*.txt'"),
         (
             {"kind": "stdlib", "modules": ["nope", "nada"]},
-            "corpora.stdlib.modules: none of nope, nada is in /",
+            "corpora.stdlib.modules: 'nope' is no module of Python's standard library",
         ),
         (DATASET, "corpora.d.files: no '*.parquet' in data"),
     ],
@@ -99,11 +100,11 @@ def test_missing_tokenizer():
         (lambda: shutil.rmtree("model"), "model: no config.json there"),
         (
             lambda: Path("model/model.safetensors").rename("model/pytorch_model.bin"),
-            "no *.safetensors file; other",
+            "other checkpoint formats are refused",
         ),
         (
             lambda: Path("model/config.json").write_text('{"model_type": "gpt2"}'),
-            "model_type 'gpt2'; only gpt_neox",
+            "model_type: 'gpt2' is not one of gpt_neox",
         ),
         (lambda: Path("model/config.json").write_text("{"), "model/config.json: not readable as JSON"),
     ],
@@ -199,3 +200,68 @@ def test_gpu_that_works(monkeypatch):
 def test_driver_is_none_without_nvidia_smi(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     assert preflight._driver() is None
+
+
+def with_tokenizer(folder: str, content: dict) -> None:
+    rules = json.loads(Path("model/tokenizer.json").read_text())
+    Path(folder).mkdir(exist_ok=True)
+    Path(folder, "tokenizer.json").write_text(json.dumps(rules | content))
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model():
+    bytes_tokenizer(("<|extra|>",)).save("model/tokenizer.json")
+    said = "model: its vocabulary ends at id 255, and model/tokenizer.json has ids up to 256: "
+    assert line(study()).startswith(said)
+
+
+def test_a_draft_of_another_tokenizer():
+    shutil.copytree("model", "draft")
+    rules = json.loads(Path("model/tokenizer.json").read_text())
+    words = dict(zip(rules["model"]["vocab"], reversed(rules["model"]["vocab"].values()), strict=True))
+    with_tokenizer("draft", {"model": rules["model"] | {"vocab": words}})
+    said = line(study(draft={"source": "folder", "path": "draft"}))
+    assert said.startswith("draft: its own tokenizer, draft/tokenizer.json, gives other ids than the study's")
+
+
+@pytest.mark.parametrize("part", ["normalizer", "pre_tokenizer"])
+def test_a_model_of_another_tokenizer(part):
+    shutil.copytree("model", "other")
+    with_tokenizer("other", {part: {"type": "Lowercase"}})
+    assert line(study(tokenizer={"source": "folder", "path": "other"})).startswith("model: its own tokenizer")
+
+
+def test_a_tokenizer_file_that_differs_in_its_layout_is_the_same():
+    shutil.copytree("model", "draft")
+    with_tokenizer(
+        "draft", {"padding": {"direction": "Left"}, "truncation": {"max_length": 9}, "version": "2"}
+    )
+    preflight.check(study(draft={"source": "folder", "path": "draft"}))
+    Path("draft/tokenizer.json").unlink()
+    preflight.check(study(draft={"source": "folder", "path": "draft"}))
+
+
+def test_a_draft_padded_otherwise_is_no_mistake():
+    shutil.copytree("model", "draft")
+    tensors = load_file("draft/model.safetensors")
+    tensors |= {name: torch.cat((tensors[name], torch.zeros(64, 64))) for name in tensors if "embed" in name}
+    save_file(tensors, "draft/model.safetensors")
+    config = json.loads(Path("draft/config.json").read_text())
+    Path("draft/config.json").write_text(json.dumps(config | {"vocab_size": 320, "torch_dtype": "auto"}))
+    preflight.check(study(draft={"source": "folder", "path": "draft"}))
+
+
+@pytest.mark.parametrize("name", ["model{x}", "model<1>", "mo\ndel"])
+def test_a_path_that_the_workflow_cannot_bear(name):
+    shutil.copytree("model", name)
+    assert "is none that Snakemake can read; rename it" in line(
+        study(draft={"source": "folder", "path": name})
+    )
+
+
+def test_a_home_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    folder = {"source": "folder", "path": "~/model"}
+    corpus = {"name": "stdlib", "kind": "files", "glob": "~/*.txt"}
+    preflight.check(
+        study(model={**folder, "dtype": "float32"}, tokenizer=folder, draft=folder, corpora=[corpus])
+    )

@@ -50,6 +50,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# In its one form, so that neither the order of keys nor 1.0 for 1 changes what rules say of themselves.
+config.clear()
+config.update(study.config)
 RESULTS = f"results/{study.name}"
 MEASURED = [(folder, name) for folder, name, _ in study.measuring_jobs()]
 TIMED_TOKENS = f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Speculator, block_logits, check_vocabularies
+from sinkbench.engines.speculation.speculator import Speculator, block_logits
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.errors import Unavailable
 from sinkbench.measure.bench import Bench
@@ -46,7 +46,6 @@ def build(bench: Bench) -> Speculator:
     if captured and model.device.type != "cuda":
         raise Unavailable("a CUDA graph needs a CUDA device")
     draft = load_model(settings["draft"], settings["device"])
-    check_vocabularies(model, draft)
     draft_tokens, temperature = settings["draft_tokens"], settings["temperature"]
     rule = Greedy()
     if temperature:

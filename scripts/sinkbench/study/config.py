@@ -1,9 +1,11 @@
 """Read a merged config into a study. A mistake is one line: file, key, value and what is allowed."""
 
+import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
@@ -11,9 +13,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.report import catalogue
 from sinkbench.study.renamed import find_renamed
+from sinkbench.study.strict_yaml import read_yaml
 from sinkbench.study.study import Study
 
 TYPES = {
@@ -25,6 +28,8 @@ TYPES = {
     "object": "a mapping",
     "string": "text",
 }
+OPTION = "--config"
+TEXT_ONLY = "; --config gives text: put numbers into a file, and name it behind --configfile"
 VALUE_CHARACTERS = 60  # of an offending value that a line shows
 # 32.0 is no whole number here, since it could not count steps.
 _Validator = extend(
@@ -37,26 +42,64 @@ def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study
     """Read the study of a config; UserError for the most telling mistake.
 
     Args:
-        config: as merged from `files`, later ones over earlier ones.
+        config: as merged from `files`, later ones over earlier ones, and --config.
     """
-    validate(config, schema_path, files)
+    contents = {os.path.relpath(file): read_yaml(file) for file in files}
+    validate(config, schema_path, contents)
+    config = canonical(config)
     try:
         catalogue.check(config)
         return Study(config)
     except UserError as error:  # its message begins with the key
-        raise UserError(f"{_origin(_path(str(error).split(':')[0]), config, files)}: {error}") from None
+        raise UserError(f"{_origin(_path(str(error).split(':')[0]), config, contents)}: {error}") from None
 
 
-def validate(config: dict, schema_path: str | Path, files: list[str]) -> None:
-    """Raise UserError unless `config` is what the schema says, in its present words."""
+def canonical(value):
+    """A config's value in its one form: keys sorted, and 1.0 as 1. So neither makes a result stale."""
+    if isinstance(value, dict):
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [canonical(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def validate(config: dict, schema_path: str | Path, contents: dict[str, dict]) -> None:
+    """Raise UserError unless `config` is what the schema says, in its present words.
+
+    Args:
+        contents: of the config files, by name.
+    """
+    for path, value in _leaves(config):
+        if problem := _unreadable(value):
+            raise UserError(f"{_origin(path, config, contents)}: {_key(path)}: {shown(value)} {problem}")
     if renamed := find_renamed(config):
         path, message = renamed
-        raise UserError(f"{_origin(path, config, files)}: {_key(path)}: {message}")
-    schema = yaml.safe_load(Path(schema_path).read_text())
+        raise UserError(f"{_origin(path, config, contents)}: {_key(path)}: {message}")
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
     errors = list(_Validator(schema).iter_errors(config))
     if errors:
         error = _most_telling(errors)
-        raise UserError(f"{_origin(_blamed(error), config, files)}: {_describe(error)}")
+        origin = _origin(_blamed(error), config, contents)
+        hint = TEXT_ONLY if origin == OPTION and isinstance(error.instance, str) else ""
+        raise UserError(f"{origin}: {_describe(error)}{hint}")
+
+
+def _leaves(value, path: tuple = ()) -> Iterator[tuple[list, object]]:
+    """(path, value) of everything that holds nothing further."""
+    if isinstance(value, (dict, list)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, (*path, key))
+    else:
+        yield list(path), value
+
+
+def _unreadable(value) -> str | None:
+    """What is wrong with a number or a text wherever it stands."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    if isinstance(value, str) and (value != value.strip() or not value.isprintable()):
+        return "begins or ends in a space, or holds a line break or another control character"
+    return None
 
 
 def _most_telling(errors: Iterable[ValidationError]) -> ValidationError:
@@ -135,7 +178,7 @@ def _condition(error: ValidationError) -> str:
 
 
 def _shown(value) -> str:
-    text = repr(value)
+    text = shown(value)
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
 
 
@@ -155,19 +198,27 @@ def _blamed(error: ValidationError) -> list:
     return [*error.absolute_path, *(_unknown(error)[:1] if error.validator == "additionalProperties" else [])]
 
 
-def _origin(keys: list, config: dict, files: list[str]) -> str:
-    """The last config file that sets the key, or the nearest key around it; all of them if none does."""
-    contents = {os.path.relpath(file): yaml.safe_load(Path(file).read_text()) for file in files}
-    if _found(config, keys) and not any(_found(content, keys) for content in contents.values()):
-        return "--config"
+def _origin(keys: list, config: dict, contents: dict[str, dict]) -> str:
+    """What set the key, or the nearest key around it: the last such file, or --config; else all files."""
+    merged: dict = {}
+    for content in contents.values():
+        _merge(merged, content)
     for depth in range(len(keys), 0, -1):
         path = keys[:depth]
-        setters = {file: found for file, content in contents.items() if (found := _found(content, path))}
-        if setters:
-            file, found = setters.popitem()
-            overridden = not isinstance(found[0], dict) and found != _found(config, path)
-            return "--config" if overridden else file
+        if _found(config, path) != _found(merged, path):
+            return OPTION
+        if _found(merged, path):
+            return [file for file, content in contents.items() if _found(content, path)][-1]
     return " + ".join(contents)
+
+
+def _merge(target: dict, content: dict) -> None:
+    """What Snakemake does with a further config file."""
+    for key, value in content.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = deepcopy(value)
 
 
 def _found(content, keys: list) -> list:

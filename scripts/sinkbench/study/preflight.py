@@ -1,8 +1,10 @@
 """Check before any job starts what a study needs and this machine lacks, in one line, within seconds."""
 
+from sinkbench.artifacts.files import check_path
 from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.hub_lock import check_record
 from sinkbench.artifacts.model_folder import check_model_folder
+from sinkbench.artifacts.tokenizer_file import FILE, give_the_same_ids, largest_id, read_rules
 from sinkbench.errors import UserError
 from sinkbench.runtime.shell import try_run
 from sinkbench.study.study import Study
@@ -32,15 +34,16 @@ def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: 
         elif fetches:
             _check_hub(repository)
     if measures:
-        for model in filter(None, (study.model, study.draft)):
-            _check_model(model)
+        for key, model in (("model", study.model), ("draft", study.draft)):
+            if model:
+                _check_model(key, model, study.tokenizer)
         if study.config["device"] == "cuda":
             _check_cuda()
 
 
 def _check_tokenizer(settings: dict) -> None:
-    if settings["source"] == "folder" and not (local_folder(settings) / "tokenizer.json").is_file():
-        raise UserError(f"tokenizer.path: no tokenizer.json in {settings['path']}")
+    if settings["source"] == "folder" and not (local_folder(settings) / FILE).is_file():
+        raise UserError(f"tokenizer.path: no {FILE} in {settings['path']}")
 
 
 def _check_hub(repository: dict) -> None:
@@ -51,10 +54,27 @@ def _check_hub(repository: dict) -> None:
     listed(**repository)
 
 
-def _check_model(settings: dict) -> None:
-    """A GPT-NeoX in safetensors, if it is on this machine already."""
-    if settings["source"] == "folder" or (settings["source"] == "hub" and record_path(settings).is_file()):
-        check_model_folder(local_folder(settings))
+def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
+    """A model that can be read, and the study's tokenizer is its own, as far as they are on this machine."""
+    if settings["source"] == "random":
+        size, own = settings["shape"].get("vocab_size", 0), None
+    elif settings["source"] == "folder" or record_path(settings).is_file():
+        folder = local_folder(settings)
+        check_path(folder)
+        size, own = check_model_folder(folder)["vocab_size"], folder / FILE
+    else:
+        return
+    path = local_folder(tokenizer) / FILE
+    if not path.is_file():
+        return
+    rules = read_rules(path)
+    if largest_id(rules) >= size:
+        raise UserError(
+            f"{key}: its vocabulary ends at id {size - 1}, and {path} has ids up to {largest_id(rules)}: "
+            "model and tokenizer do not belong together"
+        )
+    if own and own.is_file() and not give_the_same_ids(rules, read_rules(own)):
+        raise UserError(f"{key}: its own tokenizer, {own}, gives other ids than the study's, {path}")
 
 
 def _check_cuda() -> None:

@@ -1,7 +1,6 @@
 """Token files: one parquet per corpus, one row per document, and a record of how they were made.
 
-Token ids depend on a text and the tokenizer's own rules alone. A tokenizer file also holds truncation,
-padding, dropout and templates: they are for training batches and chats, and are switched off.
+Token ids depend on a text and the tokenizer's own rules alone (artifacts.tokenizer_file).
 """
 
 import hashlib
@@ -17,13 +16,11 @@ from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.fingerprint import stamp_here, stamp_of
 from sinkbench.artifacts.hub import file_sha256, local_folder
 from sinkbench.artifacts.parquet import read_table, write_table
+from sinkbench.artifacts.tokenizer_file import FILE, read_rules
 from sinkbench.errors import UserError, shown
 from sinkbench.runtime.progress import Progress
 from sinkbench.text import corpora
 from sinkbench.text.corpora import documents
-
-NO_RULES = ("truncation", "padding", "post_processor")  # of a tokenizer file: nothing of how text becomes ids
-RANDOM = {"dropout", "alpha", "nbest_size"}  # of its model: sampling among segmentations
 
 
 def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
@@ -39,7 +36,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
         UserError: a text or the tokenizer cannot be read, or no document has text.
     """
     stamp, corpus = stamp_here(settings), settings["corpus"]
-    tokenizer_path = local_folder(settings["tokenizer"]) / "tokenizer.json"
+    tokenizer_path = local_folder(settings["tokenizer"]) / FILE
     tokenizer = load_tokenizer(tokenizer_path)
     start = _start_ids(tokenizer, corpus, tokenizer_path)
     rows, blank = [], []
@@ -61,21 +58,12 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Load the rules of a tokenizer.json that turn text into ids (see above); UserError for a bad file."""
+    """Load the rules of a tokenizer.json that turn text into ids; UserError if it is missing or damaged."""
+    rules = json.dumps(read_rules(path))
     try:
-        return Tokenizer.from_str(json.dumps(_rules(json.loads(path.read_bytes()))))
-    except OSError as error:
-        raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
+        return Tokenizer.from_str(rules)
     except Exception as error:  # the library raises no narrower class for what it cannot read
         raise UserError(f"{path}: not a readable tokenizer ({' '.join(str(error).split())})") from None
-
-
-def _rules(content) -> dict:
-    """The content of a tokenizer file, less what makes ids depend on more than the text."""
-    if not (isinstance(content, dict) and isinstance(content.get("model"), dict)):
-        raise ValueError("it holds no model")
-    model = content["model"] | dict.fromkeys(RANDOM & content["model"].keys())
-    return content | dict.fromkeys(NO_RULES) | {"model": model}
 
 
 def load_documents(path: str, settings: dict) -> dict[str, np.ndarray]:

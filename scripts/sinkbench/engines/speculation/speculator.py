@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.errors import UserError
 from sinkbench.runtime.cuda_graph import capture
 
 LEAST_PROMPT = 2  # tokens; see Speculator.prefill
@@ -95,12 +95,22 @@ class Speculator:
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         """The drafts [k], and the logits [k, vocabulary] that they were chosen from."""
-        guesses = [self.draft.read(self.pair)[1:]]
+        guesses = [self._guess(self.pair)[1:]]
         drafts = [self.rule.draft(guesses[0], 0)]
         for index in range(1, self.draft_tokens):
-            guesses.append(self.draft.read(drafts[-1]))
+            guesses.append(self._guess(drafts[-1]))
             drafts.append(self.rule.draft(guesses[-1], index))
         return torch.cat(drafts), torch.cat(guesses)
+
+    def _guess(self, tokens: Tensor) -> Tensor:
+        """The draft model's logits over the target's vocabulary, [rows, vocabulary], for ids [rows].
+
+        The two vocabularies may be padded to different sizes. Any guess leaves the output as it is.
+        """
+        own, wanted = (decoder.model.config.vocab_size for decoder in (self.draft, self.target))
+        if own == wanted:
+            return self.draft.read(tokens)
+        return _resized(self.draft.read(tokens.clamp(max=own - 1)), wanted)
 
     def _captured(self):
         state = (self.pair, self.target.ring.position, self.draft.ring.position)
@@ -113,11 +123,11 @@ class Speculator:
         return capture(self._round, rewind)
 
 
-def check_vocabularies(target, draft) -> None:
-    """Raise UserError unless both models speak of the same tokens."""
-    sizes = [model.config.vocab_size for model in (target, draft)]
-    if sizes[0] != sizes[1]:
-        raise UserError(f"draft: its vocabulary has {sizes[1]} tokens, that of the model {sizes[0]}")
+def _resized(guesses: Tensor, size: int) -> Tensor:
+    """Logits [rows, size] of logits over another number of tokens; what one model alone has is padding."""
+    if guesses.shape[1] >= size:
+        return guesses[:, :size]
+    return pad(guesses, (0, size - guesses.shape[1]), value=-torch.inf)
 
 
 def speculate(speculator: Speculator, prompt: Tensor, count: int) -> tuple[Tensor, list[int]]:

@@ -1,0 +1,49 @@
+"""A tokenizer.json, read without its library: the rules by which a text becomes ids, and the largest id.
+
+Such a file also holds truncation, padding, templates and dropout. They are for training batches and chats,
+make ids depend on more than the text, and are left out.
+"""
+
+import json
+from pathlib import Path
+
+from sinkbench.errors import UserError
+
+LEFT_OUT = ("truncation", "padding", "post_processor")
+RANDOM = {"dropout", "alpha", "nbest_size"}  # of its model: sampling among segmentations
+OF_IDS = ("normalizer", "pre_tokenizer", "added_tokens", "model")  # what decides on ids
+FILE = "tokenizer.json"
+
+
+def read_rules(path: Path) -> dict:
+    """The content of a tokenizer file that says how text becomes ids; UserError for another file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable tokenizer ({error})") from None
+    if not (isinstance(content, dict) and isinstance(content.get("model"), dict)):
+        raise UserError(f"{path}: not a readable tokenizer (it holds no model)")
+    model = content["model"] | dict.fromkeys(RANDOM & content["model"].keys())
+    return content | dict.fromkeys(LEFT_OUT) | {"model": model}
+
+
+def largest_id(rules: dict) -> int:
+    """The largest id of a tokenizer's rules."""
+    vocabulary = rules["model"].get("vocab") or {}
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else list(range(len(vocabulary)))
+    return max(ids + [token["id"] for token in rules.get("added_tokens") or []], default=-1)
+
+
+def give_the_same_ids(first: dict, second: dict) -> bool:
+    """Whether two tokenizers' rules are the same, however their files are laid out."""
+    return all(_plain(first.get(part)) == _plain(second.get(part)) for part in OF_IDS)
+
+
+def _plain(part):
+    """A part of the rules; merges are pairs in new files and texts of two words in old ones."""
+    if isinstance(part, dict) and "merges" in part:
+        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in part["merges"]]
+        return {key: value for key, value in part.items() if value is not None} | {"merges": merges}
+    return part
