@@ -8,7 +8,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 if os.path.realpath(workflow.basedir) != os.getcwd():
-    raise WorkflowError(f"run snakemake in the checkout: cd {workflow.basedir}")
+    raise WorkflowError(
+        f"run snakemake in the checkout: cd {workflow.basedir}, or add --directory {workflow.basedir}"
+    )
 
 
 configfile: "config.yaml"

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -265,3 +266,13 @@ def test_a_home_is_expanded(monkeypatch):
     preflight.check(
         study(model={**folder, "dtype": "float32"}, tokenizer=folder, draft=folder, corpora=[corpus])
     )
+
+
+def test_a_disk_without_room_is_named_before_any_job(monkeypatch):
+    monkeypatch.setattr(preflight, "disk_usage", lambda _: SimpleNamespace(free=2e9))
+    preflight.check(study(), result_bytes=1e9)
+    said = line(study(), result_bytes=3.14e9)
+    assert said == "results: 2.0 GB are free on its disk, and about 3.1 GB are needed"
+    monkeypatch.setattr(preflight, "_check_hub", lambda _: 5e9)
+    waiting = study(model={**HUB, "dtype": "float32"})
+    assert line(waiting) == "resources/hub: 2.0 GB are free on its disk, and about 5.0 GB are needed"

@@ -15,7 +15,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 import sinkbench
 
-if os.path.realpath(sinkbench.__spec__.origin or "") != f"{SCRIPTS}/sinkbench/__init__.py":
+if (
+    os.path.realpath(sinkbench.__spec__.origin or "")
+    != f"{SCRIPTS}/sinkbench/__init__.py"
+):
     raise WorkflowError(
         f"Python imported {list(sinkbench.__path__)[0]}, not {SCRIPTS}/sinkbench; "
         "start snakemake without it"
@@ -30,7 +33,7 @@ from sinkbench.study.cluster import (
 )
 from sinkbench.study.config import read_study
 from sinkbench.errors import UserError
-from sinkbench.study.cost import describe_cost
+from sinkbench.study.cost import describe_cost, result_bytes
 from sinkbench.study.orphans import describe_orphans, orphans, remove_orphans
 from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.runtime.job import WORKFLOW
@@ -128,13 +131,16 @@ def shown_page(page):
     )
 
 
+def scored_by(jobs):
+    """(method, corpus) of the perplexities that these jobs measure."""
+    wildcards = [job.wildcards for job in jobs]
+    return [(w.method, w.corpus) for w in wildcards if "method" in w.keys()]
+
+
 def cost_of(jobs):
     """Lines that say what the measuring jobs among these will take."""
-    wildcards = [job.wildcards for job in jobs]
-    quality = [(w.method, w.corpus) for w in wildcards if "method" in w.keys()]
-    return describe_cost(
-        study, quality, [w.run for w in wildcards if "run" in w.keys()]
-    )
+    timed = [job.wildcards.run for job in jobs if "run" in job.wildcards.keys()]
+    return describe_cost(study, scored_by(jobs), timed)
 
 
 def say_cost():
@@ -155,7 +161,8 @@ onstart:
         remove_partials(RESULTS)
         if line := describe_orphans(orphans(study, RESULTS), study):
             print(line, file=sys.stderr)
-        planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        jobs = list(workflow.dag.needrun_jobs())
+        planned = {job.rule.name for job in jobs}
         needs = {
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize_corpus" in planned,
@@ -165,8 +172,8 @@ onstart:
             ),
         }
         try:
-            check(study, **needs)
+            check(study, **needs, result_bytes=result_bytes(study, scored_by(jobs)))
             if needs["measures"] and study.config["device"] == "cuda":
-                print(cost_of(workflow.dag.needrun_jobs()), file=sys.stderr)
+                print(cost_of(jobs), file=sys.stderr)
         except UserError as error:
             raise WorkflowError(str(error))

@@ -60,6 +60,18 @@ class Work:
         return forwarded + self.read_bytes / (BANDWIDTH_SHARE * card.bytes_per_s) + self.host_s
 
 
+def result_bytes(study: Study, quality: Iterable[tuple[str, str]]) -> float:
+    """Bytes of the results of these (method, corpus), as far as their texts are here."""
+    return _scoring(study, list(quality))[0].result_bytes
+
+
+def _scoring(study: Study, quality: list[tuple[str, str]]) -> tuple[Work, list[str]]:
+    """What scoring takes, and the corpora that are not here, of which nothing is known."""
+    texts = {corpus: documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
+    work = [scoring(study.scored_method(*job), *texts[job[1]]) for job in quality if texts[job[1]]]
+    return sum(work, Work()), [corpus for corpus, found in texts.items() if found is None]
+
+
 def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
     """A line on time and results, and one on the device's memory (device_memory).
 
@@ -70,10 +82,8 @@ def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Itera
     quality, timed = list(quality), list(timed)
     if not quality and not timed:
         return "nothing is to be measured"
-    texts = {corpus: documents(study.corpora[corpus]) for corpus in sorted({name for _, name in quality})}
-    unknown = [corpus for corpus, found in texts.items() if found is None]
-    work = [scoring(study.scored_method(*job), *texts[job[1]]) for job in quality if texts[job[1]]]
-    total = sum(work + [timing(study, run) for run in timed], Work())
+    scored, unknown = _scoring(study, quality)
+    total = sum([timing(study, run) for run in timed], scored)
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
     spent = (
         f"to do: {len(quality)} perplexities and {len(timed)} timings or profiles; at the rates of "

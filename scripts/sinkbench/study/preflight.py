@@ -1,7 +1,10 @@
 """Check before any job starts what a study needs and this machine lacks, in one line, within seconds."""
 
+from pathlib import Path
+from shutil import disk_usage
+
 from sinkbench.artifacts.files import check_path
-from sinkbench.artifacts.hub import check_fetched, is_fetched, local_folder, record_path
+from sinkbench.artifacts.hub import ROOT, check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.hub_lock import check_record
 from sinkbench.artifacts.model_folder import check_model_folder
 from sinkbench.artifacts.tokenizer_file import FILE, give_the_same_ids, largest_id, read_rules
@@ -14,25 +17,35 @@ DEMO = "`make demo` runs the study in small on any machine"
 WHERE = "see docs/running.md, 'Which torch'"
 
 
-def check(study: Study, fetches: bool = True, tokenizes: bool = True, measures: bool = True) -> None:
+def check(
+    study: Study,
+    fetches: bool = True,
+    tokenizes: bool = True,
+    measures: bool = True,
+    result_bytes: float = 0,
+) -> None:
     """Raise UserError for the first thing that is missing; the cheapest checks come first.
 
     Args:
         fetches: the hub must have what is not here yet.
         tokenizes: tokenizer and texts are needed.
         measures: the model and its device are needed.
+        result_bytes: that are to be written.
     """
     if tokenizes:
         _check_tokenizer(study.tokenizer)
         for corpus in study.corpora.values():
             if corpus.get("source") != "hub":
                 corpora.find(corpus)
+    missing_bytes = 0
     for folder, repository in study.inputs.repositories().items():
         if is_fetched(repository):
             check_fetched(repository)
             check_record(repository, study.inputs.stated.get(folder, {}))
         elif fetches:
-            _check_hub(repository)
+            missing_bytes += _check_hub(repository)
+    _check_room(ROOT, missing_bytes)
+    _check_room(Path("results"), result_bytes)
     if measures:
         for key, model in (("model", study.model), ("draft", study.draft)):
             if model:
@@ -46,12 +59,23 @@ def _check_tokenizer(settings: dict) -> None:
         raise UserError(f"tokenizer.path: no {FILE} in {settings['path']}")
 
 
-def _check_hub(repository: dict) -> None:
+def _check_room(folder: Path, needed: float) -> None:
+    """Raise UserError if the disk of a folder, or of what will hold it, has less than `needed` bytes free."""
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if (free := disk_usage(there).free) < needed:
+        raise UserError(
+            f"{folder}: {free / 1e9:,.1f} GB are free on its disk, and about "
+            f"{needed / 1e9:,.1f} GB are needed"
+        )
+
+
+def _check_hub(repository: dict) -> int:
+    """Bytes that the hub has for it."""
     from sinkbench.artifacts.hub_download import (
         listed,  # imports the hub's client, which most runs do not need
     )
 
-    listed(**repository)
+    return sum(file.size for file in listed(**repository))
 
 
 def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
