@@ -1,6 +1,7 @@
 """Shared by all tests: one thread and one core a worker, Triton's interpreter, fixtures."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,30 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
 if not torch.cuda.is_available():
     # Before anything imports triton, as torch.compile does: its own functions too must be interpreted.
     os.environ["TRITON_INTERPRET"] = "1"
+
+
+FORBIDDEN = re.compile(
+    r"\n|Traceback|<class |<[\w.]+ object at|\bPosixPath\(|\bdtype\(|\['\w*'[,\]]|\{'|object has no attribute"
+    r"|(?<![\w'-])(None|True|False)(?![\w'-])|\b[A-Z]\w*(Error|Exception)\b"
+)
+
+
+@pytest.fixture
+def forbidden():
+    """What no message to a user may hold."""
+    return FORBIDDEN
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _messages():
+    """Judge every message to a user that any test provokes in this process."""
+    from sinkbench.errors import UserError
+
+    def judged(self, *said):
+        Exception.__init__(self, *said)
+        assert not FORBIDDEN.search(str(self)), f"a message that shows Python: {self}"
+
+    UserError.__init__ = judged
 
 
 def pytest_itemcollected(item):

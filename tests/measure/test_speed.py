@@ -165,12 +165,13 @@ CompilationError.__module__ = "triton.compiler.errors"
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "unavailable: CUDA out of"),
         (
             torch.AcceleratorError("CUDA error: misaligned address\nand advice"),
-            "failed: AcceleratorError: CUDA error: misaligned",
+            "failed: CUDA error: misaligned",
         ),
-        (CompilationError("at 3:4: unsupported"), "failed: CompilationError: at 3:4"),
-        (KeyError("batch"), "failed: KeyError: 'batch'"),
-        (MemoryError(), "failed: MemoryError:"),
-        (RuntimeError("mat1 and mat2 shapes\ncannot be multiplied"), "failed: RuntimeError: mat1 and mat2"),
+        (CompilationError("at 3:4: unsupported"), "failed: at 3:4"),
+        (KeyError("batch"), "failed: nothing is called 'batch'"),
+        (MemoryError(), "failed: the host's memory is full"),
+        (RuntimeError(), "failed: without a message"),
+        (RuntimeError("mat1 and mat2 shapes\ncannot be multiplied"), "failed: mat1 and mat2"),
     ],
 )
 def test_what_ends_a_run_is_its_status_in_one_line_and_the_log_has_the_rest(

@@ -3,11 +3,13 @@
 
 import functools
 import sys
+import time
 from pathlib import Path
 
 from snakemake import __version__ as SNAKEMAKE
 
-from sinkbench.study.staleness import EDITED, TRIED_AGAIN, stale
+from sinkbench.study.ending import missing, mistakes, nothing_measured
+from sinkbench.study.staleness import ALTERED, TRIED_AGAIN, stale
 from sinkbench.artifacts.hub import is_fetched
 
 
@@ -19,10 +21,11 @@ def expired():
         raise WorkflowError(str(error))
 
 
+STARTED = time.time()
 EXPIRED = expired()
 if workflow.is_main_process:
     for path, why in EXPIRED.items():
-        if why.endswith(EDITED):
+        if why.endswith(ALTERED):
             print(f"{path}: {why}; it is made again", file=sys.stderr)
 
 
@@ -94,10 +97,14 @@ def report_labels(title):
 
 
 onsuccess:
-    failed = [path for path, why in expired().items() if why == TRIED_AGAIN]
-    if failed:
-        print(
-            f"{len(failed)} failed (see {RESULTS}/logs) and will be tried again by the next run: "
-            + ", ".join(failed),
-            file=sys.stderr,
-        )
+    for line in missing(study, RESULTS):
+        print(line, file=sys.stderr)
+    if why := nothing_measured(study, RESULTS):
+        sys.exit(f"error: {why}; the logs below {RESULTS}/logs say why")
+
+
+onerror:
+    # Last, where people look: Snakemake shows them far above.
+    logs = [*Path(RESULTS).rglob("*.log"), *Path("resources/hub").glob("*.log")]
+    for line in mistakes(logs, STARTED):
+        print(line, file=sys.stderr)

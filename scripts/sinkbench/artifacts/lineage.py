@@ -15,6 +15,7 @@ from sinkbench.artifacts.files import read_json, write_json
 from sinkbench.artifacts.fingerprint import settings_hash, stamp_here
 from sinkbench.errors import UserError
 
+EDITED, LOST = "was edited", "is missing"  # what became of a file since it was made
 RECORD = ".made.json"  # how the name of a record ends, behind a dot and the stem of what it describes
 
 
@@ -33,16 +34,15 @@ def write_lineage(outputs: list[str], settings: dict, inputs: dict, results: Ite
 def read_lineage(path: str | Path) -> dict | None:
     """Read the record beside a file; None without a record.
 
-    Its `edited` names the files that are not what was made.
+    Under EDITED and LOST it names the files that are not what was made, and those that are not there.
     """
     try:
         record = read_json(_record(path))
-        edited = [
-            name for name, made in record["made"].items() if _digest(Path(path).with_name(name)) != made
-        ]
+        now = {name: _digest(Path(path).with_name(name)) for name in record["made"]}
     except (UserError, KeyError):
         return None
-    return record | {"edited": edited}
+    edited = [name for name, found in now.items() if found not in (None, record["made"][name])]
+    return record | {EDITED: edited, LOST: [name for name, found in now.items() if found is None]}
 
 
 def tables_in_lineage(path: str | Path) -> dict[str, list[str]]:
@@ -54,7 +54,7 @@ def tables_in_lineage(path: str | Path) -> dict[str, list[str]]:
 
 
 def result_metadata(path: str | Path, read: dict[str, list[str]]) -> dict | None:
-    """The notes of a table, whose `edited` names the table if somebody edited the table since.
+    """The notes of a table, whose EDITED names the table if somebody edited the table since.
 
     What is measured again either has other notes, times among them, or is the same again to the last bit.
 
@@ -64,7 +64,7 @@ def result_metadata(path: str | Path, read: dict[str, list[str]]) -> dict | None
     notes = read_metadata(path)
     of, made = read.get(str(path), (None, None))
     edited = notes and of == settings_hash(notes) and made != file_digest(path)
-    return notes and notes | {"edited": [Path(path).name] if edited else []}
+    return notes and notes | {EDITED: [Path(path).name] if edited else []}
 
 
 def read_metadata(path: str | Path) -> dict | None:

@@ -67,5 +67,12 @@ def failure(error: Exception) -> str | None:
     elif isinstance(error, UserError):
         return None
     else:
-        said = f"{FAILED}{type(error).__name__}: {error}"
+        said = f"{FAILED}{_first_line(error)}"
     return shorten(said, STATUS_CHARACTERS)
+
+
+def _first_line(error: Exception) -> str:
+    """What a fault says; the log has its traceback."""
+    said = f"nothing is called {error}" if isinstance(error, KeyError) else str(error)
+    said = "the host's memory is full" if isinstance(error, MemoryError) else said
+    return next(iter(said.strip().splitlines()), "without a message")

@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
 from sinkbench import registry
-from sinkbench.errors import UserError, check_name
+from sinkbench.errors import UserError, check_name, shown
 
 # What a cache is like, as far as an engine must know: an engine's row names the layouts that it decodes.
 CacheLayout = Literal["growing", "ring", "pruned", "refreshed", "refreshed_with_queries", "none"]
@@ -71,9 +71,9 @@ def build(word: str, settings: dict):
         raise UserError(f"options: {word} needs {', '.join(missing)}")
     for name, value in settings.items():
         if taken[name].type is int and type(value) is not int:
-            raise UserError(f"options.{name}: {value!r} is not a whole number")
+            raise UserError(f"options.{name}: {shown(value)} is not a whole number")
         if taken[name].type is bool and type(value) is not bool:
-            raise UserError(f"options.{name}: {value!r} is not true or false")
+            raise UserError(f"options.{name}: {shown(value)} is not true or false")
     return policy(**settings)
 
 
@@ -88,6 +88,6 @@ def require_budget(budget: int, sinks: int) -> None:
     """Shared check: a cache must hold more than its sinks."""
     for name, value, least in (("budget", budget, 1), ("sinks", sinks, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"options.{name}: {value!r} is not a whole number of at least {least}")
+            raise UserError(f"options.{name}: {shown(value)} is not a whole number of at least {least}")
     if budget <= sinks:
         raise UserError(f"options.budget: {budget} must be larger than sinks ({sinks})")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.policies import Visibility
 
 
@@ -18,7 +18,8 @@ class Policy:
 
     def __post_init__(self):
         if not isinstance(self.max_tokens, int) or self.max_tokens < 2:
-            raise UserError(f"options.max_tokens: {self.max_tokens!r} is not a whole number of at least 2")
+            given = shown(self.max_tokens)
+            raise UserError(f"options.max_tokens: {given} is not a whole number of at least 2")
 
     def visibility(self, length: int) -> Visibility:
         return Visibility(sinks=0, recent=length)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 
 DTYPES = {"integer": "Int64", "number": float, "boolean": "boolean", "string": "str"}  # of columns by type
 PENDING = "not measured yet"  # the status of a number that is planned, in results shown before all are there
@@ -70,4 +70,4 @@ def _check_type(name: str, values: pd.Series, kind: str) -> None:
     }
     wrong = [value for value in values if not checks[kind](value)]
     if wrong:
-        raise UserError(f"measurements: column {name}: {wrong[0]!r} is not of type {kind}")
+        raise UserError(f"measurements: column {name}: {shown(wrong[0])} is not of type {kind}")

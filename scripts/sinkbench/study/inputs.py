@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sinkbench.artifacts.digests import weight_files
 from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, local_folder, record_path
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.text import corpora
 
 KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}  # by source
@@ -98,7 +98,7 @@ def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
     named = {}
     for index, entry in enumerate(entries):
         if entry["name"] in named:
-            raise UserError(f"corpora[{index}].name: {entry['name']!r} is listed twice")
+            raise UserError(f"corpora[{index}].name: {shown(entry['name'])} is listed twice")
         if "source" in entry and entry["kind"] != "dataset":
             raise UserError(f"corpora[{index}].source: only kind dataset has a source")
         source = entry.get("source")

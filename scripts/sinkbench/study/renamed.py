@@ -7,6 +7,8 @@ which knows the present names alone.
 import re
 from collections.abc import Iterator
 
+from sinkbench.errors import shown
+
 ENGINES = {
     "stock": "hf",
     "stock_eager": "hf_eager",
@@ -51,7 +53,7 @@ def find_renamed(config: dict) -> tuple[list, str] | None:
         if place in KEYS:
             return path, f"is now called {KEYS[place]}"
         if isinstance(value, str) and (now := _present(place, value)) != value:
-            return path, f"{value!r} is now called {now}"
+            return path, f"{shown(value)} is now called {now}"
     return None
 
 

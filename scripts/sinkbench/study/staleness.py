@@ -14,6 +14,8 @@ from sinkbench.artifacts.digests import digest, inputs_of, tokenizer_digest, tok
 from sinkbench.artifacts.files import FAILED
 from sinkbench.artifacts.fingerprint import stamp_of
 from sinkbench.artifacts.lineage import (
+    EDITED,
+    LOST,
     from_continuations,
     from_measurements,
     from_results,
@@ -29,7 +31,7 @@ from sinkbench.text import corpora
 
 MISSING = "missing"
 CONTINUATIONS = f"report/{catalogue.CONTINUATIONS}"
-EDITED = "was edited"
+ALTERED = (EDITED, LOST)  # what no run of the workflow does
 TRIED_AGAIN = "it failed, and is tried again"
 
 
@@ -47,8 +49,9 @@ class Product:
         """Reason for which the result is stale; None for an up-to-date result."""
         if self.notes is None:
             return "it cannot be read or does not say what it was made from"
-        if edited := self.notes.get("edited"):
-            return f"{', '.join(edited)} {EDITED}"
+        for said in ALTERED:
+            if names := self.notes.get(said):
+                return f"{', '.join(names)} {said}"
         if not self.stamp.items() <= self.notes.items():
             return "made with another config or other code"
         made_from = self.notes.get("inputs", {})

@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.text.corpora import documents, read_text
 from sinkbench.training.overlap import overlap_share, overlap_shares
 
@@ -72,7 +72,7 @@ def _files(key: str, pattern: str) -> list[str]:
     """The texts of the files that match a glob, sorted by name."""
     paths = sorted(map(Path, glob(pattern)))
     if not paths:
-        raise UserError(f"training.{key}: no file matches {pattern!r}")
+        raise UserError(f"training.{key}: no file matches {shown(pattern)}")
     return [read_text(path) for path in paths]
 
 

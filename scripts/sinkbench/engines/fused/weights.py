@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from sinkbench.errors import Unavailable
+from sinkbench.errors import Unavailable, shown
 
 ROWS_AT_ONCE = 4096  # of a weight in float64, to bound the memory of preparation
 
@@ -75,7 +75,7 @@ def check_supported(model) -> None:
     if not config.use_parallel_residual:
         raise Unavailable("fused: the model's residual is not parallel; the other engines decode it")
     if config.hidden_act != "gelu":
-        raise Unavailable(f"fused: activation {config.hidden_act!r}; only 'gelu' (exact) is built")
+        raise Unavailable(f"fused: activation {shown(config.hidden_act)}; only 'gelu' (exact) is built")
     if model.dtype not in (torch.float32, torch.bfloat16):
         raise Unavailable(f"fused: weights of {model.dtype}; it computes in float32 and bfloat16")
     foreign = {
