@@ -103,12 +103,13 @@ def plant_in(folder: str, plant) -> None:
     about.write_text(json.dumps(raw))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+CASES = [(fault, dtype) for fault in PLANTS for dtype in ("float32", "bfloat16")]
+CASES.remove(("weights rounded", "bfloat16"))  # there both sides round them so
+
+
 @pytest.mark.parametrize("side", ["own", "stock"])
-@pytest.mark.parametrize("fault", PLANTS)
+@pytest.mark.parametrize(("fault", "dtype"), CASES)
 def test_a_planted_fault_is_one_line_on_either_side(fault, side, dtype, monkeypatch):
-    if (fault, dtype) == ("weights rounded", "bfloat16"):
-        pytest.skip("in bfloat16 both sides round them so")
     shutil.copytree("model", "other")
     plant_in("other", PLANTS[fault])
     if side == "own":

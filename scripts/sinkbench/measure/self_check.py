@@ -62,7 +62,8 @@ def compare(own: np.ndarray, stock: np.ndarray, dtype: str) -> tuple[str, bool]:
     found, allowed = (abs(own.mean() - stock.mean()), gaps.mean(), gaps.max()), bounds(dtype, len(own))
     said = (
         f"mean NLL {own.mean():.4f} here, {stock.mean():.4f} by transformers "
-        f"over {len(own):,} tokens in {dtype}; differences {_listed(found)} of the means, on average and at most ({_listed(allowed)} allowed)"
+        f"over {len(own):,} tokens in {dtype}; "
+        f"differences {_listed(found)} of the means, on average and at most ({_listed(allowed)} allowed)"
     )
     said += f"; {lone} NLLs are NaN or infinite on one side alone" if lone else ""
     return said, bool(lone) or any(gap > bound for gap, bound in zip(found, allowed, strict=True))
