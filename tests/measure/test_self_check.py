@@ -51,6 +51,13 @@ def test_a_shorter_text_is_compared_whole_and_counted():
     assert len(frame) == 2 and "over 2 tokens" in notes["said"]
 
 
+def test_a_config_that_claims_a_huge_length_does_not_hold_its_logits(monkeypatch):
+    plant_in("model", config(max_position_embeddings=1_000_000))
+    monkeypatch.setattr(self_check, "MOST_TOKENS", 20)
+    _, notes = checked()
+    assert "over 19 tokens" in notes["said"]
+
+
 def test_a_text_without_a_next_token_compares_nothing_and_says_so():
     frame, notes = checked(text="y")
     assert len(frame) == 0 and notes["status"].endswith("the longest document has 1 tokens, needs 2")

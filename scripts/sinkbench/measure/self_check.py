@@ -30,6 +30,7 @@ COLUMNS = ["dtype", "position", "nll", "stock_nll"]
 # Two correct sides of the models here stayed below 2, 16 and 195 of these (docs/trust.md).
 FLOAT32_BOUNDS = (1e-4, 1e-4, 1e-3)
 HALF_BOUNDS = (4, 32, 512)
+MOST_TOKENS = 4096  # that are compared, since all their logits are held at once
 FEW_TOKENS = 512  # over fewer the rounding errors average out less
 
 
@@ -137,9 +138,10 @@ def _in_each_dtype(model, score) -> dict[str, np.ndarray]:
 
 
 def _longest(documents: dict[str, np.ndarray], model) -> Tensor:
-    """Ids of the longest document, up to the length that the model was trained on."""
+    """Ids of the longest document, up to the length that the model was trained on and to MOST_TOKENS."""
     name = max(documents, key=lambda document: len(documents[document]))
-    ids = torch.from_numpy(documents[name][: model.config.max_position_embeddings]).to(model.device)
+    length = min(model.config.max_position_embeddings, MOST_TOKENS)
+    ids = torch.from_numpy(documents[name][:length]).to(model.device)
     if len(ids) < 2:
         raise Unavailable(f"self-check: the longest document has {len(ids)} tokens, needs 2")
     check_vocabulary(model, ids, name)
