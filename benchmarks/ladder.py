@@ -156,6 +156,7 @@ def measured(study: Study, names: list[str], folder: Path) -> pd.DataFrame:
 def plan_of(study: Study, names: list[str]) -> dict:
     """The study's plan of these runs alone."""
     plan = study.plan()
+    del plan["self_checks"]
     plan["runs"] = {name: about for name, about in plan["runs"].items() if name in names}
     plan["stamps"]["speed"] = {name: plan["stamps"]["speed"][name] for name in plan["runs"]}
     return plan

@@ -14,4 +14,5 @@ if __name__ == "__main__":
             snakemake.output.table,
             snakemake.output.csv,
             snakemake.output.environment,
+            snakemake.input.self_checks,
         )

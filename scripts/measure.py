@@ -4,7 +4,8 @@ from sinkbench import registry
 from sinkbench.runtime.gpu_lease import lease_gpu
 from sinkbench.runtime.job import job
 
-SCORING = ("quality", "continuation")  # jobs that nobody times: several may share a GPU, each has its core
+# Jobs that nobody times: several may share a GPU, each has its core.
+SCORING = ("quality", "continuation", "self_check")
 
 if __name__ == "__main__":
     settings = snakemake.params.settings

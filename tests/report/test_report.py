@@ -92,11 +92,22 @@ def test_the_page_of_provenance_says_what_the_record_says():
     record = {
         "sources": {"model": {"path": "<p>", "dtype": "float32"}, "draft": None},
         "statistics": {"seed": 0, "confidence": 0.95},
+        "self_checks": {"model": "mean NLL 3.2711 here"},
         "environments": [{"torch": "2.13", "dirty": False, "jobs": ["quality a", "speed b"]}],
         "inputs": [{"tokens": "b96f", "jobs": ["speed b"]}],
     }
     text = provenance.page(record, "demo")
-    for said in ("path &lt;p&gt;, dtype float32", "unknown", "0.95", "2.13", "no<", "b96f", "2 jobs"):
+    for said in (
+        "path &lt;p&gt;, dtype float32",
+        "unknown",
+        "0.95",
+        "2.13",
+        "no<",
+        "b96f",
+        "2 jobs",
+        "model",
+        "3.2711 here",
+    ):
         assert said in text
 
 

@@ -37,13 +37,14 @@ def files(tmp_path):
     return tmp_path
 
 
-def run(files) -> pd.DataFrame:
+def run(files, checks: tuple[str, ...] = ()) -> pd.DataFrame:
     methods = {"full": method(4, "sampled"), "sampled": method(4), "capped": method(None, "full")}
     stamps = {"quality": {f"{name}/c": {"stamp": name} for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "statistics": STATISTICS}
-    plan |= {"code": CODE, "sources": SOURCES, "timed_on": "c"}
-    paths = [str(files / f"{name}.parquet") for name in methods]
-    aggregate(plan, paths, [], [], SCHEMA, *outputs(files))
+    checked = {name: {"stamp": name} for name in checks}
+    plan |= {"code": CODE, "sources": SOURCES, "timed_on": "c", "self_checks": checked}
+    paths, checked = ([str(files / f"{name}.parquet") for name in names] for names in (methods, checks))
+    aggregate(plan, paths, [], [], SCHEMA, *outputs(files), checked)
     return read_table(files / "out.parquet")[0]
 
 
@@ -333,6 +334,18 @@ def test_another_stamp_is_refused(files):
         run(files)
 
 
+def test_what_self_checks_said_is_recorded_and_an_old_one_is_refused(files):
+    notes = {"model": {"stamp": "model", "said": "mean NLL 3.2711 here"}, "draft": {"stamp": "draft"}}
+    for name, about in notes.items():
+        write_table(files / f"{name}.parquet", pd.DataFrame(), {"status": "unavailable: no room"} | about)
+    run(files, checks=("model", "draft"))
+    said = json.loads((files / "environment.json").read_text())["self_checks"]
+    assert said == {"model": "mean NLL 3.2711 here", "draft": "unavailable: no room"}
+    write_table(files / "model.parquet", pd.DataFrame(), notes["model"] | {"stamp": "of other code"})
+    with pytest.raises(UserError, match=r"model\.parquet: made with another config or other code"):
+        run(files, checks=("model",))
+
+
 def test_environments_name_the_jobs_that_were_made_in_them(files):
     frame, notes = read_table(files / "full.parquet")
     inputs = {"model": "xyz", "tokens": "def"}
@@ -343,6 +356,7 @@ def test_environments_name_the_jobs_that_were_made_in_them(files):
         "study": "s",
         "sources": SOURCES,
         "statistics": STATISTICS,
+        "self_checks": {},
         "inputs": [
             {**inputs, "jobs": ["quality full/c"]},
             {**INPUTS, "jobs": ["quality sampled/c", "quality capped/c"]},

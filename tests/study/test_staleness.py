@@ -25,6 +25,7 @@ from edits import (
     other_weights,
 )
 from helpers import ROOT
+from sinkbench.artifacts import digests
 from sinkbench.report import catalogue
 from sinkbench.study import study
 from sinkbench.study.config import read_study
@@ -42,6 +43,7 @@ TIMED = {"speed/*", "profile/*"}
 STEPPED = {"speed/*[!h]", "speed/*[!p]h", "profile/*"}  # not `graph`, which takes 256 steps whatever is asked
 CONTINUED = {"continuations/*", "report/continuations"}
 MEASURED = {"nll/*", *TIMED, "continuations/*"}
+CHECKED = {*MEASURED, "self_check/*"}
 FINDINGS = "report/findings"
 STUDY_PAGES = {"report/landing", FINDINGS, "report/continuations"}
 FROM_TABLE = {
@@ -91,15 +93,15 @@ MATRIX = {
         set(),
     ),
     "a moved checkout": (moved, set()),
-    "key model.dtype": (config("model", to={"dtype": "bfloat16"}), {*MEASURED, TABLE, *STUDY_PAGES}),
+    "key model.dtype": (config("model", to={"dtype": "bfloat16"}), {*CHECKED, TABLE, *STUDY_PAGES}),
     "key corpora.max_tokens": (
         config("corpora", 0, "max_tokens", to=1100),
-        {"tokens/*", *MEASURED, TABLE},
+        {"tokens/*", *CHECKED, TABLE},
     ),
     "key corpora.samples": (config("corpora", 0, "samples", to=8), {"nll/recompute-*", TABLE}),
     "key evaluation.chunk_tokens": (
         config("evaluation", "chunk_tokens", to=128),
-        {*MEASURED, TABLE},
+        {*CHECKED, TABLE},
     ),
     "key runs: grown": (config(*SWEEP, to=[64, 32, 16]), {TABLE}),
     "key runs: shrunk": (config(*SWEEP, to=[64]), {TABLE}),
@@ -128,7 +130,7 @@ MATRIX = {
         {DRAFTED, TABLE},
     ),
     "module text/corpora/files.py": (library("text/corpora/files.py"), set()),
-    "module attention/chunked.py": (library("attention/chunked.py"), {*MEASURED, TABLE}),
+    "module attention/chunked.py": (library("attention/chunked.py"), {*CHECKED, TABLE}),
     "module results/aggregate.py": (library("results/aggregate.py"), {TABLE}),
     "module report/figures/_style.py": (library("report/figures/_style.py"), {"figures/*", "report/landing"}),
     "module report/figures/pareto.py": (library("report/figures/pareto.py"), PARETO),
@@ -136,12 +138,13 @@ MATRIX = {
     "module report/tables/documents.py": (library("report/tables/documents.py"), {"tables/documents"}),
     "module study/staleness.py": (library("study/staleness.py"), set()),
     "module measure/profile.py": (library("measure/profile.py"), {"profile/*", TABLE}),
+    "module measure/self_check.py": (library("measure/self_check.py"), {"self_check/*", TABLE}),
     "a new engine's row": (code(TABLE_OF_ENGINES), set()),
-    "script measure.py": (code("scripts/measure.py"), {*MEASURED, TABLE}),
+    "script measure.py": (code("scripts/measure.py"), {*CHECKED, TABLE}),
     "script render.py": (code("scripts/render.py"), {"tables/*", "figures/*", "report/*"}),
-    "other weights, same date": (other_weights("demo-model"), MEASURED),
-    "another draft, same date": (other_weights("demo-draft"), {DRAFTED}),
-    "another tokenizer, same date": (other_tokenizer, {"tokens/*", *MEASURED, "report/continuations"}),
+    "other weights, same date": (other_weights("demo-model"), {*MEASURED, "self_check/model"}),
+    "another draft, same date": (other_weights("demo-draft"), {DRAFTED, "self_check/draft"}),
+    "another tokenizer, same date": (other_tokenizer, {"tokens/*", *CHECKED, "report/continuations"}),
     "a table edited by hand": (by_hand(f"{RESULTS}/tables/headline.md"), {"tables/headline"}),
     "a figure edited by hand": (by_hand(f"{RESULTS}/figures/pareto.svg"), {"figures/pareto"}),
     "the measurements' CSV edited by hand": (by_hand(f"{RESULTS}/measurements.csv"), {TABLE}),
@@ -196,3 +199,14 @@ def test_an_edit_runs_what_it_makes_stale_and_nothing_else(checkout, monkeypatch
     expected = {pattern: {name for name in names if fnmatch(name, pattern)} for pattern in patterns}
     assert all(expected.values())
     assert set(old(checkout, monkeypatch)) == set().union(*expected.values())
+
+
+@pytest.mark.parametrize("weights_are_here", [True, False])
+def test_another_transformers_compares_again_and_measures_nothing(checkout, monkeypatch, weights_are_here):
+    """What cannot be compared here is not compared: a study is rendered where there is no model."""
+    monkeypatch.setattr(digests, "version", lambda package: "99.0")
+    if not weights_are_here:
+        for path in checkout.folder.glob("resources/*/*.safetensors"):
+            path.unlink()
+    found = dict.fromkeys(("self_check/model", "self_check/draft"), "made from other transformers")
+    assert old(checkout, monkeypatch) == (found if weights_are_here else {})

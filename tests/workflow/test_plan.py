@@ -26,6 +26,12 @@ def test_families_are_measured_in_their_order_the_main_result_first(plan):
     assert ranked == [family for family in FAMILIES if family in found] and ranked[0] == "baseline"
 
 
+def test_models_are_compared_with_transformers_before_anything_is_measured(plan):
+    ranks = re.findall(r"^rule (\w+):$(?:\n    .+)*?\n    priority: (\d+)", plan, re.MULTILINE)
+    first = [name for name, rank in ranks if rank == max((rank for _, rank in ranks), key=int)]
+    assert sorted(first) == ["self_check", "self_check", "tokenize_corpus"]
+
+
 def test_it_ends_with_hours_and_memory(plan):
     *_, cost, memory = plan.strip().splitlines()
     assert re.match(

@@ -3,6 +3,9 @@ PLAN = study.plan()
 
 rule aggregate:
     input:
+        self_checks=[
+            f"{RESULTS}/self_check/{key}.parquet" for key in PLAN["self_checks"]
+        ],
         quality=refreshed_input(
             [f"{RESULTS}/nll/{job}.parquet" for job in PLAN["stamps"]["quality"]]
         ),

@@ -26,6 +26,7 @@ if (
 
 from sinkbench.report import catalogue
 from sinkbench.study.cluster import (
+    LEAST_MINUTES,
     aggregation_mb,
     aggregation_minutes,
     scoring_minutes,
@@ -58,6 +59,7 @@ config.clear()
 config.update(study.config)
 RESULTS = f"results/{study.name}"
 MEASURED = [(folder, name) for folder, name, _ in study.measuring_jobs()]
+CHECKED_FIRST = len(FAMILIES) + 1  # priority: before every family's
 TIMED_TOKENS = f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"
 
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
@@ -101,9 +103,9 @@ def results_of(study):
 
 
 def results_of_family(family):
-    """What is measured of a family: perplexities, times and profiles."""
+    """What is measured of a family: perplexities, times and profiles; and the self-checks of all."""
     folders = {"nll": study.methods_of(family), "speed": study.runs_of(family)}
-    folders["profile"] = folders["speed"]
+    folders |= {"profile": folders["speed"], "self_check": study.self_checks()}
     return [
         f"{RESULTS}/{folder}/{name}.parquet"
         for folder, name in MEASURED
@@ -167,7 +169,9 @@ onstart:
             "fetches": "fetch_repository" in planned,
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
-                re.fullmatch(".*(_quality|_speed)|profile|continuation", name)
+                re.fullmatch(
+                    ".*(_quality|_speed)|self_check|profile|continuation", name
+                )
                 for name in planned
             ),
         }

@@ -5,6 +5,37 @@
 
 PRIORITIES = {family: len(FAMILIES) - rank for rank, family in enumerate(FAMILIES)}
 
+
+# Before anything is measured with a model, its NLLs are compared with those of transformers' own class. No measuring
+# rule has the comparison as an input, since one that is made again would make all measurements old; the table has.
+rule self_check:
+    input:
+        model=undated_input(
+            lambda wildcards: (
+                study.inputs.model_files()
+                if wildcards.source == "model"
+                else study.inputs.draft_files()
+            )
+        ),
+        tokens=undated_input(TIMED_TOKENS),
+    output:
+        nll=f"{RESULTS}/self_check/{{source}}.parquet",
+    log:
+        f"{RESULTS}/logs/self_check/{{source}}.log",
+    wildcard_constraints:
+        source=one_of(study.self_checks()),
+    priority: CHECKED_FIRST
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=gpu_slots,
+        runtime=LEAST_MINUTES,
+    params:
+        settings=lambda wildcards: study.self_check_settings(wildcards.source),
+    script:
+        "../../scripts/measure.py"
+
+
 for family in FAMILIES:
 
     rule:

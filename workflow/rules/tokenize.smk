@@ -16,6 +16,7 @@ rule tokenize_corpus:
         f"{RESULTS}/logs/tokenize/{{corpus}}.log",
     wildcard_constraints:
         corpus=one_of(study.corpora),
+    priority: CHECKED_FIRST  # what is checked first reads one of them
     conda:
         "../../envs/sinkbench.yaml"
     params:

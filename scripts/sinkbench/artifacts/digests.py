@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow
@@ -74,9 +75,13 @@ def tokens_digest(path: str | Path) -> str | None:
 
 
 def inputs_of(settings: dict, tokens_path: str | Path) -> dict:
-    """Digests of a measuring job's inputs: model, draft (if any) and tokens."""
+    """Digests of a measuring job's inputs: model, draft (if any) and tokens; of a self-check a version too.
+
+    What the model is compared with counts only where the model is, so that it can be compared again.
+    """
     models = {name: model_digest(settings[name]) for name in ("model", "draft") if settings.get(name)}
-    return models | {"tokens": tokens_digest(tokens_path)}
+    against = {name: version(name) for name in settings.get("compared_with", []) if models["model"]}
+    return models | against | {"tokens": tokens_digest(tokens_path)}
 
 
 def _fetched_digest(settings: dict) -> str | None:

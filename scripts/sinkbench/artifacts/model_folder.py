@@ -93,7 +93,7 @@ def _left_over(tensor: Stored) -> str:
 
 
 def _tensors(folder: Path) -> list[Stored]:
-    """All tensors of the files, less copies in a file that the index does not assign them to."""
+    """All tensors of the files; UserError for one that is not where the index says, or is twice there."""
     files, found = _assigned(folder), []
     by_index = _index(folder)
     for path in sorted(set(files)):
@@ -101,8 +101,11 @@ def _tensors(folder: Path) -> list[Stored]:
         for name, (dtype, shape) in header.items():
             if by_index is not None and name not in by_index:
                 raise UserError(f"{path}: {name} is not listed in {INDEX}")
-            if by_index is None or by_index[name] == path:
-                found.append(Stored(path, name, dtype, shape))
+            if by_index is not None and by_index[name] != path:
+                raise UserError(
+                    f"{path}: {name} is there too, but {INDEX} assigns it to {by_index[name].name}"
+                )
+            found.append(Stored(path, name, dtype, shape))
     names = {(tensor.path, tensor.name) for tensor in found}
     for name, path in (by_index or {}).items():
         if (path, name) not in names:

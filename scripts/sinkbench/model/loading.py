@@ -116,7 +116,7 @@ def _config(raw: dict, where: str) -> GPTNeoXConfig:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or ["no reason given"])[0]
 
 
 def weight_bytes_per_token(model) -> int:

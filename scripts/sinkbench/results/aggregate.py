@@ -1,7 +1,7 @@
 """From the files of all jobs to one table of measurements, refusing files made from another config."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -28,12 +28,14 @@ def aggregate(
     table_path: str,
     csv_path: str,
     environment_path: str,
+    self_checks: Sequence[str] = (),
 ) -> None:
     """Write the measurements as parquet and as CSV, and what they were measured with as JSON.
 
     Args:
         plan: study.Study.plan().
         quality, speed, profile: result files in the order of plan["stamps"].
+        self_checks: result files in the order of plan["self_checks"].
 
     Raises:
         UserError: a file is damaged or was made with another config or other code.
@@ -42,27 +44,29 @@ def aggregate(
     bootstrap = Bootstrap(plan["statistics"])
     paths = {"quality": quality, "speed": speed, "profile": profile}
     results = {kind: dict(_read(paths[kind], plan["stamps"][kind], kind in SMALL)) for kind in paths}
+    checks = dict(_read(self_checks, plan.get("self_checks", {}), False))
     for kind, record in RECORDS.items():
         record(recorder, bootstrap, plan, results[kind])
     frame = recorder.frame()
     write_table(table_path, frame, {"study": plan["study"]})
     with atomic_write(csv_path) as partial:
         frame.to_csv(partial, index=False)
-    write_json(environment_path, _provenance(plan, results))
-    read = [*quality, *speed, *profile]
+    write_json(environment_path, _provenance(plan, results, checks))
+    read = [*self_checks, *quality, *speed, *profile]
     write_lineage([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
 
 
-def _provenance(plan: dict, results: dict[str, dict]) -> dict:
+def _provenance(plan: dict, results: dict[str, dict], checks: dict) -> dict:
     """What every row was made from: sources and seeds as the config has them, versions and device, digests.
 
     `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed RUN"
-    or "profile RUN".
+    or "profile RUN". `self_checks` has a line for each model that was compared with transformers' own.
     """
     return {
         "study": plan["study"],
         "sources": plan["sources"],
         "statistics": plan["statistics"],
+        "self_checks": {key: notes.get("said", notes["status"]) for key, (_, notes) in checks.items()},
         "environments": _grouped(results, "environment"),
         "inputs": _grouped(results, "inputs"),
     }

@@ -37,7 +37,8 @@ def nothing_measured(study: Study, results: str | Path) -> str | None:
     """The reason for which a run has failed as a whole: of a kind that it measured, no job has a number."""
     found = defaultdict(list)
     for (folder, _), status in _statuses(study, Path(results)).items():
-        found[folder].append(status == "ok")
+        if folder in KINDS:
+            found[folder].append(status == "ok")
     empty = [KINDS[folder] for folder, valid in found.items() if not any(valid)]
     return f"no {' and no '.join(empty)} could be measured" if empty else None
 

@@ -23,6 +23,7 @@ from sinkbench.study.study import SCHEMA, Study
 FOLDER, REPORT = "so_far", "report.html"
 AGGREGATED = ("nll", "speed", "profile")
 MADE = (
+    "self_check",
     *AGGREGATED,
     "continuations",
     *catalogue.SHOWN,
@@ -89,7 +90,8 @@ def _aggregate(study: Study, files: dict[tuple[str, str], Path], folder: Path) -
     written = [
         str(folder / name) for name in ("measurements.parquet", "measurements.csv", "environment.json")
     ]
-    aggregate(plan, *paths, str(SCHEMA), *written)
+    checks = [str(files["self_check", key]) for key in plan["self_checks"]]
+    aggregate(plan, *paths, str(SCHEMA), *written, checks)
 
 
 def _render(study: Study, folder: Path, is_continued: bool) -> list[str]:

@@ -94,6 +94,25 @@ class Study:
         """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
         return self._run_settings("profile", run)
 
+    def self_checks(self) -> dict[str, dict]:
+        """Models that are compared with transformers' own, by key: each once, if it is read from files."""
+        draft = None if self.draft == self.model else self.draft
+        found = {"model": self.model, "draft": draft}
+        return {key: model for key, model in found.items() if model and model["source"] != "random"}
+
+    def self_check_settings(self, key: str) -> dict:
+        """Settings of a self-check: in the study's dtype, on its timed text."""
+        return {
+            "job": "self_check",
+            "label": f"self_check {key}",
+            "model": self.self_checks()[key],
+            "compared_with": ["transformers"],
+            "device": self.config["device"],
+            "chunk_tokens": self.config["evaluation"]["chunk_tokens"],
+            "tokens": self.tokens_settings(self.config["speed"]["corpus"]),
+            "code": code_of("measure.py", registry.source("measure", "self_check")),
+        }
+
     def continued_runs(self) -> list[str]:
         """Names of the runs that continue a prompt."""
         return self.config["continuations"]["runs"] if self.measures("continuation") else []
@@ -155,6 +174,7 @@ class Study:
             "methods": {name: about | {"against": against[name]} for name, about in methods.items()},
             "runs": {name: run.describe() for name, run in self.runs.items()},
             "stamps": self._stamps(),
+            "self_checks": {key: stamp_of(self.self_check_settings(key)) for key in self.self_checks()},
             "statistics": self.config["statistics"],
             "timed_on": self.config["speed"]["corpus"],
             "sources": {
@@ -176,7 +196,8 @@ class Study:
         return stamps
 
     def measuring_jobs(self) -> Iterator[tuple[str, str, dict]]:
-        """(folder, name, settings) of every job that measures; continuations come last."""
+        """(folder, name, settings) of every job that measures; self-checks come first, continuations last."""
+        yield from (("self_check", key, self.self_check_settings(key)) for key in self.self_checks())
         if self.measures("quality"):
             for method, corpus in self.scored():
                 yield "nll", f"{method}/{corpus}", self.quality_settings(method, corpus)

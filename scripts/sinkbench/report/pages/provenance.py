@@ -27,11 +27,15 @@ def page(record: dict, study: str) -> str:
         record: environment.json.
     """
     body = ["<main>", paragraph(ABOUT)]
-    for name in ("sources", "statistics"):
-        body += [f"<h2>{name.capitalize()}</h2>", _list(record[name])]
+    for name in ("sources", "statistics", "self_checks"):
+        body += [f"<h2>{_title(name)}</h2>", _list(record[name])]
     for name in ("environments", "inputs"):
         body += [f"<h2>{name.capitalize()}</h2>", *map(_shared, record[name])]
     return document(f"{TITLE}: {study}", "\n".join([*body, "</main>"]))
+
+
+def _title(key: str) -> str:
+    return key.replace("_", "-").capitalize()
 
 
 def _shared(entry: Mapping) -> str:

@@ -11,6 +11,7 @@ from sinkbench.results.schema import PENDING
 
 TITLE = "Results so far"
 KINDS = {
+    "self_check": "self-checks",
     "nll": "perplexities",
     "speed": "timings",
     "profile": "profiles",
