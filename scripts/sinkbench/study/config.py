@@ -44,7 +44,7 @@ def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study
     Args:
         config: as merged from `files`, later ones over earlier ones, and --config.
     """
-    contents = {os.path.relpath(file): read_yaml(file) for file in files}
+    contents = {_named(file): read_yaml(_named(file)) for file in files}
     validate(config, schema_path, contents)
     config = canonical(config)
     try:
@@ -52,6 +52,12 @@ def read_study(config: dict, schema_path: str | Path, files: list[str]) -> Study
         return Study(config)
     except UserError as error:  # its message begins with the key
         raise UserError(f"{_origin(_path(str(error).split(':')[0]), config, contents)}: {error}") from None
+
+
+def _named(file: str) -> str:
+    """A config file as people here call it: below the working folder, or by its whole path."""
+    relative = os.path.relpath(file)
+    return file if relative.startswith(os.pardir) else relative
 
 
 def canonical(value):

@@ -76,7 +76,8 @@ class StudyInputs:
         if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
             return tokenizer
         try:
-            return [*tokenizer, *corpora.find(entry)]
+            # Snakemake writes no name that is not UTF-8. What is in such a file is compared all the same.
+            return [*tokenizer, *(path for path in corpora.find(entry) if str(path).isprintable())]
         except UserError:  # the preflight says it; a plan may be made where the texts are not
             return tokenizer
 
