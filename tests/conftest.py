@@ -19,7 +19,7 @@ if not torch.cuda.is_available():
 
 
 FORBIDDEN = re.compile(
-    r"\n|Traceback|<class |<[\w.]+ object at|\bPosixPath\(|\bdtype\(|\['\w*'[,\]]|\{'\w+'|object has no attribute"
+    r"\n|Traceback|<class |<[\w.]+ object at|\bPosixPath\(|\bdtype\(|\['\w*'[,\]]|\{'\w+'|has no attribute"
     r"|(?<![\w'-])(None|True|False)(?![\w'-])|\b[A-Z]\w*(Error|Exception)\b"
 )
 

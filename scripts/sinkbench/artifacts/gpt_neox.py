@@ -16,7 +16,7 @@ ROTARY = {THETA: 10000.0, FRACTION: 0.25, TYPE: "default"}
 # Names of these at the config's top level, and, in rope_parameters or rope_scaling, further ones.
 TOP_NAMES = {"rotary_emb_base": THETA, THETA: THETA, "rotary_pct": FRACTION, FRACTION: FRACTION}
 ROPE_NAMES = {name: name for name in ROTARY} | {"type": TYPE}
-READ_FIRST = ("rotary_emb_base", "rotary_pct")  # of the top level, transformers reads these alone
+UNREAD = (THETA, FRACTION)  # which transformers does not read at the top level
 # What is not computed: values besides null that leave the mathematics as it is.
 NEUTRAL = {
     "attention_bias": (True,),
@@ -62,7 +62,7 @@ def arguments(raw: dict, where: str) -> dict:
         raise UserError(f"{where}: hidden_size: {hidden} is no multiple of num_attention_heads, {heads}")
     read |= {key: _switch(raw, key, default, where) for key, default in SWITCHES.items()}
     read["layer_norm_eps"] = _number(raw.get("layer_norm_eps", 1e-5), "layer_norm_eps", where)
-    read["hidden_act"] = raw.get("hidden_act", "gelu")
+    read["hidden_act"] = _word(raw, "hidden_act", "gelu", where)
     own = {"head_dim": (hidden // heads,), "num_key_value_heads": (heads,)}
     own["layer_types"] = (["full_attention"] * read["num_hidden_layers"],)
     for key, allowed in (NEUTRAL | own).items():
@@ -103,33 +103,32 @@ def is_buffer(name: str, shape: tuple[int, ...], config: dict) -> bool:
 
 def _rotary(raw: dict, where: str) -> dict:
     """Rotary parameters; UserError for a scaled rotation, and for two places that say different things."""
-    said = dict(ROTARY)
-    said |= {TOP_NAMES[name]: raw[name] for name in READ_FIRST if raw.get(name) is not None}
-    nested = [key for key in ("rope_parameters", "rope_scaling") if raw.get(key)]
-    for key in nested:
-        if not isinstance(raw[key], dict):
-            raise UserError(f"{where}: {key}: {shown(raw[key])} is not a mapping")
-        for name, value in raw[key].items():
-            if name not in ROPE_NAMES:
-                raise UserError(f"{where}: {key}.{name}: a scaled rotation; only 'default' (unscaled) works")
-            said[ROPE_NAMES[name]] = value
-    stated = [(name, TOP_NAMES[name], raw[name]) for name in TOP_NAMES if raw.get(name) is not None]
-    stated += [
-        (f"{key}.{name}", ROPE_NAMES[name], value) for key in nested for name, value in raw[key].items()
-    ]
-    for name, meant, value in stated:
+    stated = _stated(raw, where)
+    said = ROTARY | {meant: value for key, meant, value in stated if key not in UNREAD}
+    for key, meant, value in stated:
         if value != said[meant]:
-            raise UserError(
-                f"{where}: {name}: {shown(value)}, but the rotation is made with {shown(said[meant])}"
-            )
+            made = shown(said[meant])
+            raise UserError(f"{where}: {key}: {shown(value)}, but the rotation is made with {made}")
     if said[TYPE] != "default":
-        raise UserError(
-            f"{where}: rotary embedding of type {shown(said[TYPE])}; only 'default' (unscaled) works"
-        )
-    said[THETA] = _number(said[THETA], "rotary_emb_base", where)
+        found = shown(said[TYPE])
+        raise UserError(f"{where}: rotary embedding of type {found}; only 'default' (unscaled) works")
     if type(said[FRACTION]) not in (int, float) or not 0 <= said[FRACTION] <= 1:
         raise UserError(f"{where}: rotary fraction {shown(said[FRACTION])} is not between 0 and 1")
-    return said
+    return said | {THETA: _number(said[THETA], "rotary_emb_base", where)}
+
+
+def _stated(raw: dict, where: str) -> list[tuple[str, str, object]]:
+    """(key, meaning, value) of all that a config says of its rotation."""
+    found = [(key, meant, raw[key]) for key, meant in TOP_NAMES.items() if raw.get(key) is not None]
+    for key in ("rope_parameters", "rope_scaling"):
+        inner = raw.get(key) or {}
+        if not isinstance(inner, dict):
+            raise UserError(f"{where}: {key}: {shown(inner)} is not a mapping")
+        for name, value in inner.items():
+            if name not in ROPE_NAMES:
+                raise UserError(f"{where}: {key}.{name}: a scaled rotation; only 'default' (unscaled) works")
+            found.append((f"{key}.{name}", ROPE_NAMES[name], value))
+    return found
 
 
 def _check_neutral(raw: dict, key: str, allowed: tuple, where: str) -> None:
@@ -149,6 +148,12 @@ def _whole(raw: dict, key: str, where: str) -> int:
 def _switch(raw: dict, key: str, default: bool, where: str) -> bool:
     if type(raw.get(key, default)) is not bool:
         raise UserError(f"{where}: {key}: {shown(raw[key])} is not true or false")
+    return raw.get(key, default)
+
+
+def _word(raw: dict, key: str, default: str, where: str) -> str:
+    if type(raw.get(key, default)) is not str:
+        raise UserError(f"{where}: {key}: {shown(raw[key])} is not text")
     return raw.get(key, default)
 
 

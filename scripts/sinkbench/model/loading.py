@@ -4,6 +4,7 @@ safetensors only, no remote code. A hub model is read from the folder that `fetc
 the machine that computes needs no network.
 """
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sinkbench.artifacts.hub import local_folder
 from sinkbench.artifacts.model_folder import CONFIG, Stored, model_in
 from sinkbench.errors import UserError, shown
 
+CLASS = re.compile(r"\b\w+Error: ")  # in what transformers says of a value
 OLD_KEYS = {"rotary_pct", "rotary_emb_base"}  # what checkpoints call rope_parameters; transformers translates
 
 
@@ -109,7 +111,8 @@ def _config(raw: dict, where: str) -> GPTNeoXConfig:
     try:
         config = GPTNeoXConfig(**raw)
     except (StrictDataclassError, ArithmeticError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: {' '.join(str(error).split())}") from error
+        said = CLASS.sub("", " ".join(str(error).split()))
+        raise UserError(f"{where}: {said}") from error
     if config.hidden_act not in ACT2FN:
         raise UserError(f"{where}: hidden_act {shown(config.hidden_act)} is not one of {', '.join(ACT2FN)}")
     return config

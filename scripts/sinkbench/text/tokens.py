@@ -37,6 +37,17 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
     """
     stamp, corpus = stamp_here(settings), settings["corpus"]
     tokenizer_path = local_folder(settings["tokenizer"]) / FILE
+    rows, blank = _rows(corpus, tokenizer_path)
+    if not rows:
+        raise UserError(f"corpora.{corpus['name']}: no document has text ({len(blank)} are empty)")
+    frame = pd.DataFrame(rows)
+    inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
+    write_table(tokens_path, frame, {**stamp, "inputs": inputs, "blank": blank})
+    write_json(record_path, stamp | _record(settings, frame, blank, tokenizer_path))
+
+
+def _rows(corpus: dict, tokenizer_path: Path) -> tuple[list[dict], list[str]]:
+    """Rows of the documents that have text, and names of those that have none."""
     tokenizer = load_tokenizer(tokenizer_path)
     start = _start_ids(tokenizer, corpus, tokenizer_path)
     rows, blank = [], []
@@ -49,12 +60,7 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
             ids = start + tokenizer.encode(text, add_special_tokens=False).ids
             rows.append(_row(name, ids[: corpus.get("max_tokens")]))
             progress(1)
-    if not rows:
-        raise UserError(f"corpora.{corpus['name']}: no document has text ({len(blank)} are empty)")
-    frame = pd.DataFrame(rows)
-    inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
-    write_table(tokens_path, frame, {**stamp, "inputs": inputs, "blank": blank})
-    write_json(record_path, stamp | _record(settings, frame, blank, tokenizer_path))
+    return rows, blank
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
