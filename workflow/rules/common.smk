@@ -13,6 +13,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [SCRIPTS, os.environ.get("PYTHONPATH")])
 )
 
+# It would have torch round float32 products to 10 bits on a GPU.
+os.environ.pop("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", None)
+
 import sinkbench
 
 if (

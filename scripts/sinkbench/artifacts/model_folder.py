@@ -50,6 +50,7 @@ def model_in(folder: Path) -> tuple[dict, dict[str, list[Stored]]]:
 
 def opened_files(folder: Path) -> list[Path]:
     """The files that a model is read from: its config, its index if it has one, and its weights."""
+    check_path(folder)
     index = [folder / INDEX] if (folder / INDEX).is_file() else []
     return [folder / CONFIG, *index, *sorted(set(_assigned(folder)))]
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from sinkbench.artifacts.digests import weight_files
+from sinkbench.artifacts.files import has_special
 from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, local_folder, record_path
+from sinkbench.artifacts.tokenizer_file import FILE
 from sinkbench.errors import UserError, shown
 from sinkbench.text import corpora
 
@@ -70,14 +72,13 @@ class StudyInputs:
         if self.tokenizer["source"] == "hub":
             tokenizer = [record_path(self.tokenizer)]
         else:
-            tokenizer = [path for path in [local_folder(self.tokenizer) / "tokenizer.json"] if path.is_file()]
+            tokenizer = _taken([local_folder(self.tokenizer) / FILE])
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
         if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
             return tokenizer
         try:
-            # Snakemake writes no name that is not UTF-8. What is in such a file is compared all the same.
-            return [*tokenizer, *(path for path in corpora.find(entry) if str(path).isprintable())]
+            return [*tokenizer, *_taken(corpora.find(entry))]
         except UserError:  # the preflight says it; a plan may be made where the texts are not
             return tokenizer
 
@@ -93,6 +94,11 @@ class StudyInputs:
                 known = found.setdefault(hub_folder(entry["repo"], entry["revision"]).name, about)
                 known["patterns"] = sorted({*known["patterns"], *patterns})
         return found
+
+
+def _taken(paths: list[Path]) -> list[Path]:
+    """Files that are there, with names that Snakemake takes; the content of all is compared anyway."""
+    return [path for path in paths if path.is_file() and str(path).isprintable() and not has_special(path)]
 
 
 def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:

@@ -55,6 +55,7 @@ def check(
 
 
 def _check_tokenizer(settings: dict) -> None:
+    check_path(local_folder(settings))
     if settings["source"] == "folder" and not (local_folder(settings) / FILE).is_file():
         raise UserError(f"tokenizer.path: no {FILE} in {settings['path']}")
 
