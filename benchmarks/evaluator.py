@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
 def model_settings(options: argparse.Namespace) -> dict:
     if options.shape == "demo":
         return {"source": "folder", "path": str(DEMO), "dtype": options.dtype}
-    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
+    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))
     return study["model"] | {"dtype": options.dtype}
 
 

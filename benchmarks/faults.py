@@ -113,7 +113,7 @@ class Campaign:
 def jobs_of(pid: int) -> list[int]:
     """Processes of the scripts that a Snakemake runs; at its start it also asks the system this and that."""
     listed = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(child) for file in listed for child in file.read_text().split()]
+    children = [int(child) for file in listed for child in file.read_text(encoding="utf-8").split()]
     return [child for child in children if not is_over(child) and runs_a_script(child)]
 
 

@@ -84,7 +84,7 @@ def the_study(options: argparse.Namespace) -> Study:
     files = [ROOT / "config.yaml", *map(overlay, options.study)]
     config = {}
     for file in files:
-        update_config(config, yaml.safe_load(file.read_text()))
+        update_config(config, yaml.safe_load(file.read_text(encoding="utf-8")))
     given = {key: value for key, value in vars(options).items() if value is not None}
     config["measure"] = ["speed"]
     config["speed"] |= {key: given[key] for key in SPEED if key in given}

@@ -143,7 +143,7 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
 
 @cache
 def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layers: int | None):
-    settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())["model"]
+    settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))["model"]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = quantization.apply(format_row(quantization), load_model(settings, "cuda"))

@@ -20,8 +20,8 @@ def pin(name: str) -> list[str]:
         cwd=ROOT,
         check=True,
     )
-    lines = [line.split("+")[0] for line in target.read_text().splitlines() if "==" in line]
-    target.write_text("\n".join(lines) + "\n")
+    lines = [line.split("+")[0] for line in target.read_text(encoding="utf-8").splitlines() if "==" in line]
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return lines
 
 
@@ -35,5 +35,5 @@ def conda_environment(pins: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "envs/sinkbench.yaml").write_text(conda_environment(pin("requirements")))
+    (ROOT / "envs/sinkbench.yaml").write_text(conda_environment(pin("requirements")), encoding="utf-8")
     pin("requirements-dev")

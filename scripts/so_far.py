@@ -28,7 +28,7 @@ def merged(files: list[str]) -> dict:
     """The config of these files, later ones over earlier ones, merged as Snakemake does it."""
     config: dict = {}
     for file in files:
-        update_config(config, yaml.safe_load(Path(file).read_text()))
+        update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")))
     return config
 
 

@@ -31,7 +31,7 @@ def file_digest(path: str | Path) -> str:
         known[tuple(key)] = file_sha256(Path(path))
         with suppress(OSError):
             MEMO.parent.mkdir(exist_ok=True)
-            with open(MEMO, "a") as memo:
+            with open(MEMO, "a", encoding="utf-8") as memo:
                 memo.write(json.dumps([*key, known[tuple(key)]]) + "\n")
     return known[tuple(key)]
 
@@ -99,7 +99,7 @@ def _joined(parts: Iterable[list[str]]) -> str:
 def _remembered() -> dict[tuple, str]:
     found = {}
     with suppress(OSError):
-        for line in MEMO.read_text().splitlines():
+        for line in MEMO.read_text(encoding="utf-8").splitlines():
             with suppress(ValueError):  # a line that was cut
                 *key, value = json.loads(line)
                 found[tuple(key)] = value

@@ -76,7 +76,7 @@ def _closure(root: Path, files: tuple[str, ...]) -> set[str]:
 def _imports(root: Path, path: str) -> list[str]:
     """Package files that one file imports, with the packages that hold them."""
     names = []
-    for node in ast.walk(ast.parse((root / path).read_text())):
+    for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,7 +89,7 @@ def _imports(root: Path, path: str) -> list[str]:
 
 @cache
 def _canonical_source(path: Path) -> str:
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         _drop_docstring(node)
     return _canonical(tree)

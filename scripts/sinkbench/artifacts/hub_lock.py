@@ -117,6 +117,6 @@ def _read() -> dict[str, str]:
 def _alone() -> Iterator[None]:
     """Keep other processes from writing the lock within the block."""
     ROOT.mkdir(parents=True, exist_ok=True)
-    with open(ROOT / ".hub.lock.writer", "a") as file:
+    with open(ROOT / ".hub.lock.writer", "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

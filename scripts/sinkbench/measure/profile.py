@@ -182,4 +182,4 @@ def _events(profiler: profile) -> list[dict]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
-        return json.loads(path.read_text())["traceEvents"]
+        return json.loads(path.read_text(encoding="utf-8"))["traceEvents"]

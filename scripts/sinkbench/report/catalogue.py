@@ -212,7 +212,7 @@ def _code(folder: str, name: str, more: list[str] = ()) -> dict:
 @cache
 def _literals(kind: str, name: str) -> dict:
     """Constants that a module assigns at its top level."""
-    source = (ROOT / registry.source(FOLDERS[kind], name)).read_text()
+    source = (ROOT / registry.source(FOLDERS[kind], name)).read_text(encoding="utf-8")
     assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
     named = [(node.targets[0].id, node.value) for node in assigned if isinstance(node.targets[0], ast.Name)]
     return {constant: ast.literal_eval(value) for constant, value in named if constant in LITERALS}

@@ -42,7 +42,7 @@ class RowRecorder:
 
 def load_schema(path: str | Path) -> dict:
     """The schema of measurements: {"columns": ..., "metrics": ...}."""
-    return yaml.safe_load(Path(path).read_text())
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
 def validate(frame: pd.DataFrame, schema: dict) -> None:

@@ -112,7 +112,7 @@ def _processor() -> str:
 
 def _cpuinfo() -> list[str]:
     try:
-        with open("/proc/cpuinfo") as file:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             return file.readlines()
     except OSError:
         return []

@@ -84,7 +84,8 @@ def _place(core: int) -> tuple[int, int, int]:
     topology = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
     try:
         socket, physical = (
-            int((topology / f"{name}_id").read_text()) for name in ("physical_package", "core")
+            int((topology / f"{name}_id").read_text(encoding="utf-8"))
+            for name in ("physical_package", "core")
         )
     except (OSError, ValueError):
         return 0, core, core

@@ -30,9 +30,10 @@ def job(log_path: str) -> Iterator[None]:
     show_on(terminal)
     try:
         Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-        with open(log_path, "w", buffering=1) as log:
-            sys.stdout.flush()
-            sys.stderr.flush()
+        with open(log_path, "w", encoding="utf-8") as log:
+            for stream in (sys.stdout, sys.stderr):  # whatever the locale, and whatever bytes a name has
+                stream.flush()
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         yield
@@ -61,7 +62,9 @@ def end_with_the_workflow() -> None:
 def _lives(pid: str) -> bool:
     """Whether the process runs; one that is dead but not yet waited for does not."""
     try:
-        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return (
+            Path("/proc", pid, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
+        )
     except OSError:
         return False
 

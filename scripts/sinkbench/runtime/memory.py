@@ -19,7 +19,7 @@ def reset_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats()
         return
     try:
-        with open("/proc/self/clear_refs", "w") as file:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
             file.write(RESET_PEAK)
     except OSError as error:
         raise Unavailable(
@@ -31,7 +31,7 @@ def peak_bytes(device: torch.device) -> int:
     """The peak since the last reset."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    with open("/proc/self/status") as file:
+    with open("/proc/self/status", encoding="utf-8") as file:
         line = next(line for line in file if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 

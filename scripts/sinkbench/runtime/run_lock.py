@@ -57,4 +57,4 @@ def is_left_by_a_killed_run() -> bool:
 
 def _opened():
     LOCK.parent.mkdir(exist_ok=True)
-    return open(LOCK, "a")
+    return open(LOCK, "a", encoding="utf-8")

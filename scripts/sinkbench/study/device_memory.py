@@ -157,7 +157,7 @@ def _config(model: dict) -> dict | None:
         found = model["shape"]
     else:
         path = local_folder(model) / "config.json"
-        found = json.loads(path.read_text()) if path.is_file() else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found if all(size in found for size in SIZES) else None
 
 

@@ -84,7 +84,7 @@ def _renamed(ladder: pd.DataFrame) -> Iterator[str]:
 
 def _svg(path: Path) -> str:
     """The figure as an element of a page: no XML declaration, no doctype, as large as its box."""
-    element = path.read_text()
+    element = path.read_text(encoding="utf-8")
     element = element[element.index("<svg") :]
     return re.sub(r' (width|height)="[\d.]+pt"', "", element, count=2)
 
