@@ -20,7 +20,7 @@ from sinkbench.model.loading import load_model
 from sinkbench.model.nll import token_nll_of_logits
 from transformers import GPTNeoXForCausalLM
 
-TRIED = 120  # by the quick test
+TRIED, QUICK = 120, 30  # by all tests, and by the quick ones
 FINE = ("refused", "refused by transformers", "equal")
 BOUND = 1e-4  # nats, on the mean
 TOKENS = torch.randint(256, (64,), generator=torch.Generator().manual_seed(0))
@@ -213,7 +213,9 @@ def outcome(seed: int) -> str:
         return "equal" if abs(own - stock) < BOUND else f"{own} here, {stock} by transformers"
 
 
-@pytest.mark.parametrize("seed", range(TRIED))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.slow] if seed >= QUICK else []) for seed in range(TRIED)]
+)
 def test_an_edited_checkpoint_is_refused_or_scores_as_by_transformers(seed):
     assert outcome(seed) in FINE
 

@@ -25,7 +25,7 @@ from edits import (
     other_weights,
 )
 from helpers import ROOT
-from sinkbench.artifacts import digests
+from sinkbench.artifacts import digests, fingerprint
 from sinkbench.report import catalogue
 from sinkbench.study import study
 from sinkbench.study.config import read_study
@@ -173,8 +173,8 @@ def checkout(finished, tmp_path, monkeypatch) -> Checkout:
 def study_of(checkout: Checkout, monkeypatch) -> study.Study:
     """The checkout's study, with the code that it has now."""
     files = [str(checkout.folder / name) for name in (*FILES[:2], "toy.yaml")]
-    monkeypatch.setattr(study, "CODE", checkout.code)
-    monkeypatch.setattr(catalogue, "SCRIPTS", checkout.code)
+    monkeypatch.setattr(fingerprint, "ROOT", checkout.code)
+    monkeypatch.setattr(catalogue, "ROOT", checkout.code)
     return read_study(merged(files), checkout.folder / "workflow/schemas/config.schema.yaml", files)
 
 
@@ -199,6 +199,20 @@ def test_an_edit_runs_what_it_makes_stale_and_nothing_else(checkout, monkeypatch
     expected = {pattern: {name for name in names if fnmatch(name, pattern)} for pattern in patterns}
     assert all(expected.values())
     assert set(old(checkout, monkeypatch)) == set().union(*expected.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "lost"),
+    [
+        ("measurements.csv", TABLE, "measurements.csv"),
+        ("environment.json", TABLE, "environment.json"),
+        ("tables/headline.tex", "tables/headline", "headline.tex"),
+        ("figures/pareto.pdf", "figures/pareto", "pareto.pdf"),
+    ],
+)
+def test_a_file_that_was_deleted_is_missing_and_not_edited(checkout, monkeypatch, name, result, lost):
+    (checkout.folder / RESULTS / name).unlink()
+    assert old(checkout, monkeypatch)[result] == f"{lost} is missing"
 
 
 @pytest.mark.parametrize("weights_are_here", [True, False])
