@@ -24,7 +24,7 @@ from library import ROOT, check_device  # puts the library on the path
 from rungs import Rung, climb
 from sinkbench.analysis.select import RUN, matching, without_drafts
 from sinkbench.artifacts.parquet import read_table
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, shown
 from sinkbench.report.formats import md
 from sinkbench.report.tables import ladder, speculation
 from sinkbench.results.aggregate import aggregate
@@ -121,7 +121,7 @@ def chosen(study: Study, options: argparse.Namespace) -> list[str]:
             known = {value(study.runs[name]) for name in names} - {None}
             names = [name for name in names if value(study.runs[name]) in (*wanted, None)]
             if not known & {*wanted}:
-                raise UserError(f"--{key}: {wanted} is none of {', '.join(map(str, sorted(known)))}")
+                raise UserError(f"--{key}: {shown(wanted)} is none of {', '.join(map(str, sorted(known)))}")
     return sorted(names, key=format_of(study))
 
 

@@ -23,7 +23,7 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.engines.speculation.agreement import agreement
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Speculator, check_vocabularies, speculate
+from sinkbench.engines.speculation.speculator import Speculator, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import engine_row
 from sinkbench.model.loading import load_model
@@ -54,7 +54,6 @@ def main() -> None:
     models = [
         load_model({**settings, "path": str(path)}, options.device) for path in (options.model, options.draft)
     ]
-    check_vocabularies(*models)
     evaluators = [Remembering(model, options.chunk) for model in models]
     texts = read_texts(options)
     print(f"{len(texts)} documents on {options.device}, {torch.get_num_threads()} threads\n")

@@ -272,7 +272,7 @@ def test_a_disk_without_room_is_named_before_any_job(monkeypatch):
     monkeypatch.setattr(preflight, "disk_usage", lambda _: SimpleNamespace(free=2e9))
     preflight.check(study(), result_bytes=1e9)
     said = line(study(), result_bytes=3.14e9)
-    assert said == "results: 2.0 GB are free on its disk, and about 3.1 GB are needed"
+    assert said == "results: 2,000 MB are free on its disk, and about 3,140.0 MB are needed"
     monkeypatch.setattr(preflight, "_check_hub", lambda _: 5e9)
     waiting = study(model={**HUB, "dtype": "float32"})
-    assert line(waiting) == "resources/hub: 2.0 GB are free on its disk, and about 5.0 GB are needed"
+    assert line(waiting) == "resources/hub: 2,000 MB are free on its disk, and about 5,000.0 MB are needed"

@@ -29,7 +29,7 @@ def test_another_working_folder_is_told_where_to_go(checkout, tmp_path, elsewher
         command = [*SNAKEMAKE, "--dry-run", elsewhere, place, *more]
         done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 1
-        assert f"\nrun snakemake in the checkout: cd {checkout.folder}\n" in done.stdout
+        assert f"\nrun snakemake in the checkout: cd {checkout.folder}, or add --directory " in done.stdout
 
 
 def tracked(checkout: Checkout) -> dict[str, str]:

@@ -30,6 +30,7 @@ def checkout(hub, tmp_path, monkeypatch):
     checkout = Checkout.new(tmp_path / "checkout")
     source = {"source": "hub", "repo": "org/neox", "revision": REVISION}
     own = {"device": "cuda", "model": {**source, "dtype": "float32"}, "tokenizer": source}
+    own["draft"] = source
     checkout.write_config(checkout.config() | own)
     return checkout
 

@@ -65,8 +65,8 @@ def _check_room(folder: Path, needed: float) -> None:
     there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     if (free := disk_usage(there).free) < needed:
         raise UserError(
-            f"{folder}: {free / 1e9:,.1f} GB are free on its disk, and about "
-            f"{needed / 1e9:,.1f} GB are needed"
+            f"{folder}: {free / 1e6:,.0f} MB are free on its disk, and about "
+            f"{needed / 1e6:,.1f} MB are needed"
         )
 
 
