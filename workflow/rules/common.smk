@@ -8,13 +8,6 @@ from pathlib import Path
 
 SCRIPTS = f"{os.path.realpath(workflow.basedir)}/scripts"
 sys.path.insert(0, SCRIPTS)
-# Of jobs: Snakemake has them look in this folder last, behind what anybody's PYTHONPATH or packages hold.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [SCRIPTS, os.environ.get("PYTHONPATH")])
-)
-
-# It would have torch round float32 products to 10 bits on a GPU.
-os.environ.pop("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", None)
 
 import sinkbench
 
@@ -40,7 +33,7 @@ from sinkbench.errors import UserError
 from sinkbench.study.cost import describe_cost, result_bytes
 from sinkbench.study.orphans import describe_orphans, orphans, remove_orphans
 from sinkbench.artifacts.fingerprint import code_of
-from sinkbench.runtime.job import WORKFLOW
+from sinkbench.runtime.job import WORKFLOW, prepare_jobs
 from sinkbench.study.preflight import check
 from sinkbench.study.run_table import FAMILIES
 from sinkbench.runtime.run_lock import hold_run_lock, is_left_by_a_killed_run
@@ -67,6 +60,7 @@ TIMED_TOKENS = f"{RESULTS}/tokens/{study.config['speed']['corpus']}.parquet"
 
 # Jobs end with this process, whatever ends it; and whoever unlocks this folder can see that it is at work.
 os.environ[WORKFLOW] = str(os.getpid())
+prepare_jobs(SCRIPTS)
 if workflow.is_main_process:
     if is_left_by_a_killed_run():
         print(

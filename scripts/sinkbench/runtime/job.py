@@ -13,8 +13,19 @@ from sinkbench.errors import UserError
 from sinkbench.runtime.progress import show_on
 
 WORKFLOW = "SINKBENCH_WORKFLOW_PID"  # the process that starts the jobs, if there is one
+ROUNDED_PRODUCTS = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"  # has torch multiply float32 with 10 bits on a GPU
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # what a write to the log meets first on a full disk
+
+
+def prepare_jobs(scripts: str) -> None:
+    """Set what the processes of jobs inherit: where they find the library, and that float32 means float32.
+
+    Snakemake has them look in the folder of the scripts last, behind what PYTHONPATH or packages hold.
+    """
+    folders = [scripts, *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+    os.environ.pop(ROUNDED_PRODUCTS, None)
 
 
 @contextmanager
