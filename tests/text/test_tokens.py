@@ -150,6 +150,12 @@ def test_chapters_of_pythons_own_reference_are_documents():
         (None, "in/tokenizer.json: no tokenizer there: No such file"),
         (b"", "in/tokenizer.json: not a readable tokenizer"),
         (b'{"model": null}', "in/tokenizer.json: not a readable tokenizer"),
+        (
+            b'{"model": {"vocab": {"a": "b", "c": 1}}}',
+            "in/tokenizer.json: not a readable tokenizer (it holds no",
+        ),
+        (b'{"model": {"vocab": {}}, "added_tokens": [{}]}', "in/tokenizer.json: not a readable tokenizer"),
+        (b"[]", "in/tokenizer.json: not a readable tokenizer"),
         (bytes_tokenizer().to_str().encode()[:1000], "in/tokenizer.json: not a readable tokenizer"),
     ],
 )

@@ -44,8 +44,12 @@ def model_in(folder: Path) -> tuple[dict, dict[str, list[Stored]]]:
     raw = _config(folder)
     check_name(raw.get("model_type"), FAMILIES, f"{folder / CONFIG}: model_type")
     family = FAMILIES[raw["model_type"]]
-    arguments = family.arguments(raw, str(folder / CONFIG))
-    return arguments, _placed(folder, _tensors(folder), family, arguments)
+    arguments, tensors = family.arguments(raw, str(folder / CONFIG)), _tensors(folder)
+    if (layers := arguments["num_hidden_layers"]) > len(tensors):  # before a table of so many is made
+        raise UserError(
+            f"{folder / CONFIG}: num_hidden_layers: {layers}, but there are {len(tensors)} tensors"
+        )
+    return arguments, _placed(folder, tensors, family, arguments)
 
 
 def opened_files(folder: Path) -> list[Path]:

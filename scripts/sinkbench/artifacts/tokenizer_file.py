@@ -23,8 +23,10 @@ def read_rules(path: Path) -> dict:
         raise UserError(f"{path}: no tokenizer there: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{path}: not a readable tokenizer ({error})") from None
-    if not (isinstance(content, dict) and isinstance(content.get("model"), dict)):
-        raise UserError(f"{path}: not a readable tokenizer (it holds no model)")
+    try:
+        largest_id(content)
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(f"{path}: not a readable tokenizer (it holds no model with a table of ids)") from None
     model = content["model"] | dict.fromkeys(RANDOM & content["model"].keys())
     return content | dict.fromkeys(LEFT_OUT) | {"model": model}
 
@@ -42,8 +44,13 @@ def give_the_same_ids(first: dict, second: dict) -> bool:
 
 
 def _plain(part):
-    """A part of the rules; merges are pairs in new files and texts of two words in old ones."""
-    if isinstance(part, dict) and "merges" in part:
-        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in part["merges"]]
-        return {key: value for key, value in part.items() if value is not None} | {"merges": merges}
-    return part
+    """A part of the rules, less what is off, which old files leave out.
+
+    Merges are pairs in new files and texts of two words in old ones.
+    """
+    if not isinstance(part, dict):
+        return part
+    kept = {key: value for key, value in part.items() if value not in (None, False, "")}
+    if isinstance(merges := kept.get("merges"), list):
+        kept["merges"] = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    return kept
