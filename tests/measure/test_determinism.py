@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from helpers import FIXTURES, ROOT
+from helpers import CODE, FIXTURES, ROOT
 from sinkbench import policies
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
@@ -51,7 +51,7 @@ def scored_twice(tmp_path_factory):
 
 def settings_of(policy: str, dtype: str, tokens: dict) -> dict:
     settings = {"label": "quality", "model": MODEL | {"dtype": dtype}, "device": "cpu", "policy": policy}
-    scoring = {"quantization": format_row("none"), "chunk_tokens": 64, "tokens": tokens}
+    scoring = {"quantization": format_row("none"), "chunk_tokens": 64, "tokens": tokens, "code": CODE}
     return settings | scoring | {"options": METHODS[policy]}
 
 

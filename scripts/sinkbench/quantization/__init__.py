@@ -6,9 +6,6 @@ name is one of `names`, in place, and returns the model; it raises errors.Unavai
 
 from importlib import import_module
 
-from torch.nn import Linear, Module
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
-
 from sinkbench.errors import Unavailable
 
 # Names of a GPT-NeoX's linear layers by the part of the model that they belong to.
@@ -19,7 +16,7 @@ LINEAR_LAYERS = {
 }
 
 
-def apply(row: dict, model: Module) -> Module:
+def apply(row: dict, model):
     """`model` in the number format of a row (table.format_row).
 
     Raises:
@@ -41,7 +38,10 @@ def apply(row: dict, model: Module) -> Module:
     return quantized
 
 
-def _linear(model: Module) -> list[tuple[str, Linear]]:
+def _linear(model) -> list[tuple]:
     """(path, layer) of the linear layers with plain weights."""
+    from torch.nn import Linear  # here, since planning reads the table of this room
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
     layers = ((path, module) for path, module in model.named_modules() if isinstance(module, Linear))
     return [(path, layer) for path, layer in layers if not is_traceable_wrapper_subclass(layer.weight)]
