@@ -146,6 +146,8 @@ PLANTED = [
     (lambda: with_config(layer_norm_eps=float("nan")), "layer_norm_eps: NaN is not a finite number above 0"),
     (lambda: with_config(hidden_size=64.0), "hidden_size: 64.0 is not a whole number"),
     (lambda: with_config(num_hidden_layers=10**9), "num_hidden_layers: 1000000000, but there are 40 tensors"),
+    (lambda: with_config(is_causal=False), "is_causal: false is not computed here"),
+    (lambda: with_config(model_type=["gpt_neox"]), "model_type: '[\"gpt_neox\"]' is not one of gpt_neox"),
     (lambda: with_config(num_hidden_layers=True), "num_hidden_layers: true is not a whole number"),
     (lambda: with_config(use_parallel_residual="no"), "use_parallel_residual: 'no' is not true or false"),
     (lambda: CONFIG.write_text('{"model_type": 1, "model_type": 2}'), "model_type is given twice"),

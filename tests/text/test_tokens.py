@@ -11,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from sinkbench.artifacts.parquet import read_table, write_table
+from sinkbench.artifacts.tokenizer_file import give_the_same_ids
 from sinkbench.errors import UserError
 from sinkbench.text.corpora import documents, find
 from sinkbench.text.tokens import load_documents, load_tokenizer, tokenize
@@ -404,3 +405,47 @@ def test_ids_depend_on_the_text_alone(file):
     assert len(found) == 1 and tokenizer.decode(list(found.pop())) == text
     ends = {len(tokenizer.encode(text).ids), len(tokenizer.encode(text, add_special_tokens=False).ids)}
     assert ends == {len(text) - (6 if b"0.9" in file else 0)}
+
+
+def test_folders_of_a_pattern_are_names_where_there_are_such_folders():
+    for folder in ("t[1]", "t1"):
+        Path(folder).mkdir()
+        Path(folder, f"{folder}.txt").write_text("text")
+    assert [path.stem for path in find({"name": "t", "kind": "files", "glob": "t[1]/*.txt"})] == ["t[1]"]
+    assert [path.stem for path in find({"name": "t", "kind": "files", "glob": "t[0-9]/*.txt"})] == ["t1"]
+    here = str(Path("t[1]/*.txt").absolute())
+    assert [path.stem for path in find({"name": "t", "kind": "files", "glob": here})] == ["t[1]"]
+
+
+def test_marks_of_joined_rows_and_repeated_marks_are_dropped():
+    parquet("a.parquet", ["one", "\ufeff\ufefftwo"])
+    assert list(documents({**DATASET, "join_rows": True})) == [("d", "one\n\ntwo")]
+
+
+@pytest.mark.parametrize("kind", [pyarrow.large_list(pyarrow.string()), pyarrow.list_(pyarrow.string(), 1)])
+def test_lists_of_texts_are_no_texts(kind):
+    parquet("a.parquet", [["one"]], kind)
+    with pytest.raises(UserError, match="'text' is not a column of text"):
+        list(documents(DATASET))
+
+
+def test_a_column_with_a_dot_beside_a_struct_is_read():
+    parquet("a.parquet", ["x"], **{"a.b": ["right"], "a": [{"b": "wrong"}]})
+    assert list(documents({**DATASET, "column": "a.b"})) == [("d-0", "right")]
+
+
+def test_two_columns_of_one_name_are_refused():
+    Path("data").mkdir()
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    pyarrow.parquet.write_table(table, "data/a.parquet")
+    with pytest.raises(UserError, match=r"is not a column of text in data/a.parquet"):
+        list(documents(DATASET))
+
+
+def test_rules_that_are_on_by_default_count_where_they_are_off():
+    rules = json.loads(with_rules())
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    assert not give_the_same_ids(
+        rules | {"pre_tokenizer": level}, rules | {"pre_tokenizer": level | {"use_regex": False}}
+    )
+    assert give_the_same_ids(rules, rules | {"model": rules["model"] | {"fuse_unk": False, "dropout": None}})

@@ -21,6 +21,7 @@ UNREAD = (THETA, FRACTION)  # which transformers does not read at the top level
 NEUTRAL = {
     "attention_bias": (True,),
     "mlp_bias": (True,),
+    "is_causal": (True,),
     "sliding_window": (),
     "use_sliding_window": (False,),
     "attention_chunk_size": (),

@@ -42,8 +42,9 @@ def check_model_folder(folder: Path) -> dict:
 def model_in(folder: Path) -> tuple[dict, dict[str, list[Stored]]]:
     """The config, as check_model_folder gives it, and the tensors for each place, which must be equal."""
     raw = _config(folder)
-    check_name(raw.get("model_type"), FAMILIES, f"{folder / CONFIG}: model_type")
-    family = FAMILIES[raw["model_type"]]
+    kind = raw.get("model_type")
+    check_name(kind if isinstance(kind, str) else shown(kind), FAMILIES, f"{folder / CONFIG}: model_type")
+    family = FAMILIES[kind]
     arguments, tensors = family.arguments(raw, str(folder / CONFIG)), _tensors(folder)
     if (layers := arguments["num_hidden_layers"]) > len(tensors):  # before a table of so many is made
         raise UserError(
@@ -153,18 +154,20 @@ def _shard(folder: Path, index: Path, name) -> Path:
 
 def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """(number format, shape) by tensor. A file: 8 bytes of the header's length, a header in JSON, data."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(min(length, path.stat().st_size))
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(min(length, path.stat().st_size))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         tensors = _strict(text)
         tensors.pop("__metadata__", None)
-        ends = [about["data_offsets"][1] for about in tensors.values()]
+        expected = 8 + length + max((about["data_offsets"][1] for about in tensors.values()), default=0)
         header = {name: (about["dtype"], tuple(about["shape"])) for name, about in tensors.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise UserError(f"{path}: not a readable safetensors file, or cut short; copy it again") from None
-    expected, found = 8 + length + max(ends, default=0), path.stat().st_size
-    if found != expected:
+    if (found := path.stat().st_size) != expected:
         raise UserError(f"{path}: cut short or grown: {found} bytes, not {expected}; copy it again")
     return header
 

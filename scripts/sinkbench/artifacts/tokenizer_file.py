@@ -12,6 +12,8 @@ from sinkbench.errors import UserError
 LEFT_OUT = ("truncation", "padding", "post_processor")
 RANDOM = {"dropout", "alpha", "nbest_size"}  # of its model: sampling among segmentations
 OF_IDS = ("normalizer", "pre_tokenizer", "added_tokens", "model")  # what decides on ids
+OFF_BY_DEFAULT = {"dropout", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges"}
+OFF_BY_DEFAULT |= {"continuing_subword_prefix", "end_of_word_suffix"}
 FILE = "tokenizer.json"
 
 
@@ -44,13 +46,13 @@ def give_the_same_ids(first: dict, second: dict) -> bool:
 
 
 def _plain(part):
-    """A part of the rules, less what is off, which old files leave out.
+    """A part of the rules, less what old files leave out where it is off.
 
     Merges are pairs in new files and texts of two words in old ones.
     """
     if not isinstance(part, dict):
         return part
-    kept = {key: value for key, value in part.items() if value not in (None, False, "")}
+    kept = {key: value for key, value in part.items() if key not in OFF_BY_DEFAULT or value}
     if isinstance(merges := kept.get("merges"), list):
         kept["merges"] = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
     return kept

@@ -99,7 +99,7 @@ def stock_model(folder: Path, dtype: str, device: str):
 @torch.inference_mode()
 def stock_nll(model, ids: Tensor) -> Tensor:
     """NLL of tokens 1 .. T-1 of ids [T] by the model's own logits, widened to float32: [T - 1]."""
-    scores = model(input_ids=ids[None, :-1], use_cache=False).logits[0]
+    scores = model(input_ids=ids[None, :-1], use_cache=False, return_dict=True).logits[0]
     rows = zip(scores.split(LOGIT_ROWS), ids[1:].split(LOGIT_ROWS), strict=True)
     return torch.cat([token_nll_of_logits(part.float(), targets) for part, targets in rows])
 

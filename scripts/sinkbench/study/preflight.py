@@ -4,6 +4,7 @@ from pathlib import Path
 from shutil import disk_usage
 
 from sinkbench.artifacts.files import check_path
+from sinkbench.artifacts.gpt_neox import arguments
 from sinkbench.artifacts.hub import ROOT, check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.hub_lock import check_record
 from sinkbench.artifacts.model_folder import check_model_folder
@@ -82,7 +83,7 @@ def _check_hub(repository: dict) -> int:
 def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
     """A model that can be read, and the study's tokenizer is its own, as far as they are on this machine."""
     if settings["source"] == "random":
-        size, own = settings["shape"].get("vocab_size", 0), None
+        size, own = arguments(settings["shape"], f"{key}.shape")["vocab_size"], None
     elif settings["source"] == "folder" or record_path(settings).is_file():
         folder = local_folder(settings)
         check_path(folder)

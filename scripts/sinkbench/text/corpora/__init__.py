@@ -8,7 +8,7 @@ at its beginning is dropped, and lines end in a line feed. Unicode is normalised
 """
 
 from collections.abc import Iterator
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from sinkbench import registry
@@ -48,7 +48,7 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
         if "\0" in text:
             raise UserError(f"{where}: document {shown(name)} holds a NUL character, so it is no text")
         names.add(name)
-        yield name, text.removeprefix(MARK).replace("\r\n", "\n").replace("\r", "\n")
+        yield name, text.lstrip(MARK).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def find_files(pattern: str, folder: Path = Path()) -> list[Path]:
@@ -61,11 +61,19 @@ def find_files(pattern: str, folder: Path = Path()) -> list[Path]:
         UserError: the workflow cannot bear a name (check_path).
     """
     is_name = (folder / pattern).is_file()
-    names = [pattern] if is_name else glob(pattern, root_dir=folder, recursive=True)
+    names = [pattern] if is_name else glob(_with_names(pattern, folder), root_dir=folder, recursive=True)
     paths = sorted({folder / name for name in names if (folder / name).is_file()})
     for path in paths:
         check_path(path)
     return paths
+
+
+def _with_names(pattern: str, folder: Path) -> str:
+    """The pattern, whose leading folders are names wherever there are such folders."""
+    head, rest = Path(), list(Path(pattern).parts)
+    while rest[1:] and (folder / head / rest[0]).is_dir():
+        head /= rest.pop(0)
+    return str(Path(escape(str(head)), *rest))
 
 
 def read_text(path: Path) -> str:

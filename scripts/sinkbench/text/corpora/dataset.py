@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sinkbench.artifacts.hub import check_fetched, local_folder
 from sinkbench.errors import UserError, shown
-from sinkbench.text.corpora import find_files
+from sinkbench.text.corpora import MARK, find_files
 
 TEXT_TYPES = ("string", "large_string", "string_view", "null")  # as Arrow calls them; null: nothing but nulls
 
@@ -24,7 +24,7 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
     """Yield one document per row, or one of all rows joined by blank lines (settings["join_rows"])."""
     if settings["source"] == "hub":
         check_fetched(settings)
-    rows = (row or "" for path in find(settings) for row in _column(path, settings))
+    rows = ((row or "").lstrip(MARK) for path in find(settings) for row in _column(path, settings))
     texts = list(islice(rows, settings.get("max_documents")))
     if settings.get("join_rows", False):
         yield settings["name"], "\n\n".join(texts)
@@ -45,7 +45,7 @@ def _column(path: Path, settings: dict) -> Iterator[str | None]:
         with open(path, "rb") as source, pyarrow.parquet.ParquetFile(source) as file:
             _check_column(path, settings, file.schema_arrow)
             for batch in file.iter_batches(columns=[name]):
-                yield from batch.column(0).to_pylist()
+                yield from batch.column(name).to_pylist()
     except (OSError, pyarrow.ArrowException, ValueError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise UserError(f"{_where(settings)}: {path} cannot be read as parquet: {reason}") from error
@@ -53,7 +53,7 @@ def _column(path: Path, settings: dict) -> Iterator[str | None]:
 
 def _check_column(path: Path, settings: dict, schema) -> None:
     texts = [field.name for field in schema if _is_text(field.type)]
-    if settings["column"] not in texts:
+    if texts.count(settings["column"]) != 1:
         column, held = shown(settings["column"]), ", ".join(texts) or "none"
         raise UserError(
             f"{_where(settings)}.column: {column} is not a column of text in {path} (there: {held})"
@@ -62,7 +62,8 @@ def _check_column(path: Path, settings: dict, schema) -> None:
 
 def _is_text(kind) -> bool:
     """Whether Arrow's type is one of texts, or of numbers that stand for texts."""
-    return str(getattr(kind, "value_type", kind)) in TEXT_TYPES and not str(kind).startswith("list")
+    stands_for = kind.value_type if str(kind).startswith("dictionary") else kind
+    return str(stands_for) in TEXT_TYPES
 
 
 def _where(settings: dict) -> str:
