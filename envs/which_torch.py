@@ -20,7 +20,7 @@ def advice(major: int | None) -> str:
     """One line for a driver's major version."""
     if major is None:
         return (
-            "No NVIDIA GPU here. The default build of torch will do, but may be the one for CUDA: 5 GB "
+            "No NVIDIA GPU here. The default build of torch will do, but may be the one for CUDA: 6 GB "
             "in all. The CPU build takes 2 GB: make TORCH_INDEX=<its index> (docs/running.md, 'Which torch')."
         )
     if major >= CUDA_13_DRIVER:

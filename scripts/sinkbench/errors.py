@@ -25,6 +25,11 @@ def shown(value) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line and without its class."""
+    return next(iter(str(error).strip().splitlines()), "no reason given")
+
+
 def check_name(name: str, known, where: str) -> None:
     """Raise UserError unless `name` is one of the known ones; of many, the line shows the nearest."""
     if name in known:

@@ -170,7 +170,7 @@ CompilationError.__module__ = "triton.compiler.errors"
         (CompilationError("at 3:4: unsupported"), "failed: at 3:4"),
         (KeyError("batch"), "failed: nothing is called 'batch'"),
         (MemoryError(), "failed: the host's memory is full"),
-        (RuntimeError(), "failed: without a message"),
+        (RuntimeError(), "failed: no reason given"),
         (RuntimeError("mat1 and mat2 shapes\ncannot be multiplied"), "failed: mat1 and mat2"),
     ],
 )

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.study.ending import missing, mistakes, nothing_measured
+from sinkbench.study.ending import statuses as seen
 
 
 class Planned:
@@ -23,7 +24,8 @@ def ended(tmp_path):
         for folder, name, _ in Planned().measuring_jobs():
             if status := statuses.get(name.replace("/", "_").replace(".", "_")):
                 write_table(tmp_path / folder / f"{name}.parquet", pd.DataFrame(), {"status": status})
-        return missing(Planned(), tmp_path), nothing_measured(Planned(), tmp_path)
+        found = seen(Planned(), tmp_path)
+        return missing(found, tmp_path / "logs"), nothing_measured(found)
 
     return write
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake import __version__ as SNAKEMAKE
 
-from sinkbench.study.ending import missing, mistakes, nothing_measured
+from sinkbench.study.ending import missing, mistakes, nothing_measured, statuses
 from sinkbench.study.staleness import ALTERED, TRIED_AGAIN, stale
 from sinkbench.artifacts.hub import is_fetched
 
@@ -97,9 +97,10 @@ def report_labels(title):
 
 
 onsuccess:
-    for line in missing(study, RESULTS):
+    found = statuses(study, RESULTS)
+    for line in missing(found, f"{RESULTS}/logs"):
         print(line, file=sys.stderr)
-    if why := nothing_measured(study, RESULTS):
+    if why := nothing_measured(found):
         sys.exit(f"error: {why}; the logs below {RESULTS}/logs say why")
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet
 from sinkbench.artifacts.files import read_json
 from sinkbench.artifacts.hub import MODEL_FILES, file_sha256, local_folder, record_path
 from sinkbench.artifacts.model_folder import opened_files
+from sinkbench.artifacts.tokenizer_file import tokenizer_path
 from sinkbench.errors import UserError
 
 MEMO = Path("results/.sha256")  # one line of JSON for each file hashed; whoever loses it hashes again
@@ -62,7 +63,7 @@ def model_digest(settings: dict) -> str | None:
 
 def tokenizer_digest(settings: dict) -> str | None:
     """Digest of tokenizer.json; None if the file is not here."""
-    return digest([local_folder(settings) / "tokenizer.json"])
+    return digest([tokenizer_path(settings)])
 
 
 def tokens_digest(path: str | Path) -> str | None:

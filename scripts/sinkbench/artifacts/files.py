@@ -49,14 +49,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def has_special(path: str | Path) -> list[str]:
+def special_in(path: str | Path) -> list[str]:
     """Characters of a path that Snakemake would not take as they are."""
     return [character for character in SPECIAL if character in str(path)]
 
 
 def check_path(path: str | Path) -> None:
     """Raise UserError for a path that Snakemake would not take as it is."""
-    if found := has_special(path):
+    if found := special_in(path):
         raise UserError(
             f"{shown(str(path))}: a path with {shown(found[0])} is none that Snakemake can read; rename it"
         )

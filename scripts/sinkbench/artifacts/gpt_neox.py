@@ -5,6 +5,7 @@ the mathematics and is not computed must have a value that changes nothing. Ever
 """
 
 import math
+import re
 
 from sinkbench.errors import UserError, shown
 
@@ -43,11 +44,9 @@ NEUTRAL = {
     "num_local_experts": (),
 }
 OTHER_NAMES = {"embed_out.weight": "lm_head.weight"}  # transformers renamed the head in 2025
-BUFFERS = {
-    "bias": (4,),
-    "masked_bias": (0, 1),
-    "rotary_emb.inv_freq": (1,),
-}  # dimensions; of old attention layers
+# Of an attention layer in old checkpoints, with their dimensions: masks, and a table of frequencies.
+BUFFERS = {"bias": (4,), "masked_bias": (0, 1), "rotary_emb.inv_freq": (1,)}
+BUFFER = re.compile(r"gpt_neox\.layers\.(0|[1-9][0-9]*)\.attention\.(.+)")
 
 
 def arguments(raw: dict, where: str) -> dict:
@@ -95,11 +94,9 @@ def optional(config: dict) -> dict[str, str]:
 
 def is_buffer(name: str, shape: tuple[int, ...], config: dict) -> bool:
     """Whether a tensor is a mask or a table of frequencies, which old checkpoints hold and no model reads."""
-    layers = range(config["num_hidden_layers"])
-    known = {
-        f"gpt_neox.layers.{index}.attention.{end}": dims for end, dims in BUFFERS.items() for index in layers
-    }
-    return len(shape) in known.get(name, ())
+    named = BUFFER.fullmatch(name)
+    is_known = named and int(named[1]) < config["num_hidden_layers"]
+    return bool(is_known) and len(shape) in BUFFERS.get(named[2], ())
 
 
 def _rotary(raw: dict, where: str) -> dict:

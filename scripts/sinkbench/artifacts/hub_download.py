@@ -22,7 +22,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.hub import OPTIONAL_FILES, ROOT, file_sha256, hub_folder, record_path
 from sinkbench.artifacts.hub_lock import LOCK, check_digests, check_listing, lock_digests
-from sinkbench.errors import UserError, shown
+from sinkbench.errors import UserError, first_line, shown
 from sinkbench.runtime.progress import Progress
 
 FORMATS = (".safetensors", ".json", ".parquet")  # data that cannot run code when it is read
@@ -91,11 +91,11 @@ def _check_client(title: str) -> None:
     """Raise UserError unless a client can be made of the environment's proxies and certificates."""
     try:
         get_session()
-    except Exception as error:  # whatever each of them makes of its setting
+    except Exception as error:  # ssl, proxies and addresses have each their own; nothing was asked yet
         found = [name for name in os.environ if name.upper() in NETWORK_VARIABLES]
         named = f"; correct {' or '.join(sorted(found))}" if found else ""
         raise UserError(
-            f"{title}: this machine's proxy or certificates cannot be used ({_reason(error)}){named}"
+            f"{title}: this machine's proxy or certificates cannot be used ({first_line(error)}){named}"
         ) from None
 
 
@@ -154,7 +154,7 @@ def _patiently(action: Callable, waits: tuple[float, ...]):
         except httpx2.HTTPError as error:
             if not _may_pass(error):
                 raise
-            print(f"{_reason(error)}: again in {wait} s", flush=True)
+            print(f"{first_line(error)}: again in {wait} s", flush=True)
             time.sleep(wait)
     return action()
 
@@ -208,13 +208,10 @@ def _explained(title: str) -> Iterator[None]:
             f"correct repo and revision in the config, or set {TOKEN_VARIABLE} to a token that may read it"
         ) from None
     except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-        raise UserError(f"{title}: cannot be fetched from {ENDPOINT} ({_reason(error)}): {ADVICE}") from None
+        raise UserError(
+            f"{title}: cannot be fetched from {ENDPOINT} ({first_line(error)}): {ADVICE}"
+        ) from None
     except (KeyError, TypeError, ValueError) as error:  # a login page of the network, for one
-        raise UserError(f"{title}: no hub answers at {ENDPOINT} ({_reason(error)}): {ADVICE}") from None
+        raise UserError(f"{title}: no hub answers at {ENDPOINT} ({first_line(error)}): {ADVICE}") from None
     except OSError as error:
         raise UserError(f"{title}: cannot be written to {ROOT}: {error.strerror}") from None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what the client says."""
-    return (str(error).strip().splitlines() or ["no reason given"])[0]

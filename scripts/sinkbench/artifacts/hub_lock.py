@@ -15,7 +15,7 @@ import yaml
 
 from sinkbench.artifacts.files import read_json, write_text
 from sinkbench.artifacts.hub import ROOT, record_path
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, first_line
 
 LOCK = Path("resources/hub.lock")
 HEADER = "# sha256 of the hub's files as first fetched, compared at every fetch (docs/trust.md)\n"
@@ -107,7 +107,7 @@ def _read() -> dict[str, str]:
     try:
         known = yaml.safe_load(LOCK.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{LOCK}: cannot be read ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{LOCK}: cannot be read ({first_line(error)})") from None
     if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
         raise UserError(f'{LOCK}: every line must be "repository@revision/file": "sha256"')
     return known

@@ -56,8 +56,9 @@ def model_in(folder: Path) -> tuple[dict, dict[str, list[Stored]]]:
 def opened_files(folder: Path) -> list[Path]:
     """The files that a model is read from: its config, its index if it has one, and its weights."""
     check_path(folder)
-    index = [folder / INDEX] if (folder / INDEX).is_file() else []
-    return [folder / CONFIG, *index, *sorted(set(_assigned(folder)))]
+    index = _index(folder)
+    weights = [folder / SINGLE] if index is None else [folder / INDEX, *sorted(set(index.values()))]
+    return [folder / CONFIG, *weights]
 
 
 def _config(folder: Path) -> dict:
@@ -76,70 +77,63 @@ def _placed(folder: Path, found: list[Stored], family, arguments: dict) -> dict[
     wrong = []
     for tensor in found:
         place = family.OTHER_NAMES.get(tensor.name, tensor.name)
-        if place not in places:
-            wrong += [] if family.is_buffer(tensor.name, tensor.shape, arguments) else [_left_over(tensor)]
-        elif tensor.shape != places[place]:
-            wrong.append(f"{tensor.name} has shape {list(tensor.shape)}, not {list(places[place])}")
-        elif tensor.dtype not in FLOATS:
-            wrong.append(f"{tensor.name} is of {tensor.dtype}, not of {', '.join(FLOATS)}")
-        else:
+        if place in places:
             filled[place].append(tensor)
-    optional = family.optional(arguments)
-    missing = [place for place in places if not filled[place] and place not in optional]
-    if not wrong:
-        wrong = [f"{place} is missing" for place in missing]
+            wrong += _misfit(tensor, places[place])
+        elif not family.is_buffer(tensor.name, tensor.shape, arguments):
+            wrong.append(f"{tensor.name} has no place in it")
+    empty = (place for place, tensors in filled.items() if not tensors)
+    wrong = wrong or [f"{place} is missing" for place in empty if place not in family.optional(arguments)]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
-        raise UserError(f"{folder}: the checkpoint does not fit its {CONFIG}: {sorted(wrong)[0]}{more}")
+        raise UserError(f"{folder}: the checkpoint does not fit its {CONFIG}: {min(wrong)}{more}")
     return filled
 
 
-def _left_over(tensor: Stored) -> str:
-    return f"{tensor.name} has no place in it"
+def _misfit(tensor: Stored, shape: tuple[int, ...]) -> list[str]:
+    """What keeps a tensor from its place, if anything does."""
+    if tensor.shape != shape:
+        return [f"{tensor.name} has shape {list(tensor.shape)}, not {list(shape)}"]
+    if tensor.dtype not in FLOATS:
+        return [f"{tensor.name} is of {tensor.dtype}, not of {', '.join(FLOATS)}"]
+    return []
 
 
 def _tensors(folder: Path) -> list[Stored]:
     """All tensors of the files; UserError for one that is not where the index says, or is twice there."""
-    files, found = _assigned(folder), []
-    by_index = _index(folder)
-    for path in sorted(set(files)):
-        header = _header(path)
-        for name, (dtype, shape) in header.items():
-            if by_index is not None and name not in by_index:
-                raise UserError(f"{path}: {name} is not listed in {INDEX}")
-            if by_index is not None and by_index[name] != path:
-                raise UserError(
-                    f"{path}: {name} is there too, but {INDEX} assigns it to {by_index[name].name}"
-                )
-            found.append(Stored(path, name, dtype, shape))
-    names = {(tensor.path, tensor.name) for tensor in found}
-    for name, path in (by_index or {}).items():
-        if (path, name) not in names:
-            raise UserError(f"{path}: holds no {shown(name)}, which {INDEX} promises")
+    if (index := _index(folder)) is None:
+        return _stored(folder / SINGLE)
+    found = [tensor for path in sorted(set(index.values())) for tensor in _stored(path)]
+    for path, name in ((tensor.path, tensor.name) for tensor in found):
+        if name not in index:
+            raise UserError(f"{path}: {name} is not listed in {INDEX}")
+        if index[name] != path:
+            raise UserError(f"{path}: {name} is there too, but {INDEX} assigns it to {index[name].name}")
+    if lost := index.keys() - {tensor.name for tensor in found}:
+        name = min(lost)
+        raise UserError(f"{index[name]}: holds no {shown(name)}, which {INDEX} promises")
     return found
 
 
-def _assigned(folder: Path) -> list[Path]:
-    """The files of weights; UserError if they are not whole, or cannot be told from others."""
-    index = _index(folder)
-    single = folder / SINGLE
-    if index is None and not single.is_file():
+def _index(folder: Path) -> dict[str, Path] | None:
+    """The file of each tensor, as the index assigns them; None for a checkpoint in the single file.
+
+    Raises:
+        UserError: the files of weights are not there, or cannot be told from others.
+    """
+    path, single = folder / INDEX, folder / SINGLE
+    if not path.is_file():
+        if single.is_file():
+            return None
         others = "" if any(folder.glob("*.safetensors")) else "; other checkpoint formats are refused"
         raise UserError(f"{folder}: neither {SINGLE} nor {INDEX}{others}")
-    if index is not None and single.is_file() and set(index.values()) != {single}:
-        raise UserError(f"{folder}: both {SINGLE} and {INDEX} are there; remove the one that is not meant")
-    return [single] if index is None else list(index.values())
-
-
-def _index(folder: Path) -> dict[str, Path] | None:
-    """The file of each tensor, as the index assigns them; None without an index."""
-    path = folder / INDEX
-    if not path.is_file():
-        return None
     named = _read(path).get("weight_map")
     if not isinstance(named, dict) or not named:
         raise UserError(f"{path}: weight_map is {shown(named)}, not a mapping of tensors to files")
-    return {name: _shard(folder, path, file) for name, file in named.items()}
+    files = {shown(file): _shard(folder, path, file) for file in named.values()}
+    if single.is_file() and {*files.values()} != {single}:
+        raise UserError(f"{folder}: both {SINGLE} and {INDEX} are there; remove the one that is not meant")
+    return {name: files[shown(file)] for name, file in named.items()}
 
 
 def _shard(folder: Path, index: Path, name) -> Path:
@@ -152,8 +146,8 @@ def _shard(folder: Path, index: Path, name) -> Path:
     return folder / name
 
 
-def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """(number format, shape) by tensor. A file: 8 bytes of the header's length, a header in JSON, data."""
+def _stored(path: Path) -> list[Stored]:
+    """The tensors of a file: 8 bytes of the header's length, a header in JSON, and the numbers."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -164,18 +158,22 @@ def _header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         tensors = _strict(text)
         tensors.pop("__metadata__", None)
         expected = 8 + length + max((about["data_offsets"][1] for about in tensors.values()), default=0)
-        header = {name: (about["dtype"], tuple(about["shape"])) for name, about in tensors.items()}
+        stored = [
+            Stored(path, name, about["dtype"], tuple(about["shape"])) for name, about in tensors.items()
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise UserError(f"{path}: not a readable safetensors file, or cut short; copy it again") from None
     if (found := path.stat().st_size) != expected:
         raise UserError(f"{path}: cut short or grown: {found} bytes, not {expected}; copy it again")
-    return header
+    return stored
 
 
 def _read(path: Path) -> dict:
     try:
         content = _strict(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object")

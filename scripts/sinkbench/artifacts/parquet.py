@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 
 from sinkbench.artifacts.files import atomic_write
-from sinkbench.errors import UserError
+from sinkbench.errors import UserError, first_line
 
 
 def write_table(path: str | Path, frame: pd.DataFrame, notes: dict) -> None:
@@ -37,5 +37,5 @@ def read_table(
     except (KeyError, TypeError):
         reason = "without the notes of this workflow"
     except (OSError, pyarrow.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
     raise UserError(f"{path}: not a readable result ({reason}); delete it and run again")

@@ -7,6 +7,7 @@ make ids depend on more than the text, and are left out.
 import json
 from pathlib import Path
 
+from sinkbench.artifacts.hub import local_folder
 from sinkbench.errors import UserError
 
 LEFT_OUT = ("truncation", "padding", "post_processor")
@@ -15,6 +16,11 @@ OF_IDS = ("normalizer", "pre_tokenizer", "added_tokens", "model")  # what decide
 OFF_BY_DEFAULT = {"dropout", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges"}
 OFF_BY_DEFAULT |= {"continuing_subword_prefix", "end_of_word_suffix"}
 FILE = "tokenizer.json"
+
+
+def tokenizer_path(settings: dict) -> Path:
+    """The file of a tokenizer's source."""
+    return local_folder(settings) / FILE
 
 
 def read_rules(path: Path) -> dict:

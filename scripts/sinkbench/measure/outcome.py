@@ -11,7 +11,7 @@ from sinkbench.artifacts.digests import inputs_of
 from sinkbench.artifacts.files import FAILED
 from sinkbench.artifacts.fingerprint import stamp_here
 from sinkbench.artifacts.parquet import write_table
-from sinkbench.errors import Unavailable, UserError
+from sinkbench.errors import Unavailable, UserError, first_line
 from sinkbench.runtime.environment import environment
 
 STATUS_CHARACTERS = 200
@@ -67,12 +67,12 @@ def failure(error: Exception) -> str | None:
     elif isinstance(error, UserError):
         return None
     else:
-        said = f"{FAILED}{_first_line(error)}"
+        said = f"{FAILED}{_fault(error)}"
     return shorten(said, STATUS_CHARACTERS)
 
 
-def _first_line(error: Exception) -> str:
+def _fault(error: Exception) -> str:
     """What a fault says; the log has its traceback."""
-    said = f"nothing is called {error}" if isinstance(error, KeyError) else str(error)
-    said = "the host's memory is full" if isinstance(error, MemoryError) else said
-    return next(iter(said.strip().splitlines()), "without a message")
+    if isinstance(error, MemoryError):
+        return "the host's memory is full"
+    return f"nothing is called {error}" if isinstance(error, KeyError) else first_line(error)

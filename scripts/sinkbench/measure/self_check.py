@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from sinkbench.artifacts.hub import local_folder
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
-from sinkbench.errors import Unavailable, UserError
+from sinkbench.errors import Unavailable, UserError, first_line
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.hf_attention import STOCK
@@ -88,12 +88,11 @@ def stock_model(folder: Path, dtype: str, device: str):
     """
     options = {"use_safetensors": True, "local_files_only": True, "attn_implementation": STOCK}
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **options).to(device)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # it raises whatever its parts do
-        said = str(error).strip().split("\n")[0]
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), **options)
+    except Exception as error:  # it raises whatever its parts do; nothing of ours, nor of a device, runs here
+        said = first_line(error)
         raise Unavailable(f"{folder}: transformers cannot load it, so nothing is compared: {said}") from error
+    return model.to(device)
 
 
 @torch.inference_mode()

@@ -16,10 +16,10 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.activations import ACT2FN
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
 
-from sinkbench.artifacts.gpt_neox import SIZES, arguments, optional
+from sinkbench.artifacts.gpt_neox import arguments, optional
 from sinkbench.artifacts.hub import local_folder
 from sinkbench.artifacts.model_folder import CONFIG, Stored, model_in
-from sinkbench.errors import UserError, shown
+from sinkbench.errors import UserError, first_line, shown
 
 CLASS = re.compile(r"\b\w+Error: ")  # in what transformers says of a value
 OLD_KEYS = {"rotary_pct", "rotary_emb_base"}  # what checkpoints call rope_parameters; transformers translates
@@ -49,13 +49,10 @@ def random_model(shape: dict, seed: int, dtype: torch.dtype, device: str) -> GPT
 
 
 def _check_keys(shape: dict) -> None:
-    """transformers takes any key, and its default sizes are those of a model of 20 billion parameters."""
+    """transformers takes any key."""
     known = {field.name for field in fields(GPTNeoXConfig)} | OLD_KEYS
-    unknown, missing = sorted(set(shape) - known), [key for key in SIZES if key not in shape]
-    if unknown:
+    if unknown := sorted(set(shape) - known):
         raise UserError(f"model.shape: unknown key {unknown[0]}; allowed are those of GPTNeoXConfig")
-    if missing:
-        raise UserError(f"model.shape: missing {', '.join(missing)}")
 
 
 def _pretrained(folder: Path, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
@@ -93,7 +90,7 @@ def _tensor(stored: Stored) -> torch.Tensor:
         with safe_open(stored.path, "pt") as file:
             return file.get_tensor(stored.name)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{stored.path}: {stored.name} cannot be read: {_first_line(error)}") from error
+        raise UserError(f"{stored.path}: {stored.name} cannot be read: {first_line(error)}") from error
 
 
 def _built(config: GPTNeoXConfig, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
@@ -116,10 +113,6 @@ def _config(raw: dict, where: str) -> GPTNeoXConfig:
     if config.hidden_act not in ACT2FN:
         raise UserError(f"{where}: hidden_act {shown(config.hidden_act)} is not one of {', '.join(ACT2FN)}")
     return config
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no reason given"])[0]
 
 
 def weight_bytes_per_token(model) -> int:

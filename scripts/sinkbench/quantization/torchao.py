@@ -5,6 +5,7 @@ from torch.nn import Linear, Module
 from sinkbench.quantization.weight_only import check_groups
 from sinkbench.runtime.unavailable import NO_CUDA, PACKAGE, Lack, unavailable_on
 
+# TorchAO says by assertions what it does not quantize.
 LACKS = (PACKAGE, NO_CUDA, Lack(AssertionError), Lack(NotImplementedError))
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from sinkbench.runtime.shell import try_run
@@ -134,7 +135,11 @@ def _locked(lock: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        print(
-            f"GPUs cannot be locked ({error.strerror}): jobs that run at once may share one", file=sys.stderr
-        )
+        _go_on_without_locks(error.strerror)
     return True
+
+
+@cache
+def _go_on_without_locks(why: str) -> None:
+    """Say it once in a process."""
+    print(f"GPUs cannot be locked ({why}): jobs that run at once may share one", file=sys.stderr)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sinkbench.errors import Unavailable
+from sinkbench.errors import Unavailable, first_line
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def unavailable_on(*lacks: Lack, what: str) -> Iterator[None]:
                 raise cause from None
         if not any(lack.is_said_by(began) for lack in lacks):
             raise
-        line = (str(began).strip().splitlines() or [type(began).__name__])[0]
-        raise Unavailable(f"{what}: {line}") from error
+        raise Unavailable(f"{what}: {first_line(began)}") from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sinkbench.artifacts.digests import weight_files
-from sinkbench.artifacts.files import has_special
-from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, local_folder, record_path
-from sinkbench.artifacts.tokenizer_file import FILE
+from sinkbench.artifacts.files import special_in
+from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
+from sinkbench.artifacts.tokenizer_file import tokenizer_path
 from sinkbench.errors import UserError, shown
 from sinkbench.text import corpora
 
@@ -72,7 +72,7 @@ class StudyInputs:
         if self.tokenizer["source"] == "hub":
             tokenizer = [record_path(self.tokenizer)]
         else:
-            tokenizer = _taken([local_folder(self.tokenizer) / FILE])
+            tokenizer = _taken([tokenizer_path(self.tokenizer)])
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
         if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
@@ -98,7 +98,7 @@ class StudyInputs:
 
 def _taken(paths: list[Path]) -> list[Path]:
     """Files that are there, with names that Snakemake takes; the content of all is compared anyway."""
-    return [path for path in paths if path.is_file() and str(path).isprintable() and not has_special(path)]
+    return [path for path in paths if path.is_file() and str(path).isprintable() and not special_in(path)]
 
 
 def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:

@@ -8,8 +8,8 @@ from sinkbench.artifacts.gpt_neox import arguments
 from sinkbench.artifacts.hub import ROOT, check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.hub_lock import check_record
 from sinkbench.artifacts.model_folder import check_model_folder
-from sinkbench.artifacts.tokenizer_file import FILE, give_the_same_ids, largest_id, read_rules
-from sinkbench.errors import UserError
+from sinkbench.artifacts.tokenizer_file import FILE, give_the_same_ids, largest_id, read_rules, tokenizer_path
+from sinkbench.errors import UserError, first_line
 from sinkbench.runtime.shell import try_run
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
@@ -57,7 +57,7 @@ def check(
 
 def _check_tokenizer(settings: dict) -> None:
     check_path(local_folder(settings))
-    if settings["source"] == "folder" and not (local_folder(settings) / FILE).is_file():
+    if settings["source"] == "folder" and not tokenizer_path(settings).is_file():
         raise UserError(f"tokenizer.path: no {FILE} in {settings['path']}")
 
 
@@ -73,33 +73,40 @@ def _check_room(folder: Path, needed: float) -> None:
 
 def _check_hub(repository: dict) -> int:
     """Bytes that the hub has for it."""
-    from sinkbench.artifacts.hub_download import (
-        listed,  # imports the hub's client, which most runs do not need
-    )
+    # Its client takes a second, which most runs need not wait.
+    from sinkbench.artifacts.hub_download import listed
 
     return sum(file.size for file in listed(**repository))
 
 
 def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
     """A model that can be read, and the study's tokenizer is its own, as far as they are on this machine."""
+    own = None
     if settings["source"] == "random":
-        size, own = arguments(settings["shape"], f"{key}.shape")["vocab_size"], None
+        size = arguments(settings["shape"], f"{key}.shape")["vocab_size"]
     elif settings["source"] == "folder" or record_path(settings).is_file():
-        folder = local_folder(settings)
-        check_path(folder)
+        check_path(folder := local_folder(settings))
         size, own = check_model_folder(folder)["vocab_size"], folder / FILE
     else:
         return
-    path = local_folder(tokenizer) / FILE
-    if not path.is_file():
-        return
+    if (path := tokenizer_path(tokenizer)).is_file():
+        _check_ids(key, size, own, path)
+
+
+def _check_ids(key: str, size: int, own: Path | None, path: Path) -> None:
+    """The ids of the study's tokenizer at `path` are those of a model with `size` of them.
+
+    Args:
+        own: where the model's own tokenizer would lie.
+    """
     rules = read_rules(path)
     if largest_id(rules) >= size:
         raise UserError(
             f"{key}: its vocabulary ends at id {size - 1}, and {path} has ids up to {largest_id(rules)}: "
             "model and tokenizer do not belong together"
         )
-    if own and own.is_file() and not give_the_same_ids(rules, read_rules(own)):
+    has_another = own and own != path and own.is_file()
+    if has_another and not give_the_same_ids(rules, read_rules(own)):
         raise UserError(f"{key}: its own tokenizer, {own}, gives other ids than the study's, {path}")
 
 
@@ -124,7 +131,7 @@ def _complaint(torch) -> str:
     try:
         torch.cuda.init()
     except RuntimeError as error:
-        return str(error).splitlines()[0].rstrip(".")
+        return first_line(error).rstrip(".")
     return "it finds no device"
 
 

@@ -21,7 +21,6 @@ WORDS = {
     f"{TAG}float": re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"),
     f"{TAG}bool": re.compile("true|false|True|False"),
     f"{TAG}null": re.compile("|null|~"),
-    f"{TAG}str": re.compile(".*"),
 }
 KINDS = {
     "int": "a number",
@@ -42,8 +41,8 @@ def read_yaml(path: str | Path) -> dict:
         UserError: it cannot be read, or has a repeated key, an ambiguous word, a control character or a tag.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(Path(path).read_bytes().decode("utf-8"))
+        root = loader.get_single_node()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -57,7 +56,7 @@ def read_yaml(path: str | Path) -> dict:
         raise UserError(f"{path}: not a mapping of keys to values")
     for node, key in _nodes(root, str(path), "", ()):
         _check(node, key, str(path))
-    return yaml.safe_load(text)
+    return loader.construct_document(root)
 
 
 def _nodes(node: Node, path: str, key: str, around: tuple[Node, ...]) -> Iterator[tuple[Node, str]]:
@@ -98,13 +97,13 @@ def _check(node: Node, key: str, path: str) -> None:
         return
     kind, value = node.tag.removeprefix(TAG), node.value
     where = f"{_at(path, node)}: {key}: {shown(value)}"
-    if node.tag not in WORDS:
+    if kind != "str" and node.tag not in WORDS:
         raise UserError(f"{where} is {KINDS.get(kind, kind)} in YAML; put text in quotes")
-    if not WORDS[node.tag].fullmatch(value) and node.tag != f"{TAG}str":
+    if kind != "str" and not WORDS[node.tag].fullmatch(value):
         raise UserError(f"{where} is {KINDS[kind]} in YAML: {MEANINGS[kind]}, and put text in quotes")
     if kind == "float" and not math.isfinite(float(value)):
         raise UserError(f"{where} is not a finite number")
-    if any(not character.isprintable() for character in value):
+    if not value.isprintable():
         raise UserError(f"{where} holds a line break or another control character")
 
 

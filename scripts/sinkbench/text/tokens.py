@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from sinkbench.artifacts.digests import tokenizer_digest
 from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.fingerprint import stamp_here, stamp_of
-from sinkbench.artifacts.hub import file_sha256, local_folder
+from sinkbench.artifacts.hub import file_sha256
 from sinkbench.artifacts.parquet import read_table, write_table
-from sinkbench.artifacts.tokenizer_file import FILE, read_rules
+from sinkbench.artifacts.tokenizer_file import read_rules, tokenizer_path
 from sinkbench.errors import UserError, shown
 from sinkbench.runtime.progress import Progress
 from sinkbench.text import corpora
@@ -36,20 +36,20 @@ def tokenize(settings: dict, tokens_path: str, record_path: str) -> None:
         UserError: a text or the tokenizer cannot be read, or no document has text.
     """
     stamp, corpus = stamp_here(settings), settings["corpus"]
-    tokenizer_path = local_folder(settings["tokenizer"]) / FILE
-    rows, blank = _rows(corpus, tokenizer_path)
+    path = tokenizer_path(settings["tokenizer"])
+    rows, blank = _rows(corpus, path)
     if not rows:
         raise UserError(f"corpora.{corpus['name']}: no document has text ({len(blank)} are empty)")
     frame = pd.DataFrame(rows)
     inputs = {"tokenizer": tokenizer_digest(settings["tokenizer"]), "texts": corpora.digest(corpus)}
     write_table(tokens_path, frame, {**stamp, "inputs": inputs, "blank": blank})
-    write_json(record_path, stamp | _record(settings, frame, blank, tokenizer_path))
+    write_json(record_path, stamp | _record(settings, frame, blank, path))
 
 
-def _rows(corpus: dict, tokenizer_path: Path) -> tuple[list[dict], list[str]]:
+def _rows(corpus: dict, path: Path) -> tuple[list[dict], list[str]]:
     """Rows of the documents that have text, and names of those that have none."""
-    tokenizer = load_tokenizer(tokenizer_path)
-    start = _start_ids(tokenizer, corpus, tokenizer_path)
+    tokenizer = load_tokenizer(path)
+    start = _start_ids(tokenizer, corpus, path)
     rows, blank = [], []
     with Progress(f"tokenize {corpus['name']}", unit="documents") as progress:
         for name, text in documents(corpus):
@@ -110,12 +110,12 @@ def _digest(ids: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i4").tobytes()).hexdigest()
 
 
-def _record(settings: dict, frame: pd.DataFrame, blank: list[str], tokenizer_path) -> dict:
+def _record(settings: dict, frame: pd.DataFrame, blank: list[str], path: Path) -> dict:
     counts = {row.document: len(row.token_ids) for row in frame.itertuples()}
     return {
         "corpus": settings["corpus"],
         "tokenizer": settings["tokenizer"],
-        "tokenizer_sha256": file_sha256(tokenizer_path),
+        "tokenizer_sha256": file_sha256(path),
         "documents": len(counts),
         "blank": blank,
         "tokens": sum(counts.values()),

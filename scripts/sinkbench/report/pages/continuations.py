@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
-from sinkbench.artifacts.hub import local_folder
 from sinkbench.artifacts.parquet import read_table
+from sinkbench.artifacts.tokenizer_file import tokenizer_path
 from sinkbench.report.pages._html import document, paragraph
 from sinkbench.text.tokens import load_tokenizer
 
@@ -35,7 +35,7 @@ REPEATED = 4  # tokens of a sequence that counts as a repetition
 
 def render(results: Path, spec: dict) -> str:
     """The page of a study's folder of results; `spec` is catalogue.continuations_spec()."""
-    tokenizer = load_tokenizer(local_folder(spec["tokenizer"]) / "tokenizer.json")
+    tokenizer = load_tokenizer(tokenizer_path(spec["tokenizer"]))
     runs = {run: read_table(results / f"continuations/{run}.parquet") for run in spec["runs"]}
     return page(runs, tokenizer, spec)
 

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from sinkbench.artifacts.hub import check_fetched, local_folder
-from sinkbench.errors import UserError, shown
+from sinkbench.errors import UserError, first_line, shown
 from sinkbench.text.corpora import MARK, find_files
 
 TEXT_TYPES = ("string", "large_string", "string_view", "null")  # as Arrow calls them; null: nothing but nulls
@@ -47,8 +47,8 @@ def _column(path: Path, settings: dict) -> Iterator[str | None]:
             for batch in file.iter_batches(columns=[name]):
                 yield from batch.column(name).to_pylist()
     except (OSError, pyarrow.ArrowException, ValueError) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise UserError(f"{_where(settings)}: {path} cannot be read as parquet: {reason}") from error
+        said = first_line(error)
+        raise UserError(f"{_where(settings)}: {path} cannot be read as parquet: {said}") from error
 
 
 def _check_column(path: Path, settings: dict, schema) -> None:
