@@ -9,7 +9,6 @@ from textwrap import shorten
 
 import pandas as pd
 import torch
-from sinkbench import quantization
 from sinkbench.artifacts.files import FAILED
 from sinkbench.artifacts.parquet import write_table
 from sinkbench.measure import speculation
@@ -17,6 +16,7 @@ from sinkbench.measure.bench import Bench
 from sinkbench.measure.outcome import STATUS_CHARACTERS, failure, opening_notes
 from sinkbench.measure.speed import COLUMNS, Timer
 from sinkbench.model.loading import load_model
+from sinkbench.quantization.formats import apply_format
 from sinkbench.runtime.memory import measure_bandwidth
 
 
@@ -63,7 +63,7 @@ def climb(rungs: list[Rung]) -> None:
 
     @cache
     def make_model():
-        return quantization.apply(settings["quantization"], load_model(settings["model"], settings["device"]))
+        return apply_format(settings["quantization"], load_model(settings["model"], settings["device"]))
 
     for rung in rungs:
         rung.attempt(rung.build, make_model)

@@ -28,6 +28,7 @@ from sinkbench.engines.fused.tiles import Tile
 from sinkbench.measure.outcome import failure
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
@@ -146,7 +147,7 @@ def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layer
     settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))["model"]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
-    model = quantization.apply(format_row(quantization), load_model(settings, "cuda"))
+    model = apply_format(format_row(quantization), load_model(settings, "cuda"))
     return model, FusedRing(model, Visibility(sinks, budget - sinks), batch)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 import triton
 import yaml
-from sinkbench import quantization
 from sinkbench.engines.fused import layer_kernels
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from triton._utils import canonicalize_dtype
 from triton.backends.compiler import GPUTarget
@@ -73,7 +73,7 @@ def launches_of(number_format: str, batch: int, pdl: bool) -> list[tuple]:
     shape = study["model"]["shape"] | {"num_hidden_layers": 1}
     with torch.device("meta"):
         model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
-        model = quantization.apply(format_row(number_format), model)
+        model = apply_format(format_row(number_format), model)
         step = FusedStep(model, FusedRing(model, Visibility(4, 2044), batch), pdl)
         launches, own = (
             [],

@@ -8,6 +8,7 @@ import torch
 from hypothesis import strategies as st
 from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.engines.decode import decode_nll
+from sinkbench.model.families import FAMILIES
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility
 
@@ -18,6 +19,14 @@ CODE = code_of()  # of no file: what settings made by tests say of their code
 TOLERANCE = 1e-4  # nats; the forms agree to about 5e-6
 RULES = ["sinks4_window28", "sinks4_window60", "sinks1_window31", "sinks0_window32", "sinks8_window24"]
 VOCABULARY = 61  # of random models
+LLAMA3 = {"factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+SCALINGS = st.sampled_from(
+    [
+        {"rope_type": "default"},
+        {"rope_type": "linear", "factor": 2.0},
+        {"rope_type": "llama3", "original_max_position_embeddings": 32, **LLAMA3},
+    ]
+)
 VOID = {"meta", "br", "img", "link", "hr"}  # tags without an end
 
 
@@ -37,7 +46,39 @@ def largest_gap(nll: torch.Tensor, expected) -> float:
 
 
 @st.composite
-def shapes(draw):
+def shapes(draw, families=tuple(FAMILIES)):
+    """Shapes of any family, tied or not."""
+    family = draw(st.sampled_from(families))
+    return draw(neox_shapes() if family == "gpt_neox" else gated_shapes(family))
+
+
+@st.composite
+def gated_shapes(draw, family: str):
+    """Shapes of Llama and its descendants: several groups of query heads, biases and scaled rotations."""
+    head_dim, kv_heads = draw(st.sampled_from([8, 16])), draw(st.integers(1, 2))
+    heads = kv_heads * draw(st.integers(1, 3))
+    shape = {
+        "model_type": family,
+        "vocab_size": VOCABULARY,
+        "hidden_size": draw(st.sampled_from([16, 8 * heads])) * heads,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "num_hidden_layers": draw(st.integers(1, 3)),
+        "intermediate_size": 32,
+        "max_position_embeddings": 128,
+        "tie_word_embeddings": draw(st.booleans()),
+        "initializer_range": 0.4,
+        "rope_parameters": {"rope_theta": draw(st.sampled_from([100.0, 10000.0]))} | draw(SCALINGS),
+    }
+    own = {"mistral": {"sliding_window": None}, "llama": {"mlp_bias": draw(st.booleans())}}
+    if family in ("llama", "qwen3"):
+        shape["attention_bias"] = draw(st.booleans())
+    return shape | own.get(family, {})
+
+
+@st.composite
+def neox_shapes(draw):
     """GPT-NeoX shapes: parallel residual or not, tied or not, several rotary fractions and bases."""
     head_dim = draw(st.sampled_from([8, 16]))
     heads = draw(st.integers(1, 3))

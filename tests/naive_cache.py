@@ -4,7 +4,7 @@ Nothing is shared with the evaluator and the engines but the model's own layers 
 """
 
 import torch
-from sinkbench.model.forward import combine, project
+from sinkbench.model.families import family_of, parts_of, shape_of
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import Rotary, rotate_head
 
@@ -14,33 +14,35 @@ class NaiveCache:
 
     def __init__(self, model, sinks: int, most: float):
         self.model, self.sinks, self.most, self.rotary = model, sinks, most, Rotary(model)
-        self.made = [[] for _ in model.gpt_neox.layers]  # unrotated [query, key, value] of every token
-        self.held = [[[] for _ in range(model.config.num_attention_heads)] for _ in self.made]
+        self.parts, self.family, self.shape = parts_of(model), family_of(model), shape_of(model)
+        self.made = [[] for _ in self.parts.layers]  # unrotated [query, key, value] of every token
+        self.held = [[[] for _ in range(self.shape.kv_heads)] for _ in self.made]
         self.stood = []  # each token's position inside the cache: the number of keys before it
 
     def read(self, token: torch.Tensor) -> torch.Tensor:
         """Logits after one token."""
         now = len(self.stood)
         self.stood.append(min(self.sinks, now) + len(self.held[0][0]))
-        hidden = self.model.gpt_neox.embed_in(token[None])
-        for index, layer in enumerate(self.model.gpt_neox.layers):
-            self.made[index].append(list(torch.stack(project(layer, hidden))[:, :, 0]))
-            heads = range(len(self.held[index]))
-            hidden = combine(
-                layer, hidden, torch.stack([self._attend(index, h, now) for h in heads])[:, None]
-            )
+        hidden = self.parts.embedding(token[None])
+        for index, layer in enumerate(self.parts.layers):
+            self.made[index].append([part[:, 0] for part in self.family.project(layer, hidden)])
+            attended = [self._attend(index, head, now) for head in range(self.shape.heads)]
+            hidden = self.family.combine(layer, hidden, torch.stack(attended)[:, None])
         for held in (held for layer in self.held for held in layer if now >= self.sinks):
             held.append(now)
             if len(held) > self.most:
                 del held[0]
-        return logits(self.model, self.model.gpt_neox.final_layer_norm(hidden))[0]
+        return logits(self.model, self.parts.norm(hidden))[0]
 
     def weights(self, index: int, head: int, asker: int, others: list[int]) -> torch.Tensor:
-        """Softmax weights of token `asker` over `others`; a sink is met from the place inside the cache."""
+        """Softmax weights of query head `head` of token `asker` over `others`.
+
+        A sink is met from the place inside the cache.
+        """
         scores = []
         for other in others:
             query = self._turned(index, 0, asker, asker if other >= self.sinks else self.stood[asker])[head]
-            scores.append(query @ self._turned(index, 1, other, other)[head])
+            scores.append(query @ self._turned(index, 1, other, other)[head // self.shape.group])
         return (torch.stack(scores) * query.shape[-1] ** -0.5).softmax(0)
 
     def _turned(self, index: int, what: int, token: int, position: int) -> torch.Tensor:
@@ -48,8 +50,9 @@ class NaiveCache:
         return rotate_head(self.made[index][token][what][:, None], table)[:, 0]
 
     def _attend(self, index: int, head: int, now: int) -> torch.Tensor:
-        seen = [*range(min(self.sinks, now)), *self.held[index][head], now]
-        values = torch.stack([self.made[index][j][2][head] for j in seen])
+        key_head = head // self.shape.group
+        seen = [*range(min(self.sinks, now)), *self.held[index][key_head], now]
+        values = torch.stack([self.made[index][j][2][key_head] for j in seen])
         return self.weights(index, head, now, seen) @ values
 
 
@@ -114,12 +117,14 @@ def copy(cache: NaiveCache, policy, ids, t: int) -> None:
 
 
 def _attention(cache: NaiveCache, policy, index: int, head: int, store: list[int], t: int) -> torch.Tensor:
-    total = torch.zeros(len(store), dtype=torch.float64)
+    """Of a key head: the mean over the last queries of all query heads that share it."""
+    group, total = cache.shape.group, torch.zeros(len(store), dtype=torch.float64)
     for asker in range(t - policy.query_window, t):
         before = [j for j in store if j <= asker]
         seen = [*range(policy.sinks), *before]
-        total[: len(before)] += cache.weights(index, head, asker, seen)[policy.sinks :]
-    return total / policy.query_window
+        for asking in range(head * group, (head + 1) * group):
+            total[: len(before)] += cache.weights(index, asking, asker, seen)[policy.sinks :]
+    return total / policy.query_window / group
 
 
 def _pooled(score: torch.Tensor, policy) -> torch.Tensor:

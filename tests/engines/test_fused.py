@@ -15,7 +15,6 @@ import triton
 import triton.language as tl
 from helpers import decode
 from interpreted import Interpreted, use_tiles
-from sinkbench import quantization
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused.fixed_point import multiply_words
@@ -27,6 +26,7 @@ from sinkbench.errors import Unavailable
 from sinkbench.model.loading import random_model
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies import Visibility, build
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.quantization.weight_only import pack
 
@@ -153,7 +153,7 @@ def test_steps_of_a_float32_model_compute_with_the_quantized_weights(word, batch
     One stream's inputs are integers of 16 bits, and its errors come from there; several streams' are not.
     """
     shape = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 384}
-    model = quantization.apply(format_row(word), model_of(initializer_range=0.2, **shape))
+    model = apply_format(format_row(word), model_of(initializer_range=0.2, **shape))
     texts = torch.randint(VOCABULARY, (batch, 12), device=DEVICE)
     check_exact(model, Visibility(2, 5), texts, 9, tolerance=3e-4 if batch == 1 else 3e-5)
 
@@ -225,7 +225,7 @@ def test_kernels_compile_and_fit_without_a_gpu(capability):
 def test_weights_in_a_foreign_format_are_refused_by_name():
     model = model_of(hidden_size=128, num_attention_heads=4, intermediate_size=128)
     with pytest.raises(Unavailable, match="fused: weights are Int8Tensor"):
-        check_supported(quantization.apply(format_row("torchao_int8_mlp"), model))
+        check_supported(apply_format(format_row("torchao_int8_mlp"), model))
 
 
 def test_the_step_knows_what_its_kernels_must_read():

@@ -9,7 +9,7 @@ pytest.importorskip("triton")
 
 from helpers import decode
 from interpreted import Interpreted, use_tiles
-from sinkbench import engines, quantization
+from sinkbench import engines
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.fused.weights import check_supported
 from sinkbench.engines.table import engine_row
@@ -17,6 +17,7 @@ from sinkbench.errors import Unavailable
 from sinkbench.model.loading import random_model
 from sinkbench.model.widened import widened
 from sinkbench.policies.streaming import Policy
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import FORMATS, format_row
 
 ON_CPU = [name for name in FORMATS if not name.startswith("torchao_int4")]
@@ -46,7 +47,7 @@ def planted(word: str):
         norm.weight.fill_(LARGE)
         norm.weight[list(MASSIVE)] = SMALL
     first.mlp.dense_4h_to_h.bias[list(MASSIVE)] = torch.tensor(list(MASSIVE.values())).bfloat16()
-    return quantization.apply(format_row(word), model)
+    return apply_format(format_row(word), model)
 
 
 def text() -> torch.Tensor:

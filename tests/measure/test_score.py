@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from helpers import FIXTURE
-from sinkbench import quantization
 from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.table import engine_row
@@ -17,6 +16,7 @@ from sinkbench.measure.speculation import timer
 from sinkbench.model.loading import random_model
 from sinkbench.model.widened import is_wide, widened
 from sinkbench.policies import Visibility
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.quantization.weight_only import unpack
 from speed_jobs import SETTINGS
@@ -133,7 +133,7 @@ def test_a_fault_of_the_float32_evaluator_fails_the_run(tokens_path, tmp_path, m
 def test_the_twin_has_the_weights_that_are_stored_and_the_model_stays_as_it_is(word):
     """Against float64 made by hand: no weight is rounded to bfloat16 on its way."""
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu").eval().requires_grad_(False)
-    model = quantization.apply(format_row(word), model)
+    model = apply_format(format_row(word), model)
     before = dict(model.named_parameters()) | dict(model.named_buffers())
     ids, rule = torch.arange(30) * 7 % 61, Visibility(2, 8)
     own = Evaluator(model, 16).stream(ids, rule)
@@ -160,7 +160,7 @@ def test_weights_of_a_kind_that_cannot_be_dequantised_are_named():
 @pytest.mark.parametrize("bits", [8, 4])
 def test_quantized_weights_are_dequantised_without_another_rounding(bits):
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu").eval().requires_grad_(False)
-    stored = quantization.apply(format_row(f"int{bits}"), model).lm_head
+    stored = apply_format(format_row(f"int{bits}"), model).lm_head
     width = stored.in_features // stored.scales.shape[1]
     product = unpack(stored.packed, bits).double() * stored.scales.double().repeat_interleave(width, 1)
     seen = widened(model).lm_head(torch.eye(stored.in_features))

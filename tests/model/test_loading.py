@@ -9,8 +9,8 @@ import torch
 from helpers import FIXTURES
 from safetensors.torch import load_file, save_file
 from sinkbench.artifacts.digests import model_digest, weight_files
-from sinkbench.artifacts.model_folder import check_model_folder
 from sinkbench.errors import UserError
+from sinkbench.model.checkpoint import check_model_folder
 from sinkbench.model.loading import load_model, random_model
 from transformers import GPTNeoXForCausalLM
 
@@ -88,15 +88,15 @@ BROKEN = [
     (lambda: CONFIG.write_text("[]"), "model/config.json: not a JSON object"),
     (
         lambda: with_config(model_type="gpt2"),
-        "model/config.json: model_type: 'gpt2' is not one of gpt_neox",
+        "model/config.json: model_type: 'gpt2' is not one of gpt_neox, llama, mistral, qwen2, qwen3",
     ),
     (
-        lambda: with_config(rope_scaling={"type": "linear", "factor": 2.0}),
-        "rope_scaling.factor: a scaled rotation; only",
+        lambda: with_config(rope_scaling={"factor": 2.0}),
+        "rope_scaling.factor: a rotation of type 'default' has no such key",
     ),
     (
         lambda: with_config(rope_scaling={"rope_type": "yarn"}),
-        "rotary embedding of type 'yarn'; only",
+        "rotary embedding of type 'yarn' is not computed here; only default, linear, llama3 are",
     ),
     (lambda: with_config(rotary_pct=2.0), "model/config.json: rotary fraction 2.0 is not between 0 and 1"),
     (lambda: with_config(hidden_act="gleu"), "model/config.json: hidden_act 'gleu' is not one of gelu"),
@@ -147,7 +147,10 @@ PLANTED = [
     (lambda: with_config(hidden_size=64.0), "hidden_size: 64.0 is not a whole number"),
     (lambda: with_config(num_hidden_layers=10**9), "num_hidden_layers: 1000000000, but there are 40 tensors"),
     (lambda: with_config(is_causal=False), "is_causal: false is not computed here"),
-    (lambda: with_config(model_type=["gpt_neox"]), "model_type: '[\"gpt_neox\"]' is not one of gpt_neox"),
+    (
+        lambda: with_config(model_type=["gpt_neox"]),
+        "model_type: '[\"gpt_neox\"]' is not one of gpt_neox, llama, mistral, qwen2, qwen3",
+    ),
     (lambda: with_config(num_hidden_layers=True), "num_hidden_layers: true is not a whole number"),
     (lambda: with_config(use_parallel_residual="no"), "use_parallel_residual: 'no' is not true or false"),
     (lambda: CONFIG.write_text('{"model_type": 1, "model_type": 2}'), "model_type is given twice"),
@@ -294,7 +297,7 @@ def test_what_old_checkpoints_hold_besides_weights_is_left():
         ({"hiden_size": 3}, "model.shape: unknown key hiden_size; allowed are those of GPTNeoXConfig"),
         (
             {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
-            "model.shape: rope_parameters.factor: a scaled rotation",
+            "model.shape: rope_parameters.factor: a rotation of type 'dynamic' has no such key",
         ),
         ({"hidden_size": 15}, "model.shape: hidden_size: 15 is no multiple of num_attention_heads, 2"),
     ],

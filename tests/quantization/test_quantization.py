@@ -8,12 +8,12 @@ import torch
 from helpers import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinkbench import quantization
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import kernel_for
 from sinkbench.errors import Unavailable
 from sinkbench.model.loading import load_model, random_model, weight_bytes_per_token
 from sinkbench.policies import Visibility
+from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.quantization.weight_only import QuantizedLinear, pack, unpack
 from sinkbench.text.corpora import documents
@@ -135,7 +135,7 @@ def test_inputs_that_are_no_groups_are_refused_and_the_model_is_as_it_was():
     model = random_model({**SHAPE, "intermediate_size": 192}, 0, torch.float32, "cpu")
     before = dict(model.named_modules())
     with pytest.raises(Unavailable) as caught:
-        quantization.apply(format_row("int8"), model)
+        apply_format(format_row("int8"), model)
     assert str(caught.value).startswith("gpt_neox.layers.0.mlp.dense_4h_to_h has K = 192 inputs")
     assert "\n" not in str(caught.value) and dict(model.named_modules()) == before
 
@@ -144,7 +144,7 @@ def test_inputs_that_are_no_groups_are_refused_and_the_model_is_as_it_was():
 def test_what_is_replaced(word):
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
     before = dict(model.named_modules())
-    assert quantization.apply(format_row(word), model) is model
+    assert apply_format(format_row(word), model) is model
     replaced = {name for name, module in model.named_modules() if before[name] is not module}
     wanted = ["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"]
     wanted += [] if "mlp" in word else ["attention.query_key_value", "attention.dense"]
@@ -171,7 +171,7 @@ OTHERS = 2 * (384 + 128 + 256 + 128 + 4 * 128) + 2 * 128  # biases and layer nor
 )
 def test_bytes_per_token_by_hand(word, expected, tied):
     model = random_model({**SHAPE, "tie_word_embeddings": tied}, 0, torch.bfloat16, "cpu")
-    assert weight_bytes_per_token(quantization.apply(format_row(word), model)) == expected
+    assert weight_bytes_per_token(apply_format(format_row(word), model)) == expected
 
 
 # Mean |change of an NLL| in nats that was measured over _pydecimal's first 512 tokens
@@ -191,7 +191,7 @@ def text() -> torch.Tensor:
 def test_nlls_of_a_trained_model_change_a_little(word, text):
     nll = {}
     for name in ("none", word):
-        evaluator = Evaluator(quantization.apply(format_row(name), load_model(DEMO, "cpu")), chunk_tokens=128)
+        evaluator = Evaluator(apply_format(format_row(name), load_model(DEMO, "cpu")), chunk_tokens=128)
         nll[name] = evaluator.stream(text, Visibility(sinks=4, recent=124))
     change = nll[word] - nll["none"]
     assert CHANGE[word] / 2 < change.abs().mean() < 2 * CHANGE[word]
@@ -206,7 +206,7 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     plain = random_model(SHAPE, 0, torch.float32, "cpu").eval().requires_grad_(False)
     exact, before = Evaluator(plain, 32).stream(ids, Visibility(2, 20)), weight_bytes_per_token(plain)
     options = inductor.get_config_copy()
-    quantized = quantization.apply(format_row(word), plain)
+    quantized = apply_format(format_row(word), plain)
     assert inductor.get_config_copy() == options
     mlp = 2 * 2 * 128 * 256
     replaced = mlp + (0 if word.endswith("_mlp") else 2 * 4 * 128 * 128)
@@ -221,7 +221,7 @@ def test_torchao_reads_fewer_bytes_and_stays_near(word):
     [("none", True), ("int8", True), ("torchao_int8", False), ("torchao_int8_dynamic", False)],
 )
 def test_chunks_are_compiled_around_plain_weights_alone(word, fuses):
-    model = quantization.apply(format_row(word), random_model(SHAPE, 0, torch.float32, "cpu"))
+    model = apply_format(format_row(word), random_model(SHAPE, 0, torch.float32, "cpu"))
     kernel = kernel_for(SimpleNamespace(device=torch.device("cuda"), parameters=model.parameters))
     assert (kernel.prepare(len) is not len) == fuses
 
@@ -231,7 +231,7 @@ def test_torchao_int4_says_why_it_cannot_run():
         pytest.skip("it runs on CUDA")
     model = random_model(SHAPE, 0, torch.bfloat16, "cpu")
     with pytest.raises(Unavailable, match="torchao Int4WeightOnlyConfig: "):
-        quantization.apply(format_row("torchao_int4"), model)
+        apply_format(format_row("torchao_int4"), model)
 
 
 @pytest.mark.parametrize("word", ["torchao_int4", "torchao_int4_mlp", "int4_mlp"])
@@ -239,7 +239,7 @@ def test_inputs_that_are_no_groups_are_refused_whoever_quantizes(word):
     """TorchAO alone would leave such a layer as it is, without a word."""
     shape = {**SHAPE, "hidden_size": 192, "intermediate_size": 800}
     with pytest.raises(Unavailable, match=r"needs a multiple of 128$"):
-        quantization.apply(format_row(word), random_model(shape, 0, torch.bfloat16, "cpu"))
+        apply_format(format_row(word), random_model(shape, 0, torch.bfloat16, "cpu"))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_layers_that_a_library_declines_without_a_word_are_counted(left, said, m
     monkeypatch.setattr(library, "quantize_", declining)
     model = random_model(SHAPE, 0, torch.float32, "cpu")
     with pytest.raises(Unavailable, match=said):
-        quantization.apply(format_row("torchao_int8"), model)
+        apply_format(format_row("torchao_int8"), model)
 
 
 @pytest.mark.parametrize("word", ["int8", "torchao_int8"])
@@ -268,7 +268,7 @@ def test_a_model_without_a_layer_of_the_name_is_not_quantized(word):
         layer.mlp.up = layer.mlp.dense_h_to_4h
         del layer.mlp.dense_h_to_4h
     with pytest.raises(Unavailable, match="the model has no layer called dense_h_to_4h"):
-        quantization.apply(format_row(word), model)
+        apply_format(format_row(word), model)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_library_that_asks_for_cuda_where_there_is_none_is_unavailable(error, 
 
     monkeypatch.setattr(library, "quantize_", failing)
     with pytest.raises(Unavailable, match="torchao Int8WeightOnlyConfig: "):
-        quantization.apply(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))
+        apply_format(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))
 
 
 def test_a_fault_of_a_library_is_a_fault(monkeypatch):
@@ -296,4 +296,4 @@ def test_a_fault_of_a_library_is_a_fault(monkeypatch):
 
     monkeypatch.setattr(library, "quantize_", lambda *_, **__: [][0])
     with pytest.raises(IndexError):
-        quantization.apply(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))
+        apply_format(format_row("torchao_int8"), random_model(SHAPE, 0, torch.float32, "cpu"))

@@ -1,22 +1,18 @@
-"""A checkpoint in a local folder, checked without importing torch: its config, and a place for every tensor.
+"""The files of a checkpoint in a local folder, read without importing torch: config and headers of tensors.
 
-Nothing is guessed. The index, or the single file, says which file holds which tensor. A family's table says
-which tensors there must be, in which shapes, and what its config may say. What is left over is refused.
+Nothing is guessed. The index, or the single file, says which file holds which tensor.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sinkbench.artifacts import gpt_neox
 from sinkbench.artifacts.files import check_path
-from sinkbench.errors import UserError, check_name, shown
+from sinkbench.errors import UserError, shown
 
 CONFIG, SINGLE = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"  # of a checkpoint in several files
 ADAPTER = "adapter_config.json"  # of weights that are differences from those of another checkpoint
-FLOATS = ("F64", "F32", "F16", "BF16")  # number formats of weights, as safetensors names them
-FAMILIES = {"gpt_neox": gpt_neox}  # by model_type: what a config may say, and where tensors belong
 
 
 @dataclass(frozen=True)
@@ -29,30 +25,6 @@ class Stored:
     shape: tuple[int, ...]
 
 
-def check_model_folder(folder: Path) -> dict:
-    """Read config.json; UserError unless family, config and tensors are ones that this project computes.
-
-    Returns:
-        What the config says of the model, in the words of the family's config class, defaults included.
-    """
-    arguments, _ = model_in(folder)
-    return arguments
-
-
-def model_in(folder: Path) -> tuple[dict, dict[str, list[Stored]]]:
-    """The config, as check_model_folder gives it, and the tensors for each place, which must be equal."""
-    raw = _config(folder)
-    kind = raw.get("model_type")
-    check_name(kind if isinstance(kind, str) else shown(kind), FAMILIES, f"{folder / CONFIG}: model_type")
-    family = FAMILIES[kind]
-    arguments, tensors = family.arguments(raw, str(folder / CONFIG)), _tensors(folder)
-    if (layers := arguments["num_hidden_layers"]) > len(tensors):  # before a table of so many is made
-        raise UserError(
-            f"{folder / CONFIG}: num_hidden_layers: {layers}, but there are {len(tensors)} tensors"
-        )
-    return arguments, _placed(folder, tensors, family, arguments)
-
-
 def opened_files(folder: Path) -> list[Path]:
     """The files that a model is read from: its config, its index if it has one, and its weights."""
     check_path(folder)
@@ -61,7 +33,8 @@ def opened_files(folder: Path) -> list[Path]:
     return [folder / CONFIG, *weights]
 
 
-def _config(folder: Path) -> dict:
+def read_config(folder: Path) -> dict:
+    """config.json as it is; UserError where there is none, or an adapter's."""
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder}: no {CONFIG} there; a model folder holds {CONFIG} and *.safetensors")
@@ -70,36 +43,7 @@ def _config(folder: Path) -> dict:
     return _read(path)
 
 
-def _placed(folder: Path, found: list[Stored], family, arguments: dict) -> dict[str, list[Stored]]:
-    """Tensors by place; UserError for a place without one, and for a tensor without one."""
-    places = family.places(arguments)
-    filled: dict[str, list[Stored]] = {place: [] for place in places}
-    wrong = []
-    for tensor in found:
-        place = family.OTHER_NAMES.get(tensor.name, tensor.name)
-        if place in places:
-            filled[place].append(tensor)
-            wrong += _misfit(tensor, places[place])
-        elif not family.is_buffer(tensor.name, tensor.shape, arguments):
-            wrong.append(f"{tensor.name} has no place in it")
-    empty = (place for place, tensors in filled.items() if not tensors)
-    wrong = wrong or [f"{place} is missing" for place in empty if place not in family.optional(arguments)]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
-        raise UserError(f"{folder}: the checkpoint does not fit its {CONFIG}: {min(wrong)}{more}")
-    return filled
-
-
-def _misfit(tensor: Stored, shape: tuple[int, ...]) -> list[str]:
-    """What keeps a tensor from its place, if anything does."""
-    if tensor.shape != shape:
-        return [f"{tensor.name} has shape {list(tensor.shape)}, not {list(shape)}"]
-    if tensor.dtype not in FLOATS:
-        return [f"{tensor.name} is of {tensor.dtype}, not of {', '.join(FLOATS)}"]
-    return []
-
-
-def _tensors(folder: Path) -> list[Stored]:
+def tensors_in(folder: Path) -> list[Stored]:
     """All tensors of the files; UserError for one that is not where the index says, or is twice there."""
     if (index := _index(folder)) is None:
         return _stored(folder / SINGLE)

@@ -16,7 +16,7 @@ text's length. A refresh (see `refresh`) rewrites what is carried.
 import torch
 from torch import Tensor
 
-from sinkbench.model.forward import project
+from sinkbench.model.families import family_of, shape_of
 from sinkbench.model.rope import Rotary, rotate, rotate_head
 from sinkbench.policies import Visibility
 
@@ -25,7 +25,7 @@ class ChunkStream:
     """Carries sinks and recent keys from chunk to chunk; call `begin` before each chunk's forward pass.
 
     Args:
-        model: a GPT-NeoX for causal language modelling.
+        model: for causal language modelling.
         visibility: who sees whom. Dense text of T tokens: Visibility(0, T).
         kernel: see `kernels`.
         store: what a refresh looks back on (refresh_store.RefreshStore), if anything does.
@@ -40,8 +40,7 @@ class ChunkStream:
         self.visibility, self.kernel, self.store, self.skipped = visibility, kernel, store, skipped
         self.held = visibility.sinks + visibility.longest
         self.rotary = Rotary(model)
-        self.head_dim = model.gpt_neox.layers[0].attention.head_size
-        self.heads, self.dtype = model.config.num_attention_heads, model.dtype
+        self.shape, self.dtype, self.project = shape_of(model), model.dtype, family_of(model).project
         self.carried: dict[int, tuple[Tensor, Tensor]] = {}
         self.position = 0  # stream index of the next token
         self._masks = {}
@@ -66,7 +65,8 @@ class ChunkStream:
         """Compute the layer's heads [heads, tokens, head_dim] from its input [tokens, hidden]."""
         new = self._keys[:, self.held :], self._values[:, self.held :]
         widen = widen_heads if self.visibility.sinks else turn_heads
-        query, first_keys = self.kernel.prepare(widen)(layer, hidden, self._own, self._capped, *new)
+        widened = self.kernel.prepare(widen)
+        query, first_keys = widened(self.project, layer, hidden, self._own, self._capped, *new)
         if index in self.carried:
             self._keys[:, : self.held], self._values[:, : self.held] = self.carried[index]
         else:
@@ -77,13 +77,14 @@ class ChunkStream:
         keys, values = self._keys, self._values
         if self._slots is not None:
             keys, values = keys[:, self._slots], values[:, self._slots]
-        scale = self.head_dim**-0.5
+        scale = self.shape.head_dim**-0.5
         return self.kernel(query[None], keys[None], values[None], self._mask, scale)[0]
 
     def _room(self, slots: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of one layer, reused by all: [heads, slots, dim]."""
-        key_dim = self.head_dim + (self.rotary.dim if self.visibility.sinks else 0)
-        shapes = ((self.heads, slots, dim) for dim in (key_dim, self.head_dim))
+        """Keys and values of one layer, reused by all: [kv_heads, slots, dim]."""
+        head_dim = self.shape.head_dim
+        key_dim = head_dim + (self.rotary.dim if self.visibility.sinks else 0)
+        shapes = ((self.shape.kv_heads, slots, dim) for dim in (key_dim, head_dim))
         device = self.rotary.frequencies.device
         return tuple(torch.empty(shape, dtype=self.dtype, device=device) for shape in shapes)
 
@@ -129,13 +130,15 @@ class ChunkStream:
             self._values[:, :sinks] = self._values[:, held : held + sinks]
 
     def _kept(self, slots: Tensor) -> Tensor:
-        """The sinks and the last real tokens of [heads, slots, dim], as many as a query may see."""
+        """The sinks and the last real tokens of [kv_heads, slots, dim], as many as a query may see."""
         sinks, recent = self.visibility.sinks, self.visibility.longest
         last = slots[:, sinks + self.tokens : sinks + self.tokens + recent]
         return torch.cat((slots[:, :sinks], last), 1)
 
 
-def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def widen_heads(
+    project, layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
     """Fill `keys` and `values` with the chunk's; return its widened queries and its unrotated keys."""
     query, key, value = project(layer, hidden)
     dim = own[0].shape[-1]
@@ -144,7 +147,9 @@ def widen_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
     return widen_queries(query, own, capped), key
 
 
-def turn_heads(layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def turn_heads(
+    project, layer, hidden: Tensor, own, capped, keys: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
     """Fill `keys` and `values` with the chunk's, without sinks: plain rotation, nothing to widen."""
     query, key, value = project(layer, hidden)
     keys.copy_(rotate_head(key, own))

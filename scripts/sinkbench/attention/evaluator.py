@@ -9,6 +9,7 @@ from torch import Tensor
 from sinkbench.attention.chunked import ChunkStream
 from sinkbench.attention.masked_kernels import FlexKernel, MaskedKernel, kernel_for
 from sinkbench.attention.refresh_store import RefreshStore
+from sinkbench.model.families import shape_of
 from sinkbench.model.forward import forward_hidden
 from sinkbench.model.hf_attention import stock_hidden
 from sinkbench.model.nll import logits, token_nll
@@ -19,7 +20,7 @@ class Evaluator:
     """Scores documents with one model.
 
     Args:
-        model: a GPT-NeoX for causal language modelling, in eval mode.
+        model: for causal language modelling, in eval mode.
         chunk_tokens: tokens scored per forward pass; memory grows with budget + chunk_tokens.
         progress: called with the number of tokens that each pass has scored.
         judge: gives what every method here returns for a token in the place of its NLL, of last hidden
@@ -104,7 +105,7 @@ class Evaluator:
         A hidden state depends on the sinks and, through each layer, on the tokens that one window reaches.
         The first of those read see too few keys; the error dies out one window a layer, before the cache.
         """
-        reach = self.model.config.num_hidden_layers * visibility.longest + 1
+        reach = shape_of(self.model).layers * visibility.longest + 1
         skipped = max(0, tokens - visibility.sinks - reach)
         return skipped - skipped % visibility.every
 

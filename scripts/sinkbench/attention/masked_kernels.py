@@ -1,7 +1,8 @@
 """Attention kernels for a chunk of queries over masked keys: one per device kind.
 
-A kernel takes a visibility rule as a function `sees(query_slot, key_slot)` of integer tensors. The rule is
-written once (`chunked.ChunkStream`), and each kernel turns the rule into its own kind of mask.
+Query heads may share key heads. A kernel takes a visibility rule as a function `sees(query_slot, key_slot)`
+of integer tensors. The rule is written once (`chunked.ChunkStream`), and each kernel turns the rule into its
+own kind of mask.
 """
 
 import torch
@@ -35,7 +36,11 @@ class MaskedKernel:
         """
         width = value.shape[-1]
         value = pad(value, (0, key.shape[-1] - width))
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)[..., :width]
+        shared = query.shape[1] > key.shape[1]
+        attended = scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=scale, enable_gqa=shared
+        )
+        return attended[..., :width]
 
 
 class FlexKernel:
@@ -64,7 +69,8 @@ class FlexKernel:
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
         """Attention output [batch, heads, queries, value_dim]."""
-        return compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale)
+        shared = query.shape[1] > key.shape[1]
+        return compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale, enable_gqa=shared)
 
 
 def kernel_for(model) -> MaskedKernel | FlexKernel:

@@ -17,7 +17,8 @@ from torch.nn.functional import avg_pool1d
 from sinkbench.attention.chunked import ChunkStream
 from sinkbench.attention.history import LayerHistories
 from sinkbench.attention.masked_kernels import MaskedKernel
-from sinkbench.model.forward import forward_hidden
+from sinkbench.model.families import shape_of
+from sinkbench.model.forward import forward_hidden, grouped
 from sinkbench.policies import Visibility
 from sinkbench.runtime.dtypes import at_least_float32
 
@@ -26,22 +27,22 @@ class RefreshStore:
     """The tokens that refreshes look back on: the last `lookback` before the next token.
 
     Args:
-        model: a GPT-NeoX for causal language modelling.
+        model: for causal language modelling.
         policy: see _refreshed.RefreshedPolicy; of what it makes resident the first leaves first.
 
     Attributes:
-        heads: of one layer.
+        heads: of keys in one layer.
         ids: the text's sinks, then its last `lookback` tokens.
         position: stream index of the next token to be read.
-        keys, values: by layer, of the last `lookback` tokens past the sinks [heads, tokens, dim]; keys (and
-            queries) widened as in `parallel`.
+        keys, values: by layer, of the last `lookback` tokens past the sinks [kv_heads, tokens, dim]; keys
+            (and queries, [heads, tokens, dim]) widened as in `chunked`.
         queries: by layer, of the last `policy.query_window` tokens.
         sinks: by layer, the widened keys of the sinks.
     """
 
     def __init__(self, model, policy):
         self.model, self.policy, self.position = model, policy, 0
-        self.heads = model.config.num_attention_heads
+        self.heads = shape_of(model).kv_heads
         self.ids = torch.zeros(0, dtype=torch.int64, device=model.device)
         self.keys, self.values = LayerHistories(policy.lookback), LayerHistories(policy.lookback)
         self.queries, self.sinks = LayerHistories(policy.query_window or 0), {}
@@ -60,7 +61,7 @@ class RefreshStore:
         self.position += len(ids)
 
     def append(self, layer: int, start: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Keep a layer's queries, keys and values of tokens from `start` on [heads, tokens, dim].
+        """Keep a layer's queries, keys and values of tokens from `start` on (for shapes see the class).
 
         Sinks have no keys here.
         """
@@ -88,28 +89,30 @@ class RefreshStore:
             histories.stack_layers()
 
     def attention(self, layer: int, pool: int = 1) -> Tensor:
-        """Attention of the observed queries to each of the layer's kept tokens, float32 [heads, tokens].
+        """Attention of the observed queries to each of the layer's kept tokens, float32 [kv_heads, tokens].
 
         The mean over the queries of a softmax over sinks and kept tokens up to the query's own, then a mean
-        over `pool` (odd) neighbours (Li et al. 2024, SnapKV, section 4.1).
+        over `pool` (odd) neighbours (Li et al. 2024, SnapKV, section 4.1). Where query heads share a key
+        head, the mean is over the queries of them all.
         """
         queries, keys, sinks = self.queries[layer], self.keys[layer], self.sinks[layer]
-        scale = self.values[layer].shape[-1] ** -0.5
+        scale, count = self.values[layer].shape[-1] ** -0.5, queries.shape[1]
+        queries = grouped(queries, len(keys))
         scores = torch.cat((queries @ sinks.mT, queries @ keys.mT), -1) * scale
-        later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
-        later = later.triu(scores.shape[2] - scores.shape[1] + 1)
+        later = torch.ones(count, scores.shape[2], dtype=torch.bool, device=scores.device)
+        later = later.triu(scores.shape[2] - count + 1).repeat(scores.shape[1] // count, 1)
         weights = scores.masked_fill(later, float("-inf")).softmax(-1, dtype=at_least_float32(scores.dtype))
         mean = weights[:, :, sinks.shape[1] :].mean(1)
         return avg_pool1d(mean, pool, stride=1, padding=pool // 2, count_include_pad=False)
 
     def with_recent(self, layer: int, near: int, chosen: Tensor) -> Tensor:
-        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [heads, k] in order."""
+        """Indices of the layer's last `near` kept tokens, then the `chosen` ones [kv_heads, k] in order."""
         tokens = self.keys[layer].shape[1]
         recent = torch.arange(tokens - near, tokens, device=chosen.device)
         return torch.cat((recent.expand(len(chosen), -1), chosen.sort(-1).values), -1)
 
     def gather(self, layer: int, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the layer's kept tokens `index` [heads, tokens]."""
+        """Keys and values of the layer's kept tokens `index` [kv_heads, tokens]."""
         held = self.keys[layer], self.values[layer]
         return tuple(part.gather(1, index[..., None].expand(-1, -1, part.shape[-1])) for part in held)
 

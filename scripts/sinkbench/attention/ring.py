@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.attention.chunked import ChunkStream
-from sinkbench.model.forward import project
+from sinkbench.model.families import shape_of
+from sinkbench.model.forward import grouped, ungrouped
 from sinkbench.model.rope import Rotary, rotate_head
 from sinkbench.policies import Visibility
 
@@ -43,24 +44,24 @@ class RingBuffers:
             `block_ring`): every one has slots of its own for the sinks, which it meets at its own distance.
 
     Attributes:
-        keys, values: [layers, batch, heads, slots, head_dim], slots = budget + 1 for blocks of one; keys as
-            the last step rotated them.
-        sink_keys: [layers, batch, heads, sinks, head_dim], not rotated.
+        keys, values: [layers, batch, kv_heads, slots, head_dim], slots = budget + 1 for blocks of one; keys
+            as the last step rotated them.
+        sink_keys: [layers, batch, kv_heads, sinks, head_dim], not rotated.
         queries: [layers, batch, heads, observed, head_dim].
         position: stream index of the last token read, -1 when there is none.
+        shape: of the model.
     """
 
     def __init__(self, model, visibility: Visibility, batch: int = 1, observed: int = 0, block: int = 1):
-        config = model.config
         self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
-        self.block = block
-        heads, head_dim = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+        self.block, self.shape = block, shape_of(model)
+        layers, heads, kv_heads, head_dim = self.shape[:4]
         slots = block * visibility.sinks + visibility.longest + block
-        shape = (config.num_hidden_layers, batch, heads, slots, head_dim)
-        self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
+        about = {"dtype": model.dtype, "device": model.device}
+        self.keys = torch.zeros(layers, batch, kv_heads, slots, head_dim, **about)
         self.values = torch.zeros_like(self.keys)
         self.sink_keys = self.keys[..., : visibility.sinks, :].clone()
-        self.queries = self.keys[..., :observed, :].clone()
+        self.queries = torch.zeros(layers, batch, heads, observed, head_dim, **about)
 
     def nbytes(self) -> int:
         """Bytes of keys, values, unrotated sink keys and kept queries."""
@@ -94,10 +95,10 @@ class RingBuffers:
         return rotate_head(self.sink_keys, self.rotary.at(sinks))
 
     def rewrite(self, keys: Tensor, values: Tensor) -> None:
-        """Replace the keys and values of a full ring of one stream [layers * heads, W, dim], oldest first.
+        """Replace the keys and values of a full ring of one stream [layers * kv_heads, W, dim], oldest first.
 
         Args:
-            keys: widened as in `parallel`, if there are sinks.
+            keys: widened as in `chunked`, if there are sinks.
         """
         recent = torch.arange(self.visibility.recent, device=self.keys.device)
         slots = self.slot(self.position + 1 - self.visibility.recent + recent)
@@ -128,7 +129,7 @@ class RingBuffers:
 
 
 def leading_slots(query: Tensor, keys: Tensor, values: Tensor, visible: int) -> Tensor:
-    """Attended values [1, heads, 1, head_dim] of the first `visible` of all slots; no kernel needs a mask."""
+    """Attended values [1, kv_heads, group, head_dim] of the first `visible` slots; no kernel needs a mask."""
     return scaled_dot_product_attention(query, keys[:, :, :visible], values[:, :, :visible])
 
 
@@ -138,11 +139,13 @@ class RingStream:
     Slot and rotation of each token are chosen on the host, which never waits for the device.
 
     Args:
+        project: of the model's family.
         attention: attends one rotated query to the leading slots that are in use (see `leading_slots`).
     """
 
-    def __init__(self, buffers: RingBuffers, attention=leading_slots):
+    def __init__(self, buffers: RingBuffers, project, attention=leading_slots):
         self.buffers, self.visibility, self.attention = buffers, buffers.visibility, attention
+        self.project, self.group = project, buffers.shape.group
 
     def begin(self) -> None:
         """Step to the next token: its slot, its rotation and the sinks' rotation."""
@@ -151,31 +154,33 @@ class RingStream:
         self._visible = self.visibility.keys_at(t)
         turn = t + 1 - self._visible
         # Made on the device: a copy of host numbers would wait for it.
-        own, turned = torch.full((2,), t, device=device), torch.arange(turn, turn + sinks, device=device)
+        own = torch.full((self.group + 1,), t, device=device)
+        turned = torch.arange(turn, turn + sinks, device=device)
         self._table = self.buffers.rotary.at(torch.cat((own, turned)))
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
         """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden], whose key is kept."""
-        query, key, value = (part[None] for part in project(layer, hidden))
+        query, key, value = (part[None] for part in self.project(layer, hidden))
         if observed := self.buffers.queries.shape[3]:
             self.buffers.queries[index, :, :, self.buffers.position % observed] = query[:, :, 0]
         keys, values = self.buffers.keys[index], self.buffers.values[index]
         values[:, :, self._slot] = value[:, :, 0]
         if self._slot < self.visibility.sinks:
             self.buffers.sink_keys[index, :, :, self._slot] = key[:, :, 0]
+        query = grouped(query[0], keys.shape[1])[None]
         query = self._rotated(query, key, keys, self.buffers.sink_keys[index])
-        return self.attention(query, keys, values, self._visible)[0]
+        return ungrouped(self.attention(query, keys, values, self._visible)[0], 1)
 
     def _rotated(self, query: Tensor, key: Tensor, keys: Tensor, sink_keys: Tensor) -> Tensor:
-        """The query, rotated; the new key and the sinks are rotated into their slots.
+        """The queries of each key head, rotated; the new key and the sinks are rotated into their slots.
 
         All are rotated together: eager decoding is bound by the number of launches.
         """
-        sinks = self.visibility.sinks
+        sinks, group = self.visibility.sinks, self.group
         turned = rotate_head(torch.cat((query, key, sink_keys), dim=2), self._table)
-        keys[:, :, :sinks] = turned[:, :, 2:]
-        keys[:, :, self._slot] = turned[:, :, 1]
-        return turned[:, :, :1]
+        keys[:, :, :sinks] = turned[:, :, group + 1 :]
+        keys[:, :, self._slot] = turned[:, :, group]
+        return turned[:, :, :group]
 
 
 class PrunedBuffers(RingBuffers):

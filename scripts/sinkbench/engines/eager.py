@@ -7,9 +7,10 @@ from torch import Tensor
 
 from sinkbench.attention.ring import PrunedBuffers, RingBuffers, RingStream, leading_slots, ring_visibility
 from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
+from sinkbench.model.families import family_of
 from sinkbench.model.forward import forward_hidden
 from sinkbench.model.nll import logits
-from sinkbench.runtime.sdpa import force_sdpa_backend
+from sinkbench.model.sdpa import force_sdpa_backend
 
 
 class Engine:
@@ -30,7 +31,7 @@ class Engine:
         kind = PrunedBuffers if self.policy.cache == "pruned" else RingBuffers
         buffers = kind(self.model, visibility, observed=kept_queries(self.policy))
         hidden, self.refresh = prefill_ring(self.evaluator, self.policy, prompts[0], buffers)
-        self.ring = RingStream(buffers, self.attention)
+        self.ring = RingStream(buffers, family_of(self.model).project, self.attention)
         return logits(self.model, hidden)
 
     @torch.inference_mode()

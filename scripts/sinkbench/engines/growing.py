@@ -3,6 +3,7 @@
 It computes what the static step computes, so that the two show what stable shapes are worth to a compiler.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.model.forward import forward_hidden, project
+from sinkbench.model.families import family_of
+from sinkbench.model.forward import forward_hidden, grouped, ungrouped
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import Rotary, rotate_head
 from sinkbench.runtime.compile_cost import CompileCost
@@ -66,25 +68,27 @@ def read_token(model, token: Tensor, held: list[Pair], table: Pair) -> tuple[Ten
     """Read one id [1]: float32 logits [1, vocabulary], and every layer's keys and values, one token longer.
 
     Args:
-        held: of every layer, rotated keys and values [heads, tokens, head_dim].
+        held: of every layer, rotated keys and values [kv_heads, tokens, head_dim].
         table: cosine and sine [1, rotary_dim] of the token's position.
     """
-    reading = _Reading(held, table, [])
+    reading = _Reading(family_of(model).project, held, table, [])
     return logits(model, forward_hidden(model, token, reading)), reading.grown
 
 
 class _Reading(NamedTuple):
     """One token's way through the layers (see forward_hidden)."""
 
+    project: Callable
     held: list[Pair]
     table: Pair
     grown: list[Pair]
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
         """Attended heads [heads, 1, head_dim] of the layer's input [1, hidden]."""
-        query, key, value = project(layer, hidden)
+        query, key, value = self.project(layer, hidden)
         new = rotate_head(key, self.table), value
         keys, values = (torch.cat(pair, dim=1) for pair in zip(self.held[index], new, strict=True))
         self.grown.append((keys, values))
-        query = rotate_head(query, self.table)
-        return scaled_dot_product_attention(query[None], keys[None], values[None])[0]
+        query = grouped(rotate_head(query, self.table), len(keys))
+        attended = scaled_dot_product_attention(query[None], keys[None], values[None])[0]
+        return ungrouped(attended, len(hidden))

@@ -8,7 +8,7 @@ from transformers import DynamicCache
 
 from sinkbench.model.hf_attention import STOCK, stock_hidden
 from sinkbench.model.nll import logits
-from sinkbench.runtime.sdpa import force_sdpa_backend
+from sinkbench.model.sdpa import force_sdpa_backend
 
 
 class Engine:

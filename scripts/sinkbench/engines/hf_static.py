@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import StaticCache
 
 from sinkbench.engines import hf
+from sinkbench.model.families import shape_of
 from sinkbench.model.hf_attention import STOCK, stock_hidden, use_attention
 from sinkbench.model.nll import logits
 from sinkbench.runtime.compile_cost import CompileCost
@@ -50,9 +51,8 @@ class Engine(hf.Engine):
 
 def static_cache(model, room: int) -> StaticCache:
     """An empty cache of batch 1 for `room` tokens."""
-    config, cache = model.config, StaticCache(config=model.config, max_cache_len=room)
-    heads = config.num_attention_heads
-    cache.early_initialization(1, heads, config.hidden_size // heads, model.dtype, model.device)
+    shape, cache = shape_of(model), StaticCache(config=model.config, max_cache_len=room)
+    cache.early_initialization(1, shape.kv_heads, shape.head_dim, model.dtype, model.device)
     for layer in cache.layers:
         for tensor in (layer.keys, layer.values, layer.cumulative_length):
             # transformers marks them so that torch compiles anew for every cache; another cache of the same

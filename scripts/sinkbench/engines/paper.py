@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from sinkbench.model.forward import forward_hidden, project
+from sinkbench.model.families import family_of
+from sinkbench.model.forward import for_each_query_head, forward_hidden
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import Rotary, rotate_head
+from sinkbench.model.sdpa import force_sdpa_backend
 from sinkbench.runtime.dtypes import at_least_float32
-from sinkbench.runtime.sdpa import force_sdpa_backend
 
 Pair = tuple[Tensor, Tensor]
 
@@ -28,7 +29,7 @@ class ConcatenatedStream:
     """
 
     def __init__(self, model, visibility, attention):
-        self.visibility, self.attention = visibility, attention
+        self.visibility, self.attention, self.project = visibility, attention, family_of(model).project
         positions = torch.arange(visibility.budget + 1, device=model.device)
         self.cos, self.sin = Rotary(model).at(positions)
         self.held: dict[int, Pair] = {}
@@ -40,12 +41,13 @@ class ConcatenatedStream:
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
         """Attended heads [heads, tokens, head_dim] of the layer's input [tokens, hidden]."""
-        query, key, value = project(layer, hidden)
+        query, key, value = self.project(layer, hidden)
         keys, values = self._append(index, key, value)
         query, keys = (
             rotate_head(query, self._table(len(hidden))),
             rotate_head(keys, self._table(self.length)),
         )
+        keys, values = (for_each_query_head(kept, len(query)) for kept in (keys, values))
         return self.attention(query[None], keys[None], values[None])[0]
 
     def nbytes(self) -> int:

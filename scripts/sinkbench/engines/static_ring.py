@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.attention.ring import RingBuffers
-from sinkbench.model.forward import forward_hidden, project
+from sinkbench.model.families import family_of
+from sinkbench.model.forward import forward_hidden, grouped, ungrouped
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import rotate_head
 from sinkbench.policies import Visibility
@@ -26,12 +27,14 @@ class StaticRing:
     Attributes:
         token: id that the next step reads, int64 [1].
         position: stream index of the last token read, int64 [1]: `buffers.position` on the device.
-        layers: each layer's part of `buffers`: keys and values [heads, budget + 1, head_dim], sink keys
-            [heads, sinks, head_dim], queries [heads, observed, head_dim].
+        layers: each layer's part of `buffers`: keys and values [kv_heads, budget + 1, head_dim], sink keys
+            [kv_heads, sinks, head_dim], queries [heads, observed, head_dim].
+        project: of the model's family.
     """
 
     def __init__(self, model, visibility: Visibility, observed: int = 0):
         self.model, self.visibility, self.observed = model, visibility, observed
+        self.project = family_of(model).project
         self.buffers = RingBuffers(model, visibility, observed=observed)
         # Not two halves of one tensor: to torch only what is aligned to 16 bytes stays where it is (pin).
         self.token = torch.zeros(1, dtype=torch.int64, device=model.device)
@@ -59,7 +62,7 @@ class Place(NamedTuple):
     """A token's place: what its step computes once for all layers."""
 
     slots: Tensor  # int64 [1 + sinks]: the token's own slot, then those of the sinks
-    cos: Tensor  # [2 + sinks, rotary_dim]: of the query, of its own key and of the sinks
+    cos: Tensor  # [group + 1 + sinks, rotary_dim]: of a key head's queries, of the own key and of the sinks
     sin: Tensor
     is_sink: Tensor  # bool [sinks, 1]: the sink that the token is
     visible: Tensor  # bool [1, budget + 1]
@@ -74,7 +77,8 @@ def advance(ring: StaticRing) -> Place:
     sinks, budget, t = ring.visibility.sinks, ring.visibility.budget, ring.position.add_(1)
     first, last = torch.arange(sinks, device=t.device), t.clamp(max=budget)
     slot = torch.where(t < sinks, t, sinks + (t - sinks) % (budget + 1 - sinks))
-    cos, sin = ring.buffers.rotary.at(torch.cat((t, t, t - last + first)))
+    own = t.expand(ring.buffers.shape.group + 1)
+    cos, sin = ring.buffers.rotary.at(torch.cat((own, t - last + first)))
     visible = torch.arange(budget + 1, device=t.device) <= last
     asked = t % ring.observed if ring.observed else None
     return Place(torch.cat((slot, first)), cos, sin, (first == t)[:, None], visible[None], asked)
@@ -98,13 +102,16 @@ class _Reading(NamedTuple):
         A sink that is being read is written into its slot twice, with the same numbers.
         """
         place, (keys, values, sink_keys, queries) = self.place, self.ring.layers[index]
-        query, key, value = project(layer, hidden)
+        query, key, value = self.ring.project(layer, hidden)
         if place.asked is not None:
             queries.index_copy_(1, place.asked, query)
         if not self.full:
             sink_keys.copy_(torch.where(place.is_sink, key, sink_keys))
+        query = grouped(query, len(key))
         turned = rotate_head(torch.cat((query, key, sink_keys), dim=1), (place.cos, place.sin))
-        keys.index_copy_(1, place.slots, turned[:, 1:])
+        query, new = turned.split((query.shape[1], len(place.slots)), dim=1)
+        keys.index_copy_(1, place.slots, new)
         values.index_copy_(1, place.slots[:1], value)
         mask = None if self.full else place.visible
-        return scaled_dot_product_attention(turned[None, :, :1], keys[None], values[None], attn_mask=mask)[0]
+        attended = scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=mask)[0]
+        return ungrouped(attended, 1)

@@ -21,18 +21,20 @@ import torch
 from torch.profiler import record_function
 
 from sinkbench.measure.trace import PART, Launch
+from sinkbench.model.families import Role, family_of
 from sinkbench.results.step_parts import ATTENTION, HEAD, MLP, NORMS, OTHER, PROJECTIONS
 
-# Part of a module of GPT-NeoX, and of what follows it. The LM head's weight is read, the module never called.
-MODULES = {
-    "embed_in": (OTHER, OTHER),
-    "input_layernorm": (NORMS, NORMS),
-    "query_key_value": (PROJECTIONS, ATTENTION),
-    "dense": (PROJECTIONS, NORMS),
-    "post_attention_layernorm": (NORMS, NORMS),
-    "mlp": (MLP, NORMS),
-    "final_layer_norm": (NORMS, HEAD),
-    "lm_head": (HEAD, HEAD),
+# Part of a module by its role in the family, and of what follows it. The LM head's weight is read, the module
+# never called.
+ROLES = {
+    Role.EMBEDDING: (OTHER, OTHER),
+    Role.NORM: (NORMS, NORMS),
+    Role.QKV: (PROJECTIONS, ATTENTION),
+    Role.QKV_NORM: (NORMS, ATTENTION),
+    Role.OUT: (PROJECTIONS, NORMS),
+    Role.MLP: (MLP, NORMS),
+    Role.LAST_NORM: (NORMS, HEAD),
+    Role.HEAD: (HEAD, HEAD),
 }
 DOUBTFUL = f"{HEAD}+{MLP}+{PROJECTIONS}"  # a matrix product that may be any of them
 # What the words of a kernel or operator say; the first that fits. Activations also end products of the MLP.
@@ -41,16 +43,17 @@ NAMES = {
     r"scaled_dot_product|softmax|flash|fmha|sdpa|attention|bmm": ATTENTION,
     r"gelu|silu|relu": MLP,
     r"addmm|(?<![a-z])mm(?![a-z])|gemm|gemv|nvjet|xmma|cublas|split_?k_?reduce": DOUBTFUL,
-    r"layer_?norm": NORMS,
+    r"layer_?norm|rms_?norm|rsqrt": NORMS,
 }
-Shapes = dict[tuple[int, int], set[str]]  # names of MODULES by a weight's first size and number of elements
+Shapes = dict[tuple[int, int], set[str]]  # roles of modules by a weight's first size and number of elements
 
 
 def annotate_modules(model) -> None:
     """Let the modules of `model` annotate traces, from now on, with the part of the launches that follow."""
+    of_name = family_of(model).roles
     for path, module in model.named_modules():
-        if parts := MODULES.get(path.rpartition(".")[2]):
-            before, after = map(_hook, parts)
+        if role := of_name.get(path.rpartition(".")[2]):
+            before, after = map(_hook, ROLES[role])
             module.register_forward_pre_hook(before)
             module.register_forward_hook(after)
 
@@ -70,17 +73,17 @@ def weight_shapes(model) -> Shapes:
     Operators see a weight [rows, K] as it is, transposed, or while it is dequantised: packed [rows, words] or
     unpacked [rows, ...].
     """
-    shapes = defaultdict(set)
+    shapes, of_name = defaultdict(set), family_of(model).roles
     for path, linear in model.named_modules():
         if not hasattr(linear, "in_features"):
             continue
-        module = next(name for name in path.split(".") if name in MODULES)
+        role = next(of_name[name] for name in path.split(".") if name in of_name)
         rows, elements = linear.out_features, linear.out_features * linear.in_features
         packed = [
             buffer.numel() for buffer in linear.buffers() if buffer.dim() == 2 and buffer.numel() > rows
         ]
         for seen in ((linear.in_features, elements), *((rows, size) for size in (elements, *packed))):
-            shapes[seen].add(module)
+            shapes[seen].add(role)
     return dict(shapes)
 
 
@@ -135,13 +138,13 @@ def _compiled(launch: Launch, shapes: Shapes, place: str) -> tuple[str, str]:
         part = _named(words) or place
         return part, NORMS if (part, place) == (NORMS, OTHER) else place
     # The MLP changes no place: compilers move it before attention.
-    after = {place if module == "mlp" else MODULES[module][1] for module in read}
-    part = "+".join(sorted({MODULES[module][0] for module in read}))
+    after = {place if role == Role.MLP else ROLES[role][1] for role in read}
+    part = "+".join(sorted({ROLES[role][0] for role in read}))
     return part, after.pop() if len(after) == 1 else place
 
 
 def _modules_read(launch: Launch, shapes: Shapes) -> set[str]:
-    """Modules that the weight may be of; none if no input has a weight's shape.
+    """Roles of the modules that the weight may be of; none if no input has a weight's shape.
 
     The weight is the last input that has: activations, which may have such a shape too, come before.
     """

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from sinkbench import engines, policies, quantization
+from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
+from sinkbench.quantization.formats import apply_format
 from sinkbench.text.tokens import load_documents
 
 
@@ -72,4 +73,4 @@ class Bench:
 
 
 def _model(settings: dict):
-    return quantization.apply(settings["quantization"], load_model(settings["model"], settings["device"]))
+    return apply_format(settings["quantization"], load_model(settings["model"], settings["device"]))

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sinkbench import engines, policies, quantization
+from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import Sampler, generate, greedy
 from sinkbench.errors import Unavailable, shown
@@ -13,6 +13,7 @@ from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
 from sinkbench.model.nll import token_nll_of_logits
+from sinkbench.quantization.formats import apply_format
 from sinkbench.runtime.progress import Progress
 from sinkbench.text.tokens import load_documents
 
@@ -50,7 +51,7 @@ def _measure(settings: dict, tokens_path: str) -> pd.DataFrame:
     prompt = _prompt(load_documents(tokens_path, settings["tokens"]), wanted)
     policy = policies.build(settings["policy"], settings["options"])
     model = load_model(settings["model"], settings["device"])
-    model = quantization.apply(settings["quantization"], model)
+    model = apply_format(settings["quantization"], model)
     engine = engines.build(settings["engine"], model, policy, Evaluator(model, settings["chunk_tokens"]))
     given = torch.from_numpy(prompt).to(model.device)
     check_vocabulary(model, given, wanted["document"])

@@ -5,12 +5,14 @@ from bisect import bisect_left
 import pandas as pd
 import torch
 
-from sinkbench import policies, quantization
+from sinkbench import policies
 from sinkbench.artifacts.lineage import read_metadata
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.errors import Unavailable, UserError, shown
 from sinkbench.measure.outcome import record_outcome
+from sinkbench.model.families import shape_of
 from sinkbench.model.loading import load_model
+from sinkbench.quantization.formats import apply_format
 from sinkbench.runtime.progress import Progress
 from sinkbench.text.tokens import load_documents
 
@@ -36,7 +38,7 @@ def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
     documents = load_documents(tokens_path, settings["tokens"])
     positions = _positions(policy, documents)
     model = load_model(settings["model"], settings["device"])
-    model = quantization.apply(settings["quantization"], model)
+    model = apply_format(settings["quantization"], model)
     total = sum(map(len, positions.values()))
     with Progress(settings["label"], total=total) as progress:
         evaluator = Evaluator(model, settings["chunk_tokens"], progress)
@@ -47,7 +49,7 @@ def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
         print(f"INVALID {settings['label']}: {status}", flush=True)
         frame = frame.iloc[:0]
     skipped = len(documents) - len(positions) + len(read_metadata(tokens_path)["blank"])
-    trained = model.config.max_position_embeddings
+    trained = shape_of(model).trained_tokens
     return frame, {"status": status, "trained_tokens": trained, "skipped_documents": skipped}
 
 
@@ -75,7 +77,7 @@ def _score(evaluator: Evaluator, policy, name: str, ids, positions) -> pd.DataFr
 
 def check_vocabulary(model, document: torch.Tensor, name: str) -> None:
     """Raise UserError if the tokenizer speaks of tokens that the model does not have."""
-    largest, size = int(document.max()), model.config.vocab_size
+    largest, size = int(document.max()), shape_of(model).vocabulary
     if largest >= size:
         raise UserError(
             f"document {shown(name)} has token id {largest}, but the model's vocabulary ends at {size - 1}: "

@@ -19,6 +19,7 @@ from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.errors import Unavailable, UserError, first_line
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.quality import check_vocabulary
+from sinkbench.model.families import shape_of
 from sinkbench.model.hf_attention import STOCK
 from sinkbench.model.loading import load_model
 from sinkbench.model.nll import LOGIT_ROWS, token_nll_of_logits
@@ -139,7 +140,7 @@ def _in_each_dtype(model, score) -> dict[str, np.ndarray]:
 def _longest(documents: dict[str, np.ndarray], model) -> Tensor:
     """Ids of the longest document, up to the length that the model was trained on and to MOST_TOKENS."""
     name = max(documents, key=lambda document: len(documents[document]))
-    length = min(model.config.max_position_embeddings, MOST_TOKENS)
+    length = min(shape_of(model).trained_tokens, MOST_TOKENS)
     ids = torch.from_numpy(documents[name][:length]).to(model.device)
     if len(ids) < 2:
         raise Unavailable(f"self-check: the longest document has {len(ids)} tokens, needs 2")

@@ -16,6 +16,7 @@ from sinkbench.measure.bench import Bench
 from sinkbench.measure.clock import Timing
 from sinkbench.measure.outcome import record_outcome
 from sinkbench.measure.speed import COLUMNS, Timer
+from sinkbench.model.families import shape_of
 from sinkbench.model.loading import load_model
 from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
@@ -49,7 +50,7 @@ def build(bench: Bench) -> Speculator:
     draft_tokens, temperature = settings["draft_tokens"], settings["temperature"]
     rule = Greedy()
     if temperature:
-        rule = Sampled(draft_tokens, model.config.vocab_size, temperature, settings["seed"], model.device)
+        rule = Sampled(draft_tokens, shape_of(model).vocabulary, temperature, settings["seed"], model.device)
     evaluators = bench.evaluator, Evaluator(draft, settings["chunk_tokens"])
     decoders = [BlockDecoder(each.model, bench.policy, each, draft_tokens + 1) for each in evaluators]
     return Speculator(*decoders, draft_tokens, rule, captured)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from sinkbench.model import forward
+from sinkbench.model.families import Family, family_of
 
 
 @contextmanager
@@ -19,10 +20,11 @@ def without_attention(model) -> Iterator[None]:
 
     A cache is not written meanwhile: steps may follow steps, but whoever decodes on must prefill first.
     """
-    attentions = [layer.attention for layer in model.gpt_neox.layers]
+    family = family_of(model)
+    attentions = [getattr(layer, family.attention) for layer in family.parts(model).layers]
     forward.attention_is_stubbed = True
     for attention in attentions:
-        attention.forward = _stub_of(attention)
+        attention.forward = _stub_of(family, attention)
     try:
         yield
     finally:
@@ -31,11 +33,11 @@ def without_attention(model) -> Iterator[None]:
             del attention.forward  # the class's own is there again
 
 
-def _stub_of(attention) -> Callable:
-    """In the place of transformers' GPTNeoXAttention.forward: both projections, and nothing between."""
+def _stub_of(family: Family, attention) -> Callable:
+    """In the place of a forward of transformers' attention: its projections, and nothing between."""
+    project_out = getattr(attention, family.out)
 
-    def forward_without(hidden: Tensor, *_, **__) -> tuple[Tensor, None]:
-        fused = attention.query_key_value(hidden)
-        return attention.dense(forward.stubbed_heads(fused, hidden.shape[-1])), None
+    def forward_without(hidden_states: Tensor, *_, **__) -> tuple[Tensor, None]:
+        return project_out(family.unattended(attention, hidden_states)), None
 
     return forward_without

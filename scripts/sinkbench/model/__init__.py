@@ -1,1 +1,1 @@
-"""GPT-NeoX: loading, rotary embedding, a forward pass around a supplied attention, losses."""
+"""Model families, loading, rotary embedding, a forward pass around a supplied attention, losses."""

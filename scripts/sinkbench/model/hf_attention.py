@@ -1,8 +1,8 @@
-"""transformers' own forward pass over GPT-NeoX, with an attention by name. No model code is patched."""
+"""transformers' own forward pass over a model, with an attention by name. No model code is patched."""
 
 from torch import Tensor
 
-STOCK = "sdpa"  # what transformers chooses for GPT-NeoX by itself
+STOCK = "sdpa"  # what transformers chooses by itself
 
 
 def use_attention(model, name: str) -> None:
@@ -14,5 +14,5 @@ def use_attention(model, name: str) -> None:
 def stock_hidden(model, ids: Tensor, cache=None, attention: str = STOCK) -> Tensor:
     """Last hidden states [batch, tokens, hidden] of ids [batch, tokens] as transformers computes them."""
     use_attention(model, attention)
-    output = model.gpt_neox(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
+    output = model.base_model(input_ids=ids, past_key_values=cache, use_cache=cache is not None)
     return output.last_hidden_state

@@ -1,4 +1,4 @@
-"""GPT-NeoX models from the hub's files, a local folder, or random weights of a given shape.
+"""Models from the hub's files, a local folder, or random weights of a given shape.
 
 safetensors only, no remote code. A hub model is read from the folder that `fetch` filled, so that
 the machine that computes needs no network.
@@ -9,23 +9,25 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.activations import ACT2FN
-from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding
 
-from sinkbench.artifacts.gpt_neox import arguments, optional
 from sinkbench.artifacts.hub import local_folder
-from sinkbench.artifacts.model_folder import CONFIG, Stored, model_in
+from sinkbench.artifacts.model_folder import CONFIG, Stored
 from sinkbench.errors import UserError, first_line, shown
+from sinkbench.model import families
+from sinkbench.model.checkpoint import model_in
+from sinkbench.model.families import Family, parts_of, shape_of
 
 CLASS = re.compile(r"\b\w+Error: ")  # in what transformers says of a value
 OLD_KEYS = {"rotary_pct", "rotary_emb_base"}  # what checkpoints call rope_parameters; transformers translates
 
 
-def load_model(settings: dict, device: str) -> GPTNeoXForCausalLM:
+def load_model(settings: dict, device: str) -> PreTrainedModel:
     """Load the model of a config's `model` section on `device`, in eval mode.
 
     Raises UserError for another architecture, a checkpoint that is not whole, and a config that asks for what
@@ -39,34 +41,42 @@ def load_model(settings: dict, device: str) -> GPTNeoXForCausalLM:
     return model.eval().requires_grad_(False)
 
 
-def random_model(shape: dict, seed: int, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
-    """Build a model of random weights, for times only: such a model has no perplexity."""
-    _check_keys(shape)
-    arguments(shape, "model.shape")
-    config = _config(shape, "model.shape")
+def random_model(shape: dict, seed: int, dtype: torch.dtype, device: str) -> PreTrainedModel:
+    """Build a model of random weights, for times only: such a model has no perplexity.
+
+    Args:
+        shape: arguments of a family's config class; its key model_type names the family.
+    """
+    where = "model.shape"
+    family, arguments = families.read_shape(shape, where)
+    given = {key: value for key, value in shape.items() if key != "model_type"}
+    _check_keys(given, family, arguments)
+    config = _config(family, given | arguments, where)
     torch.manual_seed(seed)
-    return _built(config, dtype, device)
+    return _built(family, config, dtype, device)
 
 
-def _check_keys(shape: dict) -> None:
+def _check_keys(shape: dict, family: Family, arguments: dict) -> None:
     """transformers takes any key."""
-    known = {field.name for field in fields(GPTNeoXConfig)} | OLD_KEYS
+    kind = _class(family).config_class
+    known = {field.name for field in fields(kind)} | arguments.keys() | OLD_KEYS
     if unknown := sorted(set(shape) - known):
-        raise UserError(f"model.shape: unknown key {unknown[0]}; allowed are those of GPTNeoXConfig")
+        raise UserError(f"model.shape: unknown key {unknown[0]}; allowed are those of {kind.__name__}")
 
 
-def _pretrained(folder: Path, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
+def _pretrained(folder: Path, dtype: torch.dtype, device: str) -> PreTrainedModel:
     """The model of a checkpoint; each of its tensors is read once, into its place."""
-    said, stored = model_in(folder)
-    model = _built(_config(said, str(folder / CONFIG)), dtype, "meta")
+    family, arguments, stored = model_in(folder)
+    model = _built(family, _config(family, arguments, str(folder / CONFIG)), dtype, "meta")
     state = {place: _read(tensors, dtype).to(device) for place, tensors in stored.items() if tensors}
-    for place, shared in optional(said).items():
+    for place, shared in family.optional(arguments).items():
         _check_equal(stored[place] + stored[shared])
         state[place] = state[shared]
     model.load_state_dict(state, assign=True)
     model.tie_weights()
     # Its frequencies are in no file, and computed nowhere but on a real device.
-    model.gpt_neox.rotary_emb = GPTNeoXRotaryEmbedding(model.config).to(device)
+    base = model.base_model
+    base.rotary_emb = type(base.rotary_emb)(model.config).to(device)
     return model
 
 
@@ -93,20 +103,24 @@ def _tensor(stored: Stored) -> torch.Tensor:
         raise UserError(f"{stored.path}: {stored.name} cannot be read: {first_line(error)}") from error
 
 
-def _built(config: GPTNeoXConfig, dtype: torch.dtype, device: str) -> GPTNeoXForCausalLM:
+def _class(family: Family) -> type[PreTrainedModel]:
+    return getattr(transformers, family.model)
+
+
+def _built(family: Family, config: PreTrainedConfig, dtype: torch.dtype, device: str) -> PreTrainedModel:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            return GPTNeoXForCausalLM(config)
+            return _class(family)(config)
     finally:
         torch.set_default_dtype(before)
 
 
-def _config(raw: dict, where: str) -> GPTNeoXConfig:
+def _config(family: Family, raw: dict, where: str) -> PreTrainedConfig:
     """A config whose model this project computes as transformers does."""
     try:
-        config = GPTNeoXConfig(**raw)
+        config = _class(family).config_class(**raw)
     except (StrictDataclassError, ArithmeticError, TypeError, ValueError) as error:
         said = CLASS.sub("", " ".join(str(error).split()))
         raise UserError(f"{where}: {said}") from error
@@ -121,8 +135,10 @@ def weight_bytes_per_token(model) -> int:
     The state dict has packed weights and their scales too, but not tables such as the rotary frequencies. A
     tied embedding is in it a second time, as the LM head's.
     """
+    embedding = parts_of(model).embedding
+    name = next(path for path, module in model.named_modules() if module is embedding)
     stored = model.state_dict().items()
-    return sum(_stored_bytes(tensor) for name, tensor in stored if name != "gpt_neox.embed_in.weight")
+    return sum(_stored_bytes(tensor) for path, tensor in stored if path != f"{name}.weight")
 
 
 def _stored_bytes(tensor: torch.Tensor) -> int:
@@ -135,5 +151,5 @@ def _stored_bytes(tensor: torch.Tensor) -> int:
 
 def cache_bytes_per_key(model) -> int:
     """Bytes of one cached token's keys and values over all layers."""
-    config = model.config
-    return 2 * config.num_hidden_layers * config.hidden_size * model.dtype.itemsize
+    shape = shape_of(model)
+    return 2 * shape.layers * shape.kv_heads * shape.head_dim * model.dtype.itemsize

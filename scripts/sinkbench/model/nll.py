@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from sinkbench.model.families import parts_of
 from sinkbench.runtime.dtypes import at_least_float32
 
 LOGIT_ROWS = 2048  # rows of logits alive at a time: 0.4 GB in float32 at a vocabulary of 50,304
@@ -13,9 +14,10 @@ def logits(model, hidden: Tensor) -> Tensor:
 
     Half-precision products accumulate in float32; on CUDA the sum is also returned unrounded.
     """
+    head = parts_of(model).head
     if hidden.is_cuda and hidden.dtype.itemsize < 4:
-        return torch.mm(hidden, model.lm_head.weight.T, out_dtype=torch.float32)
-    return model.lm_head(hidden).to(at_least_float32(hidden.dtype))
+        return torch.mm(hidden, head.weight.T, out_dtype=torch.float32)
+    return head(hidden).to(at_least_float32(hidden.dtype))
 
 
 def token_nll(model, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -7,22 +7,16 @@ formed in float64, and only its cosine and sine are rounded (Su et al. 2021, RoF
 import torch
 from torch import Tensor
 
+from sinkbench.model.families import family_of
 from sinkbench.runtime.dtypes import at_least_float32
 
 
-def inverse_frequencies(config) -> Tensor:
-    """Rotation per position in rad, float64, shape [rotary_dim / 2], of a GPT-NeoX config."""
-    head_dim = config.hidden_size // config.num_attention_heads
-    rotary_dim = int(head_dim * config.rope_parameters.get("partial_rotary_factor", 1.0))
-    exponents = torch.arange(0, rotary_dim, 2, dtype=torch.float64) / rotary_dim
-    return config.rope_parameters["rope_theta"] ** -exponents
-
-
 class Rotary:
-    """Tables of cosines and sines at any stream position, for one GPT-NeoX model."""
+    """Tables of cosines and sines at any stream position, for one model."""
 
     def __init__(self, model):
-        self.frequencies = inverse_frequencies(model.config).to(model.device)
+        frequencies = family_of(model).frequencies(vars(model.config))
+        self.frequencies = torch.tensor(frequencies, dtype=torch.float64, device=model.device)
         self.dtype = at_least_float32(model.dtype)
         self.dim = 2 * len(self.frequencies)
 

@@ -17,7 +17,7 @@ from sinkbench.errors import Unavailable
 
 
 def widened(model: Module, dtype: torch.dtype = torch.float32) -> Module:
-    """The twin of a GPT-NeoX that computes in `dtype`; `model` stays as it is, and its matrices are shared.
+    """The twin of a model that computes in `dtype`; `model` stays as it is, and its matrices are shared.
 
     Raises:
         Unavailable: a weight is of a foreign kind that cannot be dequantised.

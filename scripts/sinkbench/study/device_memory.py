@@ -7,11 +7,15 @@ and for refreshed ones; 4 % above on `hf`, 13 % on `growing`; 3 % below for 16 s
 to 14 % above on `paper`. Number formats count as the weights that they are made from, which come first.
 """
 
-import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 
 from sinkbench.artifacts.hub import local_folder
+from sinkbench.artifacts.model_folder import read_config
+from sinkbench.errors import UserError
+from sinkbench.model import families
 from sinkbench.policies import REFRESHED
 from sinkbench.results.datasheet import CARDS
 from sinkbench.runtime.shell import try_run
@@ -23,9 +27,7 @@ YARDSTICK_BYTES = 2 * GIB  # of runtime.memory: an array that is read, and one t
 GROWTH = 1024  # slots by which a cache grows (attention.ring)
 # Bytes for each query of a chunk and each key while its mask is made, by who reads the prompt; as measured.
 PAIR_BYTES = {"hf": 4, "evaluator": 10}
-SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 STATES = 3  # of a chunk's hidden states, alive beside the mask
-ROTARY_SHARE = 0.25  # GPT-NeoX's default
 
 
 @dataclass(frozen=True)
@@ -45,39 +47,30 @@ class Need:
 
 
 class ModelSizes:
-    """Bytes of a GPT-NeoX and of what it keeps.
+    """Bytes of a model and of what it keeps.
 
     Args:
-        config: raw config.json, or `shape` of random weights.
+        config: raw config.json, or `shape` of random weights; UserError for one that is refused.
         item_bytes: of one number.
     """
 
     def __init__(self, config: dict, item_bytes: int):
-        self.item_bytes, self.layers = item_bytes, config["num_hidden_layers"]
-        self.hidden, self.inner = config["hidden_size"], config["intermediate_size"]
-        rope = config.get("rope_parameters") or {}
-        share = rope.get("partial_rotary_factor", config.get("rotary_pct", ROTARY_SHARE))
-        heads = config["num_attention_heads"]
-        self.rotary = heads * int(self.hidden // heads * share)  # dimensions of all heads
-        self.embeddings = config["vocab_size"] * (1 if config.get("tie_word_embeddings") else 2)
-
-    @property
-    def weights(self) -> int:
-        """All of them."""
-        matrices = 4 * self.hidden**2 + 2 * self.hidden * self.inner
-        vectors = 9 * self.hidden + self.inner  # biases and two layer norms
-        count = self.layers * (matrices + vectors) + (self.embeddings + 2) * self.hidden
-        return count * self.item_bytes
+        family, arguments = families.read_shape(config, "model")
+        self.item_bytes, self.shape = item_bytes, family.shape(arguments)
+        stored = family.places(arguments).keys() - family.optional(arguments).keys()
+        self.weights = item_bytes * sum(prod(family.places(arguments)[place]) for place in stored)
 
     def keys(self, tokens: int, layers: int | None = None, widened: bool = False) -> int:
         """Keys and values of so many tokens; widened ones are rotated twice (attention.chunked)."""
-        dimensions = 2 * self.hidden + (self.rotary if widened else 0)
-        return tokens * (self.layers if layers is None else layers) * dimensions * self.item_bytes
+        shape = self.shape
+        dimensions = shape.kv_heads * (2 * shape.head_dim + (shape.rotary_dim if widened else 0))
+        return tokens * (shape.layers if layers is None else layers) * dimensions * self.item_bytes
 
     def chunk(self, tokens: int, held: int, widened: bool, pair_bytes: int) -> int:
         """What a pass over a chunk takes beside the keys that all layers hold."""
         room = self.keys(held + tokens, layers=1, widened=widened)
-        return pair_bytes * tokens * (held + tokens) + room + STATES * tokens * self.hidden * self.item_bytes
+        states = STATES * tokens * self.shape.hidden * self.item_bytes
+        return pair_bytes * tokens * (held + tokens) + room + states
 
 
 def describe_memory(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
@@ -152,13 +145,12 @@ def _item_bytes(study: Study, method) -> int:
 
 
 def _config(model: dict) -> dict | None:
-    """A model's config; None if it is not here yet, or lacks a size."""
-    if model["source"] == "random":
-        found = model["shape"]
-    else:
-        path = local_folder(model) / "config.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found if all(size in found for size in SIZES) else None
+    """A model's config; None if it is not here yet, or is refused."""
+    with suppress(UserError):
+        found = model["shape"] if model["source"] == "random" else read_config(local_folder(model))
+        ModelSizes(found, 1)
+        return found
+    return None
 
 
 def _name(model: dict) -> str:

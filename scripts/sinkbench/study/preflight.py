@@ -4,12 +4,12 @@ from pathlib import Path
 from shutil import disk_usage
 
 from sinkbench.artifacts.files import check_path
-from sinkbench.artifacts.gpt_neox import arguments
 from sinkbench.artifacts.hub import ROOT, check_fetched, is_fetched, local_folder, record_path
 from sinkbench.artifacts.hub_lock import check_record
-from sinkbench.artifacts.model_folder import check_model_folder
 from sinkbench.artifacts.tokenizer_file import FILE, give_the_same_ids, largest_id, read_rules, tokenizer_path
 from sinkbench.errors import UserError, first_line
+from sinkbench.model import families
+from sinkbench.model.checkpoint import check_model_folder
 from sinkbench.runtime.shell import try_run
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
@@ -83,10 +83,11 @@ def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
     """A model that can be read, and the study's tokenizer is its own, as far as they are on this machine."""
     own = None
     if settings["source"] == "random":
-        size = arguments(settings["shape"], f"{key}.shape")["vocab_size"]
+        family, arguments = families.read_shape(settings["shape"], f"{key}.shape")
+        size = family.shape(arguments).vocabulary
     elif settings["source"] == "folder" or record_path(settings).is_file():
         check_path(folder := local_folder(settings))
-        size, own = check_model_folder(folder)["vocab_size"], folder / FILE
+        size, own = check_model_folder(folder).vocabulary, folder / FILE
     else:
         return
     if (path := tokenizer_path(tokenizer)).is_file():

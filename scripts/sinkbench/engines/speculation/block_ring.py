@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.attention.ring import RingBuffers
-from sinkbench.model.forward import forward_hidden, project
+from sinkbench.model.families import family_of
+from sinkbench.model.forward import forward_hidden, grouped, ungrouped
 from sinkbench.model.nll import logits
 from sinkbench.model.rope import rotate_head
 from sinkbench.policies import Visibility
@@ -28,8 +29,8 @@ class BlockRing:
 
     Attributes:
         position: stream index of the last token read and not taken back, int64 [1], on the device.
-        layers: each layer's part of `buffers`: keys and values [heads, slots, head_dim], sink keys
-            [heads, sinks, head_dim].
+        layers: each layer's part of `buffers`: keys and values [kv_heads, slots, head_dim], sink keys
+            [kv_heads, sinks, head_dim].
     """
 
     def __init__(self, model, visibility: Visibility, block: int):
@@ -44,9 +45,9 @@ class Place(NamedTuple):
     """Where the tokens of a block stand: what is computed once for all layers."""
 
     slots: Tensor  # int64 [rows + rows * sinks]: the tokens' own slots, then those of each one's sinks
-    cos: Tensor  # [2 rows + rows * sinks, rotary_dim]: of the queries, of their keys and of their sinks
+    cos: Tensor  # [(group + 1) rows + rows * sinks, rotary_dim]: of queries, of their keys and their sinks
     sin: Tensor
-    mask: Tensor  # [rows, slots], 0 or -inf, to be added to the scores
+    mask: Tensor  # [group * rows, slots], 0 or -inf, to be added to the scores
 
 
 def advance_block(ring: BlockRing, rows: int) -> Place:
@@ -56,7 +57,8 @@ def advance_block(ring: BlockRing, rows: int) -> Place:
     t = ring.position + 1 + row
     ring.position.add_(rows)
     turns = t - t.clamp(max=ring.visibility.budget)
-    cos, sin = ring.buffers.rotary.at(torch.cat((t, t, (turns[:, None] + first).flatten())))
+    group = ring.buffers.shape.group
+    cos, sin = ring.buffers.rotary.at(torch.cat((t.repeat(group + 1), (turns[:, None] + first).flatten())))
     slots = torch.cat((ring.buffers.slot(t), torch.arange(rows * sinks, device=t.device)))
     owner = torch.arange(block * sinks, device=t.device) // max(1, sinks)
     newest, slot = t[-1], torch.arange(recent + block, device=t.device)
@@ -64,25 +66,26 @@ def advance_block(ring: BlockRing, rows: int) -> Place:
     seen = (held >= sinks) & (held <= t[:, None]) & (t[:, None] - held <= recent)
     hidden = ~torch.cat((owner == row[:, None], seen), dim=1)
     mask = torch.zeros(hidden.shape, dtype=ring.model.dtype, device=t.device)
-    return Place(slots, cos, sin, mask.masked_fill_(hidden, -torch.inf))
+    return Place(slots, cos, sin, mask.masked_fill_(hidden, -torch.inf).repeat(group, 1))
 
 
 def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place: Place) -> Tensor:
-    """Write a block's keys and values and attend: [heads, rows, head_dim], as are query, key and value.
+    """Write a block's keys and values and attend: [heads, rows, head_dim], as is the query.
 
     Args:
         query, key: not rotated.
+        key, value: [kv_heads, rows, head_dim].
         rings: one layer's part of BlockRing.layers.
     """
     keys, values, sink_keys = rings
     rows = query.shape[1]
-    parts = (query, key, sink_keys.repeat(1, rows, 1))
+    parts = (grouped(query, len(key)), key, sink_keys.repeat(1, rows, 1))
     turned = rotate_head(torch.cat(parts, dim=1), (place.cos, place.sin))
-    keys.index_copy_(1, place.slots, turned[:, rows:])
+    query, new = turned.split((parts[0].shape[1], len(place.slots)), dim=1)
+    keys.index_copy_(1, place.slots, new)
     values.index_copy_(1, place.slots[:rows], value)
-    return scaled_dot_product_attention(
-        turned[None, :, :rows], keys[None], values[None], attn_mask=place.mask
-    )[0]
+    attended = scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=place.mask)[0]
+    return ungrouped(attended, rows)
 
 
 def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
@@ -99,4 +102,5 @@ class _Reading(NamedTuple):
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
         """Attended heads [heads, rows, head_dim] of the layer's input [rows, hidden]."""
+        project = family_of(self.ring.model).project
         return attend_block(*project(layer, hidden), self.ring.layers[index], self.place)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
+from sinkbench.model.families import shape_of
 from sinkbench.runtime.cuda_graph import capture
 
 LEAST_PROMPT = 2  # tokens; see Speculator.prefill
@@ -107,7 +108,7 @@ class Speculator:
 
         The two vocabularies may be padded to different sizes. Any guess leaves the output as it is.
         """
-        own, wanted = (decoder.model.config.vocab_size for decoder in (self.draft, self.target))
+        own, wanted = (shape_of(decoder.model).vocabulary for decoder in (self.draft, self.target))
         if own == wanted:
             return self.draft.read(tokens)
         return _resized(self.draft.read(tokens.clamp(max=own - 1)), wanted)

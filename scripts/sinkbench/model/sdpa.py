@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from sinkbench.errors import Unavailable
+from sinkbench.model.families import shape_of
 
 REFUSALS = "No available kernel", "No viable backend"  # what torch says, on CUDA and on a CPU
 SWITCHED_OFF = "runtime disabled"  # what it warns of the kernels that `force_sdpa_backend` leaves out
@@ -31,10 +32,8 @@ def force_sdpa_backend(name: str, model) -> Iterator[None]:
 
 def _reason(kernel: SDPBackend, model, error: RuntimeError) -> str:
     """Why: torch says it in warnings, so it is asked again, for one query over one key of the model."""
-    heads = model.config.num_attention_heads
-    query = torch.zeros(
-        1, heads, 1, model.config.hidden_size // heads, dtype=model.dtype, device=model.device
-    )
+    shape = shape_of(model)
+    query = torch.zeros(1, shape.heads, 1, shape.head_dim, dtype=model.dtype, device=model.device)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with suppress(RuntimeError), sdpa_kernel(kernel):
