@@ -203,7 +203,10 @@ def test_what_is_no_number_among_the_inputs_is_not_lost(bad):
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"use_parallel_residual": False}, "residual is not parallel"), ({"hidden_act": "relu"}, "'relu'")],
+    [
+        ({"use_parallel_residual": False}, "no GPT-NeoX with a parallel residual"),
+        ({"hidden_act": "relu"}, "'relu'"),
+    ],
 )
 def test_models_that_the_kernels_do_not_compute_are_refused_by_name(changes, reason):
     with pytest.raises(Unavailable, match=reason):

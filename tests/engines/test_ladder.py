@@ -14,10 +14,11 @@ from sinkbench.engines import static
 from sinkbench.engines.static_ring import StaticRing
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
+from sinkbench.model import sdpa
 from sinkbench.policies import Visibility
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
-from sinkbench.runtime import sdpa, torch_compile
+from sinkbench.runtime import torch_compile
 from sinkbench.runtime.torch_compile import compiled
 from sinkbench.study.run_table import RunTable
 from torch._inductor.utils import remove_unaligned_input_idxs

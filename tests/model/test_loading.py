@@ -297,7 +297,7 @@ def test_what_old_checkpoints_hold_besides_weights_is_left():
         ({"hiden_size": 3}, "model.shape: unknown key hiden_size; allowed are those of GPTNeoXConfig"),
         (
             {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
-            "model.shape: rope_parameters.factor: a rotation of type 'dynamic' has no such key",
+            "model.shape: rotary embedding of type 'dynamic' is not computed here; only default, linear",
         ),
         ({"hidden_size": 15}, "model.shape: hidden_size: 15 is no multiple of num_attention_heads, 2"),
     ],

@@ -14,9 +14,11 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from sinkbench import registry
 from sinkbench.artifacts.files import read_json
+from sinkbench.artifacts.fingerprint import ROOT, fingerprint
 from sinkbench.artifacts.hub import MODEL_FILES, file_sha256, local_folder, record_path
-from sinkbench.artifacts.model_folder import opened_files
+from sinkbench.artifacts.model_folder import DEFAULT_FAMILY, opened_files, read_config
 from sinkbench.artifacts.tokenizer_file import tokenizer_path
 from sinkbench.errors import UserError
 
@@ -61,6 +63,18 @@ def model_digest(settings: dict) -> str | None:
     return digest(weight_files(settings))
 
 
+def family_code(settings: dict) -> str | None:
+    """Hash of the code of a model's family; None before the model is here, or if it has none."""
+    with suppress(UserError):
+        if settings["source"] == "random":
+            name = settings["shape"].get("model_type", DEFAULT_FAMILY)
+        else:
+            name = read_config(local_folder(settings)).get("model_type")
+        if name in registry.available("model/families"):
+            return fingerprint(ROOT, registry.source("model/families", name))
+    return None
+
+
 def tokenizer_digest(settings: dict) -> str | None:
     """Digest of tokenizer.json; None if the file is not here."""
     return digest([tokenizer_path(settings)])
@@ -78,11 +92,14 @@ def tokens_digest(path: str | Path) -> str | None:
 def inputs_of(settings: dict, tokens_path: str | Path) -> dict:
     """Digests of a measuring job's inputs: model, draft (if any) and tokens; of a self-check a version too.
 
+    With a model goes the code of its family, which no one knows before the model is here.
     What the model is compared with counts only where the model is, so that it can be compared again.
     """
-    models = {name: model_digest(settings[name]) for name in ("model", "draft") if settings.get(name)}
+    given = {name: settings[name] for name in ("model", "draft") if settings.get(name)}
+    models = {name: model_digest(model) for name, model in given.items()}
+    families = {f"{name} family": family_code(model) for name, model in given.items()}
     against = {name: version(name) for name in settings.get("compared_with", []) if models["model"]}
-    return models | against | {"tokens": tokens_digest(tokens_path)}
+    return models | families | against | {"tokens": tokens_digest(tokens_path)}
 
 
 def _fetched_digest(settings: dict) -> str | None:

@@ -12,6 +12,7 @@ from sinkbench.errors import UserError, shown
 
 CONFIG, SINGLE = "config.json", "model.safetensors"
 INDEX = "model.safetensors.index.json"  # of a checkpoint in several files
+DEFAULT_FAMILY = "gpt_neox"  # model_type of random weights whose shape names none
 ADAPTER = "adapter_config.json"  # of weights that are differences from those of another checkpoint
 
 

@@ -24,7 +24,7 @@ def model_in(folder: Path) -> tuple[Family, dict, dict[str, list[Stored]]]:
     """Family, arguments of its config class, and the tensors for each place, which must be equal."""
     family, arguments = families.read(read_config(folder), str(folder / CONFIG))
     tensors = tensors_in(folder)
-    if (layers := arguments["num_hidden_layers"]) > len(tensors):  # before a table of so many is made
+    if (layers := family.shape(arguments).layers) > len(tensors):  # before a table of so many is made
         raise UserError(
             f"{folder / CONFIG}: num_hidden_layers: {layers}, but there are {len(tensors)} tensors"
         )

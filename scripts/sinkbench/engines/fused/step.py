@@ -9,6 +9,7 @@ from sinkbench.engines.fused.l2_prefetch import asked
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.engines.fused.weights import FusedLinear, fused_linear
+from sinkbench.model.families import ParallelLayer, Shape, family_of, parts_of, shape_of
 
 
 class FusedStep:
@@ -24,19 +25,19 @@ class FusedStep:
     """
 
     def __init__(self, model, ring: FusedRing, pdl: bool, asks: bool = True):
-        config = model.config
-        self.ring, self.batch, self.eps = ring, ring.keys.shape[1], config.layer_norm_eps
+        shape, family, parts = shape_of(model), family_of(model), parts_of(model)
+        self.ring, self.batch, self.eps = ring, ring.keys.shape[1], shape.epsilon
         self.observed = ring.queries.shape[3]
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
-        self.embedding = model.gpt_neox.embed_in.weight.detach()
-        self.layers = [_layer_linears(layer) for layer in model.gpt_neox.layers]
-        self.gammas = [_gammas(layer) for layer in model.gpt_neox.layers]
-        self.gammas.append(2 * (model.gpt_neox.final_layer_norm.weight.detach(),))
+        self.embedding = parts.embedding.weight.detach()
+        layers = [family.parallel(layer) for layer in parts.layers]
+        self.layers, self.gammas = list(map(_layer_linears, layers)), list(map(_gammas, layers))
+        self.gammas.append(2 * (parts.norm.weight.detach(),))
         asks &= model.device.type != "cpu"  # the interpreter has no cache to ask
         self.asked_bytes = tiles.ASKED_BYTES[self.layers[0][1].bits] if asks else 0
-        self.head = fused_linear(model.lm_head, model.gpt_neox.final_layer_norm)
-        self._shape_attention(config)
-        self._make_buffers(config, model.device, model.dtype)
+        self.head = fused_linear(parts.head, parts.norm)
+        self._shape_attention(shape)
+        self._make_buffers(shape, model.device, model.dtype)
 
     def begin(self) -> None:
         """Begin where the ring stands."""
@@ -69,9 +70,9 @@ class FusedStep:
             self._keep_queries()
         return self.logits
 
-    def _shape_attention(self, config) -> None:
-        ring, heads = self.ring, config.num_attention_heads
-        self.head_dim, self.slots = config.hidden_size // heads, ring.keys.shape[3]
+    def _shape_attention(self, shape: Shape) -> None:
+        ring, heads = self.ring, shape.heads
+        self.head_dim, self.slots = shape.head_dim, ring.keys.shape[3]
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
         self.splits = splits_of(self.slots - sinks, bits, self.batch)
@@ -87,11 +88,11 @@ class FusedStep:
             "BKEY": tiles.BLOCK_KEYS[bits],
         }
 
-    def _make_buffers(self, config, device: torch.device, dtype: torch.dtype) -> None:
-        def room(*shape, of=torch.float32):
-            return torch.zeros(shape, dtype=of, device=device)
+    def _make_buffers(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
+        def room(*sizes, of=torch.float32):
+            return torch.zeros(sizes, dtype=of, device=device)
 
-        width, padded = config.hidden_size, self.attention["BH"]
+        width, padded = shape.hidden, self.attention["BH"]
         heads = self.batch * self.attention["HEADS"]
         self.tokens, self.position = room(self.batch, of=torch.long), room(1, of=torch.long)
         self.state, self.tables = room(2, of=torch.long), room(4, padded)
@@ -101,8 +102,8 @@ class FusedStep:
         self.moments = [tuple(sums) for sums in self.sums]
         kept = len(self.layers) if self.observed else 1  # layers whose queries are there when a step ends
         self.qkv, self.attended = room(kept, self.batch, 3 * width), room(self.batch, width, of=dtype)
-        self.activated = room(self.batch, config.intermediate_size, of=dtype)
-        self.logits = room(self.batch, config.vocab_size)
+        self.activated = room(self.batch, shape.inner, of=dtype)
+        self.logits = room(self.batch, shape.vocabulary)
         totals = room(heads, self.splits, self.head_dim)
         arrivals = room(heads, of=torch.int32)
         self.partial = room(heads, self.splits), room(heads, self.splits), totals, arrivals
@@ -167,11 +168,11 @@ class FusedStep:
         return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}
 
 
-def _layer_linears(layer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
+def _layer_linears(layer: ParallelLayer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
     """qkv, up, dense, down, and the sum of the last two's biases."""
-    qkv = fused_linear(layer.attention.query_key_value, layer.input_layernorm)
-    up = fused_linear(layer.mlp.dense_h_to_4h, layer.post_attention_layernorm)
-    dense, down = fused_linear(layer.attention.dense), fused_linear(layer.mlp.dense_4h_to_h)
+    qkv = fused_linear(layer.qkv, layer.attention_norm)
+    up = fused_linear(layer.up, layer.mlp_norm)
+    dense, down = fused_linear(layer.dense), fused_linear(layer.down)
     return qkv, up, dense, down, dense.shift + down.shift
 
 
@@ -191,5 +192,5 @@ def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
     return {prefix + name: value for name, value in values.items()}
 
 
-def _gammas(layer) -> tuple[Tensor, Tensor]:
-    return layer.input_layernorm.weight.detach(), layer.post_attention_layernorm.weight.detach()
+def _gammas(layer: ParallelLayer) -> tuple[Tensor, Tensor]:
+    return layer.attention_norm.weight.detach(), layer.mlp_norm.weight.detach()

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sinkbench.errors import Unavailable, shown
+from sinkbench.model.families import family_of, parts_of, shape_of
 
 ROWS_AT_ONCE = 4096  # of a weight in float64, to bound the memory of preparation
 
@@ -71,11 +72,12 @@ def check_supported(model) -> None:
     float16 ends at 65,504. The kernels keep the residual times a LayerNorm's gamma in the model's dtype and
     normalise later (norm_matvec); transformers normalises first, so that it does not overflow there.
     """
-    config = model.config
-    if not config.use_parallel_residual:
-        raise Unavailable("fused: the model's residual is not parallel; the other engines decode it")
-    if config.hidden_act != "gelu":
-        raise Unavailable(f"fused: activation {shown(config.hidden_act)}; only 'gelu' (exact) is built")
+    if family_of(model).parallel(parts_of(model).layers[0]) is None:
+        raise Unavailable(
+            "fused: the model is no GPT-NeoX with a parallel residual; the other engines decode it"
+        )
+    if (activation := shape_of(model).activation) != "gelu":
+        raise Unavailable(f"fused: activation {shown(activation)}; only 'gelu' (exact) is built")
     if model.dtype not in (torch.float32, torch.bfloat16):
         raise Unavailable(f"fused: weights of {model.dtype}; it computes in float32 and bfloat16")
     foreign = {

@@ -5,12 +5,14 @@ counts memory with it. Nothing else in the library reads a config key or the nam
 """
 
 from sinkbench import registry
+from sinkbench.artifacts.model_folder import DEFAULT_FAMILY
 from sinkbench.errors import check_name, shown
-from sinkbench.model.families._family import Family, Parts, Role, Shape
+from sinkbench.model.families._family import Family, ParallelLayer, Parts, Role, Shape
 
 __all__ = [
     "FAMILIES",
     "Family",
+    "ParallelLayer",
     "Parts",
     "Role",
     "Shape",
@@ -21,7 +23,7 @@ __all__ = [
     "shape_of",
 ]
 
-FOLDER, DEFAULT = "model/families", "gpt_neox"  # DEFAULT: of random weights whose shape names no model_type
+FOLDER = "model/families"
 FAMILIES = {name: registry.load(FOLDER, name).FAMILY for name in registry.available(FOLDER)}
 
 
@@ -34,7 +36,7 @@ def read(raw: dict, where: str) -> tuple[Family, dict]:
 
 def read_shape(shape: dict, where: str) -> tuple[Family, dict]:
     """The same of a config's `model.shape`, whose model_type may be left out."""
-    return read({"model_type": DEFAULT} | shape, where)
+    return read({"model_type": DEFAULT_FAMILY} | shape, where)
 
 
 def family_of(model) -> Family:

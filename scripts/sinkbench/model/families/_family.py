@@ -32,6 +32,8 @@ class Shape(NamedTuple):
     rotary_dim: int  # leading dimensions of a head that are rotated
     vocabulary: int
     trained_tokens: int  # length of the texts that it was trained on
+    epsilon: float  # of its norms
+    activation: str  # of its MLP
 
     @property
     def group(self) -> int:
@@ -46,6 +48,17 @@ class Parts(NamedTuple):
     layers: object
     norm: object
     head: object
+
+
+class ParallelLayer(NamedTuple):
+    """Modules of a layer whose attention and MLP read the same input, each through a LayerNorm of its own."""
+
+    attention_norm: object
+    qkv: object
+    dense: object
+    mlp_norm: object
+    up: object
+    down: object
 
 
 class Family(ABC):
@@ -114,6 +127,10 @@ class Family(ABC):
             hidden: its input [tokens, hidden].
             attended: [heads, tokens, head_dim].
         """
+
+    def parallel(self, layer) -> ParallelLayer | None:
+        """The layer's modules, if they are laid out so."""
+        return None
 
     @abstractmethod
     def normed(self, layer, hidden):

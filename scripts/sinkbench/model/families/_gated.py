@@ -114,6 +114,8 @@ class Gated(Family):
             rotary_dim=config[HEAD_DIM],
             vocabulary=config["vocab_size"],
             trained_tokens=config[LENGTH],
+            epsilon=config["rms_norm_eps"],
+            activation=config["hidden_act"],
         )
 
     def parts(self, model) -> Parts:

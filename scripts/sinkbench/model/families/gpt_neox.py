@@ -7,7 +7,7 @@ import re
 from typing import ClassVar
 
 from sinkbench.model.families import _config, _rotary
-from sinkbench.model.families._family import Family, Parts, Role, Shape
+from sinkbench.model.families._family import Family, ParallelLayer, Parts, Role, Shape
 
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 LENGTH = {"max_position_embeddings": 2048}
@@ -97,11 +97,26 @@ class GPTNeoX(Family):
             rotary_dim=_rotary.rotary_dim(config["rope_parameters"], hidden // heads),
             vocabulary=config["vocab_size"],
             trained_tokens=config["max_position_embeddings"],
+            epsilon=config["layer_norm_eps"],
+            activation=config["hidden_act"],
         )
 
     def parts(self, model) -> Parts:
         inner = model.gpt_neox
         return Parts(inner.embed_in, inner.layers, inner.final_layer_norm, model.lm_head)
+
+    def parallel(self, layer) -> ParallelLayer | None:
+        if not layer.use_parallel_residual:
+            return None
+        attention, mlp = layer.attention, layer.mlp
+        return ParallelLayer(
+            attention_norm=layer.input_layernorm,
+            qkv=attention.query_key_value,
+            dense=attention.dense,
+            mlp_norm=layer.post_attention_layernorm,
+            up=mlp.dense_h_to_4h,
+            down=mlp.dense_4h_to_h,
+        )
 
     def normed(self, layer, hidden):
         return layer.input_layernorm(hidden)
