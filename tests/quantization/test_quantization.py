@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import kernel_for
+from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.model.loading import load_model, random_model, weight_bytes_per_token
 from sinkbench.policies import Visibility
@@ -131,13 +132,24 @@ def test_rows_in_chunks_are_the_rows_at_once(bits, monkeypatch):
     assert torch.equal(whole.packed, parts.packed) and torch.equal(whole.scales, parts.scales)
 
 
-def test_inputs_that_are_no_groups_are_refused_and_the_model_is_as_it_was():
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("inputs", [64, 192, 576])
+def test_a_last_group_that_is_not_full_has_the_numbers_of_one_filled_with_zeros(bits, inputs):
+    layer, filled = linear(7, inputs, torch.float32), linear(7, inputs + -inputs % 128, torch.float32)
+    filled.weight.data.zero_()[:, :inputs] = layer.weight.data
+    filled.bias = layer.bias
+    own, whole = QuantizedLinear(layer, bits), QuantizedLinear(filled, bits)
+    assert torch.equal(own.packed, whole.packed) and torch.equal(own.scales, whole.scales)
+    assert torch.equal(own.weight, whole.weight[:, :inputs])
+    x = torch.randn(3, inputs)
+    torch.testing.assert_close(own(x), torch.nn.functional.linear(x, own.weight, layer.bias))
+
+
+def test_the_fused_engine_reads_whole_groups_only():
     model = random_model({**SHAPE, "intermediate_size": 192}, 0, torch.float32, "cpu")
-    before = dict(model.named_modules())
     with pytest.raises(Unavailable) as caught:
-        apply_format(format_row("int8"), model)
-    assert str(caught.value).startswith("gpt_neox.layers.0.mlp.dense_4h_to_h has K = 192 inputs")
-    assert "\n" not in str(caught.value) and dict(model.named_modules()) == before
+        check_supported(apply_format(format_row("int8_mlp"), model))
+    assert "dense_4h_to_h has K = 192 inputs; packed it reads groups of 128" in str(caught.value)
 
 
 @pytest.mark.parametrize("word", ["int8", "int4", "int8_mlp", "int4_mlp"])
@@ -234,8 +246,8 @@ def test_torchao_int4_says_why_it_cannot_run():
         apply_format(format_row("torchao_int4"), model)
 
 
-@pytest.mark.parametrize("word", ["torchao_int4", "torchao_int4_mlp", "int4_mlp"])
-def test_inputs_that_are_no_groups_are_refused_whoever_quantizes(word):
+@pytest.mark.parametrize("word", ["torchao_int4", "torchao_int4_mlp"])
+def test_inputs_that_are_no_groups_are_refused_in_torchaos_place(word):
     """TorchAO alone would leave such a layer as it is, without a word."""
     shape = {**SHAPE, "hidden_size": 192, "intermediate_size": 800}
     with pytest.raises(Unavailable, match=r"needs a multiple of 128$"):

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from sinkbench import registry
 from sinkbench.artifacts.files import read_json
-from sinkbench.artifacts.fingerprint import ROOT, fingerprint
+from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.artifacts.hub import MODEL_FILES, file_sha256, local_folder, record_path
 from sinkbench.artifacts.model_folder import DEFAULT_FAMILY, opened_files, read_config
 from sinkbench.artifacts.tokenizer_file import tokenizer_path
@@ -71,7 +71,7 @@ def family_code(settings: dict) -> str | None:
         else:
             name = read_config(local_folder(settings)).get("model_type")
         if name in registry.available("model/families"):
-            return fingerprint(ROOT, registry.source("model/families", name))
+            return code_of(registry.source("model/families", name))["sha256"]
     return None
 
 

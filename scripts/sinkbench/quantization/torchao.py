@@ -2,7 +2,7 @@
 
 from torch.nn import Linear, Module
 
-from sinkbench.quantization.weight_only import check_groups
+from sinkbench.errors import Unavailable
 from sinkbench.runtime.unavailable import NO_CUDA, PACKAGE, Lack, unavailable_on
 
 # TorchAO says by assertions what it does not quantize.
@@ -24,13 +24,19 @@ def quantize(model: Module, names: tuple[str, ...], config: str, **options) -> M
     """
     for path, module in model.named_modules():
         if _named(names)(module, path):
-            check_groups(path, module.in_features, options.get("group_size", 1))
+            _check_groups(path, module.in_features, options.get("group_size", 1))
     with unavailable_on(PACKAGE, what="torchao"):
         from torchao import quantization
     with unavailable_on(*LACKS, what=f"torchao {config}"):
         chosen = getattr(quantization, config)(set_inductor_config=False, **options)
         quantization.quantize_(model, chosen, filter_fn=_named(names))
     return model
+
+
+def _check_groups(path: str, inputs: int, group: int) -> None:
+    """Raise Unavailable unless the inputs of a layer can be cut in groups."""
+    if inputs % group:
+        raise Unavailable(f"{path} has K = {inputs} inputs; quantization needs a multiple of {group}")
 
 
 def _named(names: tuple[str, ...]):

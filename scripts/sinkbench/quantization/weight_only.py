@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
-from sinkbench.errors import Unavailable
 from sinkbench.runtime.dtypes import at_least_float32
 
 GROUP = 128  # inputs
@@ -28,23 +27,18 @@ CHUNK = 2**24  # weights rounded at a time: temporaries of some 64 MB each
 
 
 def quantize(model: Module, names: tuple[str, ...], bits: int) -> Module:
-    """`model`, with every layer whose last name is one of `names` replaced in place, one at a time.
-
-    Raises Unavailable, with the model as it was, if a layer's inputs cannot be cut in groups.
-    """
-    paths = [path for path, _ in model.named_modules() if path.split(".")[-1] in names]
-    for path in paths:
-        check_groups(path, model.get_submodule(path).in_features, GROUP)
-    for path in paths:
+    """`model`, with every layer whose last name is one of `names` replaced in place, one at a time."""
+    for path in [path for path, _ in model.named_modules() if path.split(".")[-1] in names]:
         parent, name = model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
         setattr(parent, name, QuantizedLinear(getattr(parent, name), bits))
     return model
 
 
 class QuantizedLinear(Module):
-    """A linear layer that stores `linear`'s weight [rows, K] in `bits` (8 or 4) bits; K is a multiple of 128.
+    """A linear layer that stores `linear`'s weight [rows, inputs] in `bits` (8 or 4) bits.
 
-    Buffers: packed, int32 [rows, K * bits / 32] (see packing), and scales (see rounding).
+    Buffers: packed, int32 [rows, K * bits / 32], and scales (see the module). K is the number of inputs, or
+    the next multiple of 128: weights of 0 then fill the last group.
     """
 
     def __init__(self, linear: Linear, bits: int):
@@ -57,8 +51,8 @@ class QuantizedLinear(Module):
 
     @property
     def weight(self) -> Tensor:
-        """The dequantised weight [rows, K] in the dtype of the original one, made anew at each reading."""
-        return dequantize(unpack(self.packed, self.bits), self.scales)
+        """The dequantised weight [rows, inputs] in the original dtype, made anew at each reading."""
+        return dequantize(unpack(self.packed, self.bits), self.scales)[:, : self.in_features]
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs [..., rows] of inputs [..., K]."""
@@ -104,21 +98,16 @@ def unpack(packed: Tensor, bits: int) -> Tensor:
     return (unsigned - 2 ** (bits - 1)).to(torch.int8).view(len(packed), -1)
 
 
-def check_groups(path: str, inputs: int, group: int) -> None:
-    """Raise Unavailable unless the inputs of a layer can be cut in groups."""
-    if inputs % group:
-        raise Unavailable(f"{path} has K = {inputs} inputs; quantization needs a multiple of {group}")
-
-
 def _quantized(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Words and scales of a weight [rows, K], some rows at a time."""
+    """Words and scales of a weight [rows, inputs], some rows at a time."""
     rows = max(1, CHUNK // weight.shape[1])
     words, scales = zip(*(_quantized_rows(part, bits) for part in weight.split(rows)), strict=True)
     return torch.cat(words), torch.cat(scales)
 
 
 def _quantized_rows(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    q, scales = quantize_rows(weight, bits)
+    filled = torch.nn.functional.pad(weight, (0, -weight.shape[1] % GROUP))
+    q, scales = quantize_rows(filled, bits)
     return pack(q, bits), scales
 
 

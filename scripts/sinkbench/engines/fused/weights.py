@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sinkbench.errors import Unavailable, shown
 from sinkbench.model.families import family_of, parts_of, shape_of
+from sinkbench.quantization.weight_only import GROUP, QuantizedLinear
 
 ROWS_AT_ONCE = 4096  # of a weight in float64, to bound the memory of preparation
 
@@ -80,6 +81,11 @@ def check_supported(model) -> None:
         raise Unavailable(f"fused: activation {shown(activation)}; only 'gelu' (exact) is built")
     if model.dtype not in (torch.float32, torch.bfloat16):
         raise Unavailable(f"fused: weights of {model.dtype}; it computes in float32 and bfloat16")
+    for path, module in model.named_modules():
+        if isinstance(module, QuantizedLinear) and module.in_features % GROUP:
+            raise Unavailable(
+                f"fused: {path} has K = {module.in_features} inputs; packed it reads groups of {GROUP}"
+            )
     foreign = {
         type(weight).__name__ for weight in model.parameters() if is_traceable_wrapper_subclass(weight)
     }
