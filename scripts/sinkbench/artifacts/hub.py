@@ -1,10 +1,11 @@
-"""Folders and records of hub repositories on this machine, read without a network.
+"""Folders and records of hub repositories and of converted files on this machine, read without a network.
 
-`download` fills the folders; everything else works without it once they are there.
+`hub_download` and `model.gguf` fill the folders; everything else works without them once they are there.
 """
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from sinkbench.artifacts.files import read_json
@@ -13,6 +14,7 @@ from sinkbench.errors import UserError
 ROOT = Path("resources/hub")
 MODEL_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 TOKENIZER_FILES = ["tokenizer.json"]
+UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")  # in the name of a folder
 OPTIONAL_FILES = ["*.safetensors.index.json"]  # only a checkpoint in several files has one
 
 
@@ -23,14 +25,23 @@ def hub_folder(repo: str, revision: str) -> Path:
 
 def local_folder(settings: dict) -> Path:
     """Folder of a model, tokenizer or dataset: the given one (`~` is a home), or that which `fetch` fills."""
-    if settings["source"] == "folder":
-        return Path(os.path.expanduser(settings["path"]))
+    match settings.get("source", "hub"):
+        case "folder":
+            return Path(os.path.expanduser(settings["path"]))
+        case "package" | "gguf":
+            return ROOT / converted_name(settings)
     return hub_folder(settings["repo"], settings["revision"])
 
 
+def converted_name(settings: dict) -> str:
+    """Name of the folder that a gguf file becomes; one file has one name, whoever brings it."""
+    stem = Path(settings["file" if settings["source"] == "package" else "path"]).stem
+    return f"{UNSAFE.sub('-', stem)}@{settings['sha256'][:12]}"
+
+
 def record_path(settings: dict) -> Path:
-    """Path of the record that `fetch` writes last, when the folder beside the record is complete."""
-    folder = hub_folder(settings["repo"], settings["revision"])
+    """Path of the record that is written last, when the folder beside the record is complete."""
+    folder = local_folder(settings)
     return folder.with_name(f"{folder.name}.json")
 
 
@@ -44,7 +55,7 @@ def check_fetched(settings: dict) -> None:
     """Raise UserError unless a fetched folder holds the files of its record, whole."""
     path = record_path(settings)
     for name, recorded in read_json(path)["files"].items():
-        file = hub_folder(settings["repo"], settings["revision"]) / name
+        file = local_folder(settings) / name
         if not file.is_file() or file.stat().st_size != recorded["bytes"]:
             raise UserError(f"{file}: missing or cut, {path.name} has it; delete {path} and fetch again")
 

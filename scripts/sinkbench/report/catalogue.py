@@ -5,7 +5,9 @@ and the workflow is planned often.
 """
 
 import ast
+import re
 from functools import cache
+from pathlib import Path
 
 from sinkbench import registry
 from sinkbench.analysis.estimate import DAGGER_NOTE
@@ -38,6 +40,8 @@ PAGES = {
     CONTINUATIONS: ("streaming", "Continuations of one prompt"),
     GPU_REFERENCE: ("findings", "The same question on a GPU"),
 }
+# How gguf files are named: the model's name, then the number format of most of its weights.
+GGUF_NAME = re.compile(r"(?P<name>.+?)[.-](?P<format>I?Q\d\w*|BF16|F16|F32)", re.IGNORECASE)
 LITERALS = ("TITLE", "CATEGORY", "CAPTION", "CAPTION_FIELDS")
 
 
@@ -186,12 +190,24 @@ def _links(config: dict) -> dict[str, dict[str, str]]:
 
 
 def _model(model: dict) -> str:
+    if model["source"] in ("package", "gguf"):
+        return f"{_gguf(model)}, as {model['dtype']}"
     sources = {
         "hub": "{repo} at revision {revision}",
         "folder": "the folder {path}",
         "random": "random weights (seed {seed}), whose times mean something and whose perplexities would not",
     }
     return sources[model["source"]].format(**model) + f", as {model['dtype']}"
+
+
+def _gguf(model: dict) -> str:
+    """What a gguf file holds, by its name, and where it comes from."""
+    packed = model["source"] == "package"
+    path = Path(model["file"] if packed else model["path"])
+    origin = f"{path} of the package {model['requirement']}" if packed else str(path)
+    named = GGUF_NAME.fullmatch(path.stem)
+    what = f"{named['name']}, weights dequantised from {named['format'].upper()}" if named else path.stem
+    return f"{what} ({origin})"
 
 
 def _corpus(corpus: dict) -> str:

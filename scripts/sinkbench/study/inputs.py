@@ -2,14 +2,28 @@
 
 from pathlib import Path
 
-from sinkbench.artifacts.digests import weight_files
+from sinkbench.artifacts.digests import file_digest, weight_files
 from sinkbench.artifacts.files import special_in
-from sinkbench.artifacts.hub import MODEL_FILES, TOKENIZER_FILES, hub_folder, record_path
+from sinkbench.artifacts.hub import (
+    MODEL_FILES,
+    TOKENIZER_FILES,
+    converted_name,
+    hub_folder,
+    record_path,
+)
 from sinkbench.artifacts.tokenizer_file import tokenizer_path
 from sinkbench.errors import UserError, shown
 from sinkbench.text import corpora
 
-KEYS = {"hub": ("repo", "revision"), "folder": ("path",), "random": ("shape", "seed")}  # by source
+KEYS = {  # by source
+    "hub": ("repo", "revision"),
+    "folder": ("path",),
+    "package": ("requirement", "file", "sha256"),
+    "gguf": ("path",),
+    "random": ("shape", "seed"),
+}
+CONVERTED = ("package", "gguf")
+ABSENT = "0" * 64  # in the place of the digest of a file that is not there; the preflight says it
 
 DIGESTS = "sha256"  # the key of a hub source that states digests; no result depends on it
 
@@ -69,10 +83,10 @@ class StudyInputs:
     def text_files(self, corpus: str) -> list[Path]:
         """Files whose change makes the tokens of a corpus stale."""
         entry = self.corpora[corpus]
-        if self.tokenizer["source"] == "hub":
-            tokenizer = [record_path(self.tokenizer)]
-        else:
+        if self.tokenizer["source"] == "folder":
             tokenizer = _taken([tokenizer_path(self.tokenizer)])
+        else:
+            tokenizer = [record_path(self.tokenizer)]
         if entry.get("source") == "hub":
             return [*tokenizer, record_path(entry)]
         if entry["kind"] in corpora.PYTHONS:  # Python's: a token file carried to another Python stands
@@ -94,6 +108,13 @@ class StudyInputs:
                 known = found.setdefault(hub_folder(entry["repo"], entry["revision"]).name, about)
                 known["patterns"] = sorted({*known["patterns"], *patterns})
         return found
+
+    def conversions(self) -> dict[str, dict]:
+        """Sources that are one gguf file (model.gguf), by the name of the folder that it becomes."""
+        given = [entry for entry in (self.tokenizer, self.model, self.draft) if entry]
+        files = [entry for entry in given if entry["source"] in CONVERTED]
+        keys = ("source", "requirement", "file", "path", "sha256")
+        return {converted_name(entry): {key: entry[key] for key in keys if key in entry} for entry in files}
 
 
 def _taken(paths: list[Path]) -> list[Path]:
@@ -118,4 +139,9 @@ def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
 
 def _source(entry: dict) -> dict:
     """A source without the keys that an overlaid config left behind from another source."""
-    return {key: entry[key] for key in ("source", *KEYS[entry["source"]])}
+    found = {key: entry[key] for key in ("source", *KEYS[entry["source"]])}
+    if entry["source"] == "gguf":
+        path = Path(entry["path"]).expanduser()
+        stated = entry.get(DIGESTS) if isinstance(entry.get(DIGESTS), str) else None
+        found[DIGESTS] = stated or (file_digest(path) if path.is_file() else ABSENT)
+    return found

@@ -15,6 +15,7 @@ from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
 DEMO = "`make demo` runs the study in small on any machine"
+CONVERTED_BYTES = 1e9  # room asked for before a gguf file is converted, which may need more
 WHERE = "see docs/running.md, 'Which torch'"
 
 
@@ -45,6 +46,13 @@ def check(
             check_record(repository, study.inputs.stated.get(folder, {}))
         elif fetches:
             missing_bytes += _check_hub(repository)
+    for source in study.inputs.conversions().values():
+        if record_path(source).is_file():
+            check_fetched(source)
+        elif source["source"] == "gguf" and not Path(source["path"]).expanduser().is_file():
+            raise UserError(f"path: no file {source['path']}; a source gguf names a .gguf file")
+        elif fetches:
+            missing_bytes += CONVERTED_BYTES
     _check_room(ROOT, missing_bytes)
     _check_room(Path("results"), result_bytes)
     if measures:
