@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from helpers import LLAMA3, decode
+from helpers import decode
+from model_families import LINEAR, SCALED, SHAPES, TEXT, model_of
 from naive_cache import NaiveCache
 from safetensors.torch import load_file, save_file
 from sinkbench import engines
@@ -19,7 +20,7 @@ from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable, UserError
 from sinkbench.measure.stub import without_attention
 from sinkbench.model.families import FAMILIES, family_of, parts_of, shape_of
-from sinkbench.model.loading import cache_bytes_per_key, load_model, random_model, weight_bytes_per_token
+from sinkbench.model.loading import cache_bytes_per_key, load_model, weight_bytes_per_token
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies import Visibility
 from sinkbench.policies.dense import Policy as Dense
@@ -28,43 +29,8 @@ from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.runtime.compile_cost import CompileCost
 
-SIZES = {
-    "vocab_size": 61,
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-    "max_position_embeddings": 256,
-    "initializer_range": 0.15,
-}
-GATED = {**SIZES, "num_key_value_heads": 2}
-LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 4.0}
-SCALED = {"rope_type": "llama3", "rope_theta": 1000.0, "original_max_position_embeddings": 32, **LLAMA3}
-# Shapes that between them have every switch of every family.
-SHAPES = {
-    "gpt_neox": {**SIZES},
-    "gpt_neox-linear": {**SIZES, "rope_parameters": {**LINEAR, "partial_rotary_factor": 0.5}},
-    "llama": {**GATED},
-    "llama-biased-tied": {**GATED, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
-    "llama-one_key_head": {**SIZES, "num_key_value_heads": 1, "rope_parameters": SCALED},
-    "llama-linear": {**SIZES, "rope_parameters": LINEAR},
-    "mistral": {**GATED, "sliding_window": None, "head_dim": 16},
-    "qwen2": {**GATED, "tie_word_embeddings": True},
-    "qwen3": {**GATED, "head_dim": 64},
-}
 SINKS, RECENT = 3, 21
-TEXT = torch.randint(61, (120,), generator=torch.Generator().manual_seed(5))
 STEPWISE = ["eager", "eager_flash", "static", "paper"]
-
-
-def model_of(name: str, dtype=torch.float32):
-    """A random model; biases and norms are drawn as well, since transformers begins them at 0 and 1."""
-    model = random_model({"model_type": name.split("-")[0], **SHAPES[name]}, 3, dtype, "cpu").eval()
-    draw = torch.Generator().manual_seed(9)
-    for parameter in model.requires_grad_(False).parameters():
-        if parameter.dim() == 1:
-            parameter += 0.1 * torch.randn(parameter.shape, generator=draw, dtype=dtype)
-    return model
 
 
 @pytest.fixture(params=SHAPES)
