@@ -136,3 +136,24 @@ def test_a_prefill_reads_what_the_layers_reach_and_no_more(shape, seed, sinks, r
     torch.testing.assert_close(near_hidden, whole_hidden, atol=1e-10, rtol=0)
     for layer, kept in whole.carried.items():
         torch.testing.assert_close(near.carried[layer], kept, atol=1e-10, rtol=0)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    shape=shapes(("llama", "qwen3")),
+    seed=st.integers(0, 99),
+    sinks=st.integers(0, 4),
+    recent=st.integers(1, 12),
+    length=st.integers(2, 60),
+    chunk=st.integers(4, 25),
+)
+def test_sinks_met_apart_from_the_rest_change_nothing(shape, seed, sinks, recent, length, chunk):
+    """Flex attention as it is written: compiled, it is tried on a GPU."""
+    model, ids = model_and_text(shape, seed, length)
+    exact = Evaluator(model, chunk).stream(ids, Visibility(sinks, recent))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sinkbench.attention.masked_kernels.compiled", lambda function: function)
+        joined = Evaluator(model, chunk, kernel=FlexKernel(fuses=False)).stream(
+            ids, Visibility(sinks, recent)
+        )
+    torch.testing.assert_close(joined, exact, atol=1e-6, rtol=0)

@@ -116,7 +116,8 @@ class ChunkStream:
                 return (is_sink & (slot <= index)) | (~is_sink & in_window)
 
             keys = self.held + queries if slots is None else len(slots)
-            self._masks = {key: self.kernel.mask(sees, queries, keys, start.device)}
+            apart = sinks if self.rotary.dim == self.shape.head_dim else 0
+            self._masks = {key: self.kernel.mask(sees, queries, keys, start.device, apart)}
         return self._masks[key]
 
     def _fill_first(self, first_keys: Tensor) -> None:

@@ -5,12 +5,15 @@ of integer tensors. The rule is written once (`chunked.ChunkStream`), and each k
 own kind of mask.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import AuxRequest, BlockMask, create_block_mask, flex_attention
 from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from sinkbench.runtime.dtypes import at_least_float32
 from sinkbench.runtime.torch_compile import compiled
 
 
@@ -24,8 +27,8 @@ class MaskedKernel:
         """`function` as this kernel's callers should run it: as it is."""
         return function
 
-    def mask(self, sees, queries: int, keys: int, device: torch.device):
-        """Boolean [queries, keys]: True where the query sees the key."""
+    def mask(self, sees, queries: int, keys: int, device: torch.device, apart: int = 0):
+        """Boolean [queries, keys]: True where the query sees the key, which is all that `apart` asks too."""
         slots = torch.arange(queries, device=device)[:, None], torch.arange(keys, device=device)
         return sees(*slots)
 
@@ -59,18 +62,63 @@ class FlexKernel:
         """`function` compiled into one kernel, since elementwise passes over a chunk cost memory traffic."""
         return compiled(function) if self.fuses else function
 
-    def mask(self, sees, queries: int, keys: int, device: torch.device):
-        """Block mask over [queries, keys]."""
+    def mask(self, sees, queries: int, keys: int, device: torch.device, apart: int = 0):
+        """Block mask over [queries, keys].
+
+        Args:
+            apart: leading keys that queries meet with the second half of a doubled head alone (attend_apart).
+        """
 
         def rule(batch, head, query_slot, key_slot):
-            return sees(query_slot, key_slot)
+            return sees(query_slot, key_slot + apart)
 
-        return create_block_mask(rule, None, None, queries, keys, device=device)
+        blocks = create_block_mask(rule, None, None, queries, keys - apart, device=device)
+        if not apart:
+            return blocks
+        slots = torch.arange(queries, device=device)[:, None], torch.arange(apart, device=device)
+        return ApartMask(sees(*slots), blocks)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, mask, scale: float) -> Tensor:
         """Attention output [batch, heads, queries, value_dim]."""
+        if isinstance(mask, ApartMask):
+            return compiled(attend_apart)(query, key, value, *mask, scale)
         shared = query.shape[1] > key.shape[1]
         return compiled(flex_attention)(query, key, value, block_mask=mask, scale=scale, enable_gqa=shared)
+
+
+class ApartMask(NamedTuple):
+    """Which of the leading keys a query sees, bool [queries, apart], and a block mask over the others."""
+
+    leading: Tensor
+    others: BlockMask
+
+
+def attend_apart(
+    query: Tensor, key: Tensor, value: Tensor, leading: Tensor, others: BlockMask, scale: float
+) -> Tensor:
+    """Attention over few leading keys and over the others, joined by their sums of exponentials.
+
+    In a head that is doubled since all of it turns (see chunked), either half of a key is zero. Each part
+    then needs one half, and flex attention none of the zeros: on one H100 and 8,192 queries of 9 heads of 64
+    0.22 ms in place of 0.24 (bfloat16, 2,044 keys) and 4.6 in place of 110 (float32).
+
+    Args:
+        query, key: [batch, heads, tokens, 2 dim].
+        value: [batch, kv_heads, tokens, dim].
+    """
+    dim, apart = value.shape[-1], leading.shape[-1]
+    shared, kind = query.shape[1] > key.shape[1], at_least_float32(query.dtype)
+    recent, aux = flex_attention(
+        query[..., :dim], key[:, :, apart:, :dim], value[:, :, apart:], block_mask=others, scale=scale,
+        enable_gqa=shared, return_aux=AuxRequest(lse=True),
+    )  # fmt: skip
+    asking = query[..., dim:].unflatten(1, (key.shape[1], -1)).to(kind)
+    scores = (asking @ key[:, :, None, :apart, dim:].mT.to(kind)).flatten(1, 2) * scale
+    scores = scores.masked_fill(~leading, -torch.inf)
+    total = torch.cat((scores, aux.lse[..., None].to(kind)), -1).logsumexp(-1, keepdim=True)
+    weights = (scores - total).exp().unflatten(1, (key.shape[1], -1))
+    sinks = (weights @ value[:, :, None, :apart].to(kind)).flatten(1, 2)
+    return (sinks + (aux.lse[..., None] - total).exp() * recent).to(query.dtype)
 
 
 def kernel_for(model) -> MaskedKernel | FlexKernel:
