@@ -7,15 +7,16 @@ llama3 (as published with Llama 3.1). Other scalings are refused by name.
 from math import pi
 
 from sinkbench.errors import UserError, shown
-from sinkbench.model.families._config import number
+from sinkbench.model.families._config import number, whole
 
 THETA, FRACTION, TYPE = "rope_theta", "partial_rotary_factor", "rope_type"
 PLACES = ("rope_parameters", "rope_scaling")  # where a config says them: the new name and the old one
+LENGTH = "original_max_position_embeddings"
 # Numbers that a type of rotation has beside these.
 TYPES = {
     "default": (),
     "linear": ("factor",),
-    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", LENGTH),
 }
 NAMES = {THETA: THETA, FRACTION: FRACTION, TYPE: TYPE, "type": TYPE}
 
@@ -87,16 +88,20 @@ def _scaling(said: dict, where: str) -> dict[str, float]:
     for name in TYPES[said[TYPE]]:
         if name not in said:
             raise UserError(f"{where}: a rotation of type {said[TYPE]} needs {name}")
-    found = {name: number(said[name], name, where) for name in TYPES[said[TYPE]]}
+    found = {name: _scaling_number(said, name, where) for name in TYPES[said[TYPE]]}
     if said[TYPE] == "llama3" and found["high_freq_factor"] <= found["low_freq_factor"]:
         high, low = found["high_freq_factor"], found["low_freq_factor"]
         raise UserError(f"{where}: high_freq_factor: {high:g} is not above low_freq_factor, {low:g}")
     return found
 
 
+def _scaling_number(said: dict, name: str, where: str) -> float:
+    return whole(said, name, where) if name == LENGTH else number(said[name], name, where)
+
+
 def _llama3(frequency: float, rotary: dict) -> float:
     """Wavelengths that the trained length holds seldom are scaled, those that it holds often are not."""
-    turns = rotary["original_max_position_embeddings"] * frequency / (2 * pi)
+    turns = rotary[LENGTH] * frequency / (2 * pi)
     low, high = rotary["low_freq_factor"], rotary["high_freq_factor"]
     smooth = min(1.0, max(0.0, (turns - low) / (high - low)))
     return (1 - smooth) * frequency / rotary["factor"] + smooth * frequency
