@@ -125,6 +125,19 @@ def test_quality_jobs_spread_first_and_then_share_but_not_with_a_timing_job(host
     assert waits(timing)
 
 
+def test_a_timing_job_that_waits_comes_before_quality_jobs_that_come_later(host):
+    first = host.start("quality", "GPU-a")
+    assert its_gpu(first) == "GPU-a"
+    timing = host.start("timing", "GPU-a")
+    assert waits(timing)
+    later = host.start("quality", "GPU-a")
+    assert waits(later)
+    first.communicate()
+    assert its_gpu(timing) == "GPU-a" and waits(later)
+    timing.communicate()
+    assert its_gpu(later) == "GPU-a"
+
+
 def test_the_lock_goes_with_a_killed_process(host):
     first = host.start("timing", "GPU-a")
     assert its_gpu(first) == "GPU-a"

@@ -112,12 +112,16 @@ def attend_apart(
         query[..., :dim], key[:, :, apart:, :dim], value[:, :, apart:], block_mask=others, scale=scale,
         enable_gqa=shared, return_aux=AuxRequest(lse=True),
     )  # fmt: skip
-    asking = query[..., dim:].unflatten(1, (key.shape[1], -1)).to(kind)
-    scores = (asking @ key[:, :, None, :apart, dim:].mT.to(kind)).flatten(1, 2) * scale
+    # Sums and no matrix products, which are slow for so few keys: a compiler makes one pass of them.
+    asking = (
+        query[..., dim:].unflatten(1, (key.shape[1], -1)).to(kind)
+    )  # [batch, kv_heads, group, tokens, dim]
+    keys, values = (part[:, :, None, None, :apart].to(kind) for part in (key[..., dim:], value))
+    scores = (asking[..., None, :] * keys).sum(-1).flatten(1, 2) * scale
     scores = scores.masked_fill(~leading, -torch.inf)
     total = torch.cat((scores, aux.lse[..., None].to(kind)), -1).logsumexp(-1, keepdim=True)
     weights = (scores - total).exp().unflatten(1, (key.shape[1], -1))
-    sinks = (weights @ value[:, :, None, :apart].to(kind)).flatten(1, 2)
+    sinks = (weights[..., None] * values).sum(-2).flatten(1, 2)
     return (sinks + (aux.lse[..., None] - total).exp() * recent).to(query.dtype)
 
 

@@ -43,7 +43,8 @@ def lease_gpu(
         return
     locks = locks or Path(tempfile.gettempdir()) / f"sinkbench-gpus-{os.getuid()}"
     locks.mkdir(parents=True, exist_ok=True)
-    name, lock = _wait_for_one(names, shared, locks, wait_s)
+    with _turn(locks, wait_s):
+        name, lock = _wait_for_one(names, shared, locks, wait_s)
     try:
         with _only_visible(name), _only_on(share(names, name, cores())):
             yield name
@@ -114,6 +115,18 @@ def _known_gpus() -> dict[str, str]:
     """UUIDs by number, as the driver's own tool knows them: torch would initialise CUDA to tell."""
     answer = try_run("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader") or ""
     return dict(line.split(", ") for line in answer.splitlines())
+
+
+@contextmanager
+def _turn(locks: Path, wait_s: float) -> Iterator[None]:
+    """Jobs wait one behind another: one that wants a GPU alone might wait for ever beside those that share."""
+    turn = os.open(locks / "turn", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while not _locked(turn, fcntl.LOCK_EX):
+            time.sleep(wait_s)
+        yield
+    finally:
+        os.close(turn)
 
 
 def _wait_for_one(names: list[str], shared: bool, locks: Path, wait_s: float) -> tuple[str, int]:
