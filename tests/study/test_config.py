@@ -63,12 +63,13 @@ def line(*files, **overrides) -> str:
 
 
 OF_LATENCY = ["ladder"]  # overlays of an overlay
+BELOW = dict.fromkeys(OF_LATENCY, "latency") | {"real": "smollm2"}
 
 
 def files_of(study: str) -> list[Path]:
     """The files that make a study of workflow/studies, as its first lines name them."""
-    below = ["latency"] if study in OF_LATENCY else []
-    return [BASE, *(STUDIES / f"{name}.yaml" for name in (*below, study))]
+    names = [BELOW[study], study] if study in BELOW else [study]
+    return [BASE, *(STUDIES / f"{name}.yaml" for name in names)]
 
 
 ALL = [[BASE], *(files_of(path.stem) for path in sorted(STUDIES.iterdir()))]
@@ -172,7 +173,7 @@ MISTAKES = [
     # sources
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),
-    ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, random"),
+    ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, package, gguf, random"),
     ("model", {"source": "folder", "dtype": "float32"}, "model: missing path (needed with source: folder)"),
     ("model", {"source": "random", "dtype": "float32"}, "model: missing shape, seed (needed with"),
     ("model.revision", "main", "model.revision: 'main' does not match ^[0-9a-f]"),
