@@ -19,6 +19,7 @@ FIELDS = {
     "confidence": "95",
     "block_tokens": 256,
     "position_bin": BIN,
+    "passage_tokens": 64,
     "repetitions": 5,
     "steps": 32,
     "device": "cpu",

@@ -10,7 +10,7 @@ from sinkbench.artifacts.lineage import RECORD
 from sinkbench.report import catalogue
 from sinkbench.study.study import Study
 
-FOLDERS = ("tokens", "self_check", "nll", "speed", "profile", "continuations", "tables", "figures")
+FOLDERS = ("tokens", "self_check", "nll", "speed", "profile", "recall", "continuations", "tables", "figures")
 
 
 def orphans(study: Study, results: str | Path) -> list[Path]:

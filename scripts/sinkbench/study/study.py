@@ -39,10 +39,10 @@ class Study:
         self.inputs = StudyInputs(config, drafts=any(run.draft_tokens for run in self.runs.values()))
         self.model, self.draft = self.inputs.model, self.inputs.draft
         self.tokenizer, self.corpora = self.inputs.tokenizer, self.inputs.corpora
-        check_measurable(config, self.runs, self.corpora)
+        check_measurable(config, self.methods, self.runs, self.corpora)
 
     def measures(self, what: str) -> bool:
-        """Whether the study measures "quality", "speed", "profile" or "continuation"."""
+        """Whether the study measures "quality", "speed", "profile", "continuation" or "recall"."""
         return what in self.config["measure"]
 
     def scored(self) -> Iterator[tuple[str, str]]:
@@ -124,6 +124,17 @@ class Study:
         settings = self._settings("continuation", run, chosen.method, wanted["corpus"], chosen.engine)
         return settings | {"continuation": wanted}
 
+    def recalling_methods(self) -> list[str]:
+        """Names of the methods whose recall is measured."""
+        return self.config["recall"]["methods"] if self.measures("recall") else []
+
+    def recall_settings(self, method: str) -> dict:
+        """Settings of a recall job."""
+        wanted = dict(self.config["recall"])
+        del wanted["methods"]
+        settings = self._settings("recall", method, self.methods[method], wanted.pop("corpus"))
+        return settings | {"recall": wanted}
+
     def _run_settings(self, job: str, run: str) -> dict:
         chosen = self.runs[run]
         speed = dict(self.config["speed"])
@@ -177,6 +188,7 @@ class Study:
             "self_checks": {key: stamp_of(self.self_check_settings(key)) for key in self.self_checks()},
             "statistics": self.config["statistics"],
             "timed_on": self.config["speed"]["corpus"],
+            "recalled_on": self.config["recall"]["corpus"] if self.measures("recall") else None,
             "sources": {
                 "model": self.model,
                 "draft": self.draft,
@@ -188,7 +200,7 @@ class Study:
 
     def _stamps(self) -> dict[str, dict[str, dict[str, str]]]:
         """By kind and name, the stamp (stamp_of) of every job that the measurements are made from."""
-        kinds = {"nll": "quality", "speed": "speed", "profile": "profile"}
+        kinds = {"nll": "quality", "speed": "speed", "profile": "profile", "recall": "recall"}
         stamps = {kind: {} for kind in kinds.values()}
         for folder, name, settings in self.measuring_jobs():
             if folder in kinds:
@@ -204,6 +216,7 @@ class Study:
         if self.measures("speed"):
             yield from (("speed", run, self.timing_settings(run)) for run in self.runs)
         yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
+        yield from (("recall", method, self.recall_settings(method)) for method in self.recalling_methods())
         yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
 
     def _describe(self, method: Method) -> dict:

@@ -15,6 +15,7 @@ KINDS = {
     "nll": "perplexities",
     "speed": "timings",
     "profile": "profiles",
+    "recall": "recalls",
     "continuations": "continuations",
 }  # what a job gives, by its folder
 STYLE = """
