@@ -26,6 +26,7 @@ CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text(
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
 NEEDS |= {"compile": "speed", "attention": "speed", "speculation": "speed", "quantization": "speed"}
 NEEDS |= {"roofline": "speed", "stream": "speed", "recovered": "quality", "phase": "quality"}
+NEEDS |= {"recall": "quality"}
 WITH_ALL = {"refresh": True, "ablations": True, "drafts": True, "quantized": True}
 
 

@@ -85,7 +85,8 @@ def test_missing_corpus(change, expected):
     corpus = change if change is DATASET else {**config["corpora"][0], **change}
     speed = {**config["speed"], "corpus": corpus["name"]}
     continuations = {**config["continuations"], "corpus": corpus["name"]}
-    incomplete = study(corpora=[corpus], speed=speed, continuations=continuations)
+    recall = {**config["recall"], "corpus": corpus["name"]}
+    incomplete = study(corpora=[corpus], speed=speed, continuations=continuations, recall=recall)
     assert line(incomplete).startswith(expected)
     preflight.check(incomplete, tokenizes=False)
 

@@ -135,7 +135,9 @@ def shown_page(page):
 def scored_by(jobs):
     """(method, corpus) of the perplexities that these jobs measure."""
     wildcards = [job.wildcards for job in jobs]
-    return [(w.method, w.corpus) for w in wildcards if {"method", "corpus"} <= {*w.keys()}]
+    return [
+        (w.method, w.corpus) for w in wildcards if {"method", "corpus"} <= {*w.keys()}
+    ]
 
 
 def recalled_by(jobs):
@@ -174,7 +176,8 @@ onstart:
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
                 re.fullmatch(
-                    ".*(_quality|_speed)|self_check|profile|recall|continuation", name
+                    ".*(_quality|_speed)|self_check|profile|recall|continuation",
+                    name,
                 )
                 for name in planned
             ),

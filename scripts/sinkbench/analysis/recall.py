@@ -10,7 +10,7 @@ INSIDE, IN_PART, OUTSIDE = "yes", "in part", "no"
 def recalled(measurements: pd.DataFrame, **where) -> pd.DataFrame:
     """The rows of `recall_saved` in the study's order, by distance, with the columns
 
-    window      tokens that a query sees beside the sinks and itself; null if it sees all
+    window      tokens that a query sees beside the sinks and itself, right after a prune; null if it sees all
     seen        INSIDE: each token of the repetition sees the one that it repeats, and what followed that.
                 OUTSIDE: no token of the repetition sees any of the passage. IN_PART: else
     is_trained  whether the text is as long as the model was trained on, or shorter

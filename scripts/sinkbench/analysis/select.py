@@ -33,7 +33,8 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
     computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
     the times of a run whose profile failed or that has no float32 score, the perplexity of a method without
-    recall, and a disturbed time, which is marked wherever it is shown. What is not measured yet says nothing against what is.
+    recall, and a disturbed time, which is marked wherever it is shown. What is not measured yet says nothing
+    against what is.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
     beside = measurements["metric"].isin([*PROFILE, *RECALL, FLOAT32_SCORE]) | _is_pending(measurements)

@@ -3,9 +3,9 @@
 Perplexity hides what a cache evicts, since little of a text needs what lies far back. A passage that occurs
 again needs it (Armeni et al. 2022 score repeated lists so; Khandelwal et al. 2018 take context away). Each
 passage is scored at its second occurrence, and once more in a control whose first occurrence is other text
-(text.repeats has both texts, and how they are drawn). Both NLLs are those of the policy's exact evaluator,
-means over all tokens of the passage, its first one included, which nothing announces. Saved nats per token are
-control less repeated: 0 of what is forgotten. All methods of a study read the same texts.
+(text.repeats has both texts, and how they are drawn). Both NLLs are those of the policy's exact evaluator.
+They are means over all tokens of the passage; the first one counts, although nothing announces it. Saved nats
+per token are control less repeated: 0 of what is forgotten. All methods of a study read the same texts.
 """
 
 import numpy as np
@@ -76,7 +76,7 @@ def _distances(policy, documents: dict[str, np.ndarray], wanted: dict) -> tuple[
 
 
 def _passages(documents: dict[str, np.ndarray], wanted: dict) -> list[Passage]:
-    """Drawn for the largest distance that some document holds, so that all methods and distances share them."""
+    """Drawn for the largest distance that some document holds: all methods and distances share them."""
     tokens, longest = wanted["passage_tokens"], max(map(len, documents.values()))
     held = max(far for far in wanted["distances"] if text_tokens(far, tokens) <= longest)
     return draw(documents, held, tokens, wanted["passages"], wanted["seed"])
@@ -100,6 +100,5 @@ def _status(frame: pd.DataFrame) -> str:
     if finite.all():
         return "ok"
     first, count = frame[~finite].iloc[0], int((~finite).sum())
-    return (
-        f"invalid: {count} mean NLLs are NaN or infinite, the first at {first.distance} in {first.document}"
-    )
+    where = f"{first.document} at distance {first.distance}"
+    return f"invalid: {count} mean NLLs are NaN or infinite, the first of them in {where}"

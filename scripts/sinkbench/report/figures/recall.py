@@ -42,7 +42,7 @@ def draw(measurements: pd.DataFrame, fields: dict) -> Figure:
 
 
 def _line(axes: Axes, measurements: pd.DataFrame, line: pd.DataFrame) -> None:
-    """One method's; of an unbounded cache the marker stands only where the text is longer than in training."""
+    """One method's. An unbounded cache has markers only where the text is longer than those of training."""
     style = style_of(measurements, line.iloc[0].to_dict())
     ends = line[["low", "high"]].apply(lambda column: column.fillna(line["value"]))
     errors = [line["value"] - ends["low"], ends["high"] - line["value"]]
