@@ -53,6 +53,8 @@ RECALL = {
     ("streaming", 4, 512): (1.9, 1.6, 0.11),
     ("streaming", 4, 256): (1.9, 0.12, -0.09),
 }
+# Median share of attention to the first 1, 2, 4, 8 tokens, by layer.
+SHARES = {0: (0.02, 0.04, 0.07, 0.1), 1: (0.4, 0.42, 0.45, 0.5), 2: (0.6, 0.61, 0.64, 0.7)}
 PARTS = {
     "mlp": 0.1,
     "attention": 0.2,
@@ -165,6 +167,8 @@ def _measured(
             _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
     for key in RECALL if quality else ():
         _recall(recorder, key, {**_about(*key), "corpus": corpora[0]}, failed)
+    if quality:
+        _shares(recorder, {**_about("dense", None, None), "corpus": corpora[0]}, failed)
     for corpus, key in product(corpora if quality and refresh else (), REFRESHED):
         _refreshed(recorder, key, corpus, failed)
     for key in METHODS if speed else ():
@@ -320,6 +324,14 @@ def _recall(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, st
         here = {**about, "position_kind": "distance", "position": distance}
         recorder.add(here, "recall_saved", saved, saved - 0.03, saved + 0.03, n=32)
         _add(recorder, here, "recall_control", 3.5, 0.1, n=32)
+
+
+def _shares(recorder: RowRecorder, about: dict, failed: dict[str, str]) -> None:
+    for layer, shares in SHARES.items() if about["method"] not in failed else ():
+        for first, share in zip((1, 2, 4, 8), shares, strict=True):
+            here = {**about, "layer": layer, "position_kind": "first", "position": first, "n": 4}
+            for name, factor in {"min": 0.5, "median": 1, "max": 1.3}.items():
+                recorder.add(here, f"sink_share_{name}", factor * share)
 
 
 def _bins(recorder: RowRecorder, key: tuple, about: dict, level: float) -> None:

@@ -26,6 +26,7 @@ def test_rules_are_visible_by_name(finished):
         "attention_speed",
         "profile",
         "recall",
+        "sinks",
         "aggregate",
         "figures",
         "tables",

@@ -16,6 +16,9 @@ rule aggregate:
         recall=[
             f"{RESULTS}/recall/{method}.parquet" for method in PLAN["stamps"]["recall"]
         ],
+        sinks=[
+            f"{RESULTS}/sinks/{method}.parquet" for method in PLAN["stamps"]["sinks"]
+        ],
         schema=undated_input("workflow/schemas/measurements.schema.yaml"),
     output:
         table=f"{RESULTS}/measurements.parquet",

@@ -101,9 +101,9 @@ def results_of(study):
 
 
 def results_of_family(family):
-    """What is measured of a family: perplexities, recall, times and profiles; and the self-checks of all."""
+    """What is measured of a family, but for continuations; and the self-checks of all."""
     folders = {"nll": study.methods_of(family), "speed": study.runs_of(family)}
-    folders |= {"recall": folders["nll"]}
+    folders |= {"recall": folders["nll"], "sinks": folders["nll"]}
     folders |= {"profile": folders["speed"], "self_check": study.self_checks()}
     return [
         f"{RESULTS}/{folder}/{name}.parquet"
@@ -176,7 +176,7 @@ onstart:
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
                 re.fullmatch(
-                    ".*(_quality|_speed)|self_check|profile|recall|continuation",
+                    ".*(_quality|_speed)|self_check|profile|recall|sinks|continuation",
                     name,
                 )
                 for name in planned

@@ -148,6 +148,30 @@ rule recall:
         "../../scripts/measure.py"
 
 
+# Where dense attention goes: to a text's first tokens, by layer and head.
+rule sinks:
+    input:
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(
+            lambda wildcards: f"{RESULTS}/tokens/{config['sink_shares']['corpus']}.parquet"
+        ),
+    output:
+        shares=f"{RESULTS}/sinks/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/sinks/{{method}}.log",
+    wildcard_constraints:
+        method=one_of(study.observed_methods()),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=gpu_slots,
+        runtime=LEAST_MINUTES,
+    params:
+        settings=lambda wildcards: study.sink_settings(wildcards.method),
+    script:
+        "../../scripts/measure.py"
+
+
 # One prompt continued by several runs, to be read side by side.
 rule continuation:
     input:

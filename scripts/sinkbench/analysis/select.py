@@ -19,7 +19,7 @@ PROFILE = (
     "step_without_attention_ms",
     "step_separate_ms",
 )
-RECALL = ("recall_saved",)  # of recall jobs, which may fail, or lack a distance, where perplexity did not
+PROBES = ("recall_saved", "sink_share_median")  # of jobs that may fail where the perplexity was measured
 FLOAT32_SCORE = "nll_gap_float32"  # which may be missing where a run was timed
 
 
@@ -33,11 +33,11 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
     computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
     the times of a run whose profile failed or that has no float32 score, the perplexity of a method without
-    recall, and a disturbed time, which is marked wherever it is shown. What is not measured yet says nothing
-    against what is.
+    recall or shares of attention, and a disturbed time, which is marked wherever it is shown. What is not
+    measured yet says nothing against what is.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
-    beside = measurements["metric"].isin([*PROFILE, *RECALL, FLOAT32_SCORE]) | _is_pending(measurements)
+    beside = measurements["metric"].isin([*PROFILE, *PROBES, FLOAT32_SCORE]) | _is_pending(measurements)
     failed = measurements[dropped & ~beside]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
     dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
@@ -174,7 +174,7 @@ def is_disturbed(row: Mapping) -> bool:
 
 def failed_quality(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows that stand for a perplexity that could not be had."""
-    return rows[rows["engine"].isna() & has_failed(rows) & ~rows["metric"].isin(RECALL)]
+    return rows[rows["engine"].isna() & has_failed(rows) & ~rows["metric"].isin(PROBES)]
 
 
 def status_warnings(rows: pd.DataFrame, position) -> list[str]:
@@ -182,7 +182,7 @@ def status_warnings(rows: pd.DataFrame, position) -> list[str]:
 
     A speed-up has its baseline's status where that is the worse one, which is no doubt about this run.
     """
-    rows = rows[~rows["metric"].isin([*PROFILE, *RECALL, "speedup"])]
+    rows = rows[~rows["metric"].isin([*PROFILE, *PROBES, "speedup"])]
     here = (rows["position"] == position).fillna(False).astype(bool) & (rows["status"] != "ok")
     return list(rows[has_failed(rows) | here]["status"].unique())
 

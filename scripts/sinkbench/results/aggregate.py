@@ -14,6 +14,7 @@ from sinkbench.results.profile_rows import record_profile
 from sinkbench.results.quality_rows import record_quality
 from sinkbench.results.recall_rows import record_recall
 from sinkbench.results.schema import RowRecorder, load_schema
+from sinkbench.results.sink_rows import record_sinks
 from sinkbench.results.speed_rows import record_speed
 from sinkbench.results.statistics import Bootstrap
 
@@ -22,6 +23,7 @@ RECORDS = {
     "speed": record_speed,
     "profile": record_profile,
     "recall": record_recall,
+    "sinks": record_sinks,
 }  # by kind of job
 LARGE = ("quality",)  # whose tables are not all read at once: of NLLs that would take gigabytes
 
@@ -65,8 +67,8 @@ def _provenance(plan: dict, results: dict[str, dict], checks: dict) -> dict:
     """What every row was made from: sources and seeds as the config has them, versions and device, digests.
 
     `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed
-    RUN", "profile RUN" or "recall METHOD". `self_checks` has a line for each model that was compared with
-    transformers' own.
+    RUN", "profile RUN", "recall METHOD" or "sinks METHOD". `self_checks` has a line for each model that was
+    compared with transformers' own.
     """
     return {
         "study": plan["study"],

@@ -16,7 +16,7 @@ def check_measurable(
     check_name(config["speed"]["corpus"], corpora, "speed.corpus")
     _check_corpora(config["runs"], corpora)
     wanted = config["measure"]
-    for what in ("quality", "continuation", "recall"):
+    for what in ("quality", "continuation", "recall", "sinks"):
         if what in wanted and config["model"]["source"] == "random":
             raise UserError(f"measure: {what} means nothing with model.source random")
     for what in ("speed", "profile"):
@@ -28,6 +28,16 @@ def check_measurable(
         _check_continuations(config.get("continuations"), runs, corpora)
     if "recall" in wanted:
         _check_recall(config.get("recall"), methods, corpora)
+    if "sinks" in wanted:
+        _check_sinks(config.get("sink_shares"), methods, corpora)
+
+
+def dense_method(methods: dict[str, Method]) -> str:
+    """The first method of dense attention, of several number formats the plain one; UserError without one."""
+    names = [name for name, method in methods.items() if method.policy == "dense"]
+    if not names:
+        raise UserError("measure: sinks needs an entry of runs with policy dense")
+    return min(names, key=len)
 
 
 def _check_corpora(entries: list[dict], corpora: dict[str, dict]) -> None:
@@ -69,6 +79,16 @@ def _check_recall(wanted: dict | None, methods: dict[str, Method], corpora: dict
             raise UserError(f"recall.passage_tokens: {tokens} is less than the {sinks} sinks of {name}")
         if not any(is_scored(policy, distance, tokens) for distance in wanted["distances"]):
             raise UserError(f"recall.methods: {name} scores no whole passage at any of recall.distances")
+
+
+def _check_sinks(wanted: dict | None, methods: dict[str, Method], corpora: dict[str, dict]) -> None:
+    """A corpus that exists, and texts that dense attention scores."""
+    if wanted is None:
+        raise UserError("measure: sinks needs the key sink_shares")
+    check_name(wanted["corpus"], corpora, "sink_shares.corpus")
+    dense, tokens = dense_method(methods), wanted["tokens"]
+    if len(methods[dense].build().positions(tokens)) < tokens - 1:
+        raise UserError(f"sink_shares.tokens: {tokens} is more than {dense} scores of a text")
 
 
 def _check_steady_state(config: dict, runs: dict[str, Run]) -> None:

@@ -13,6 +13,7 @@ KINDS = {
     "speed": "timing",
     "profile": "profile",
     "recall": "recall",
+    "sinks": "share of attention",
     "continuations": "continuation",
 }
 REASONS = 8  # at most; the tables have all of them

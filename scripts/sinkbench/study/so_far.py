@@ -21,7 +21,8 @@ from sinkbench.study.staleness import TRIED_AGAIN, stale
 from sinkbench.study.study import SCHEMA, Study
 
 FOLDER, REPORT = "so_far", "report.html"
-AGGREGATED = {"quality": "nll", "speed": "speed", "profile": "profile", "recall": "recall"}  # folders by kind
+KINDS = ("speed", "profile", "recall", "sinks")
+AGGREGATED = {"quality": "nll"} | {kind: kind for kind in KINDS}  # folders by kind
 MADE = (
     "self_check",
     *AGGREGATED.values(),

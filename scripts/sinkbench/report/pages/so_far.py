@@ -16,6 +16,7 @@ KINDS = {
     "speed": "timings",
     "profile": "profiles",
     "recall": "recalls",
+    "sinks": "shares of attention",
     "continuations": "continuations",
 }  # what a job gives, by its folder
 STYLE = """
