@@ -149,7 +149,7 @@ def measured(study: Study, names: list[str], folder: Path) -> pd.DataFrame:
         climb([Rung(name, settings[name], tokens, folder) for name in group])
     paths = [folder / f"{name}.parquet" for name in plan["stamps"]["speed"]]
     outputs = (folder / name for name in ("measurements.parquet", "measurements.csv", "environment.json"))
-    aggregate(plan, [], paths, [], WORKFLOW / "schemas/measurements.schema.yaml", *outputs)
+    aggregate(plan, {"speed": paths}, WORKFLOW / "schemas/measurements.schema.yaml", *outputs)
     return read_table(folder / "measurements.parquet")[0]
 
 

@@ -1,15 +1,13 @@
-"""One tidy table of measurements from all quality, speed and profile jobs."""
+"""One tidy table of measurements from all measuring jobs but continuations."""
 
-from sinkbench.results.aggregate import aggregate
+from sinkbench.results.aggregate import RECORDS, aggregate
 from sinkbench.runtime.job import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregate(
             snakemake.params.plan,
-            snakemake.input.quality,
-            snakemake.input.speed,
-            snakemake.input.profile,
+            {kind: list(snakemake.input.get(kind, [])) for kind in RECORDS},
             snakemake.input.schema,
             snakemake.output.table,
             snakemake.output.csv,

@@ -5,7 +5,7 @@ from sinkbench.runtime.gpu_lease import lease_gpu
 from sinkbench.runtime.job import job
 
 # Jobs that nobody times: several may share a GPU, each has its core.
-SCORING = ("quality", "continuation", "self_check")
+SCORING = ("quality", "recall", "sinks", "continuation", "self_check")
 
 if __name__ == "__main__":
     settings = snakemake.params.settings

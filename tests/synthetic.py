@@ -19,6 +19,7 @@ FIELDS = {
     "confidence": "95",
     "block_tokens": 256,
     "position_bin": BIN,
+    "passage_tokens": 64,
     "repetitions": 5,
     "steps": 32,
     "device": "cpu",
@@ -44,6 +45,16 @@ REFRESHED = {
     ("reprefill", "reprefill-4+124-r32-h508", 32): (128, 0.4),
     ("lazy", "lazy-4+108-r32", 32): (112, -0.1),
 }
+# Nats that a passage saves its repetition, by distance.
+DISTANCES = (128, 384, 768)
+RECALL = {
+    ("dense", None, None): (1.9, 1.6, 0.9),
+    ("window", 0, 256): (2.1, 0.01, 0.0),
+    ("streaming", 4, 512): (1.9, 1.6, 0.11),
+    ("streaming", 4, 256): (1.9, 0.12, -0.09),
+}
+# Median share of attention to the first 1, 2, 4, 8 tokens, by layer.
+SHARES = {0: (0.02, 0.04, 0.07, 0.1), 1: (0.4, 0.42, 0.45, 0.5), 2: (0.6, 0.61, 0.64, 0.7)}
 PARTS = {
     "mlp": 0.1,
     "attention": 0.2,
@@ -154,6 +165,10 @@ def _measured(
     for corpus in corpora if quality else ():
         for key in METHODS:
             _quality(recorder, key, {**_about(*key), "corpus": corpus}, failed)
+    for key in RECALL if quality else ():
+        _recall(recorder, key, {**_about(*key), "corpus": corpora[0]}, failed)
+    if quality:
+        _shares(recorder, {**_about("dense", None, None), "corpus": corpora[0]}, failed)
     for corpus, key in product(corpora if quality and refresh else (), REFRESHED):
         _refreshed(recorder, key, corpus, failed)
     for key in METHODS if speed else ():
@@ -297,6 +312,26 @@ def _refreshed(recorder: RowRecorder, key: tuple, corpus: str, failed: dict[str,
         value = change * (1 - phase / period)
         here = {"position_kind": "phase", "position": phase, "low": value - 1, "high": value + 1}
         recorder.add(about, "perplexity_change_phase", value, **here, **around)
+
+
+def _recall(recorder: RowRecorder, key: tuple, about: dict, failed: dict[str, str]) -> None:
+    if about["method"] in failed:
+        recorder.add({**about, "status": failed[about["method"]]}, "recall_saved", None)
+        return
+    for name, tokens in {"context": 64, "passage": 64, "trained": FULL}.items():
+        recorder.add(about, f"recall_{name}_tokens", tokens)
+    for distance, saved in zip(DISTANCES, RECALL[key], strict=True):
+        here = {**about, "position_kind": "distance", "position": distance}
+        recorder.add(here, "recall_saved", saved, saved - 0.03, saved + 0.03, n=32)
+        _add(recorder, here, "recall_control", 3.5, 0.1, n=32)
+
+
+def _shares(recorder: RowRecorder, about: dict, failed: dict[str, str]) -> None:
+    for layer, shares in SHARES.items() if about["method"] not in failed else ():
+        for first, share in zip((1, 2, 4, 8), shares, strict=True):
+            here = {**about, "layer": layer, "position_kind": "first", "position": first, "n": 4}
+            for name, factor in {"min": 0.5, "median": 1, "max": 1.3}.items():
+                recorder.add(here, f"sink_share_{name}", factor * share)
 
 
 def _bins(recorder: RowRecorder, key: tuple, about: dict, level: float) -> None:

@@ -21,6 +21,7 @@ EDITS = {
     "flatness": ({"metric": "tpot_ms", "method": FULL, "position": 8192}, 3.0, 3.3, 4.0),
     "decode_under_20ms": ({"metric": "tpot_ms", "method": FULL, "engine": "eager"}, 10.0, 20.0, 30.0),
     "sinks": ({"metric": "perplexity_change", "against": "streaming-4+124"}, 15.0, 10.0, 5.0),
+    "recall": ({"metric": "recall_saved", "policy": "streaming"}, 0.04, 0.16, 0.5),
     "bottleneck": ({"metric": "part_ms", "method": FULL, "part": "idle"}, 3.0, 0.6, 0.1),
     "compile_gain": ({"metric": "speedup", "engine": "compiled_tuned"}, 1.2, 1.5, 3.0),
     "stable_shapes": ({"metric": "speedup", "engine": "compiled_growing"}, 0.9, 1.05, 1.4),
@@ -120,7 +121,7 @@ def test_times_of_a_cpu_judge_no_mechanism_of_a_gpu(name):
 def test_the_mechanisms_of_a_gpu_are_those_of_kernels_compilers_and_formats():
     """What policies do to time and perplexity is judged on a CPU too."""
     policies = {"perplexity", "speedup", "recompute_speedup", "sinks", "explosion", "flatness", "sweep"}
-    policies |= {"refresh", "recovery", "speculation", "int8_nan", "fp8", "mlp_only"}
+    policies |= {"recall", "refresh", "recovery", "speculation", "int8_nan", "fp8", "mlp_only"}
     assert {name for name in EDITS if gpu_only(name)} == set(EDITS) - policies
 
 

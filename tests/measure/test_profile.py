@@ -271,8 +271,11 @@ def plan(stamps: dict, speed: dict) -> dict:
 
 
 def aggregated(folder, wanted: dict, speed: tuple = ()) -> pd.DataFrame:
-    paths = [[str(folder / "speed.parquet") for _ in speed], [str(folder / "profile.parquet")]]
-    aggregate.aggregate(plan(wanted, dict(speed)), [], *paths, SCHEMA, *outputs(folder))
+    paths = {
+        "speed": [str(folder / "speed.parquet") for _ in speed],
+        "profile": [str(folder / "profile.parquet")],
+    }
+    aggregate.aggregate(plan(wanted, dict(speed)), paths, SCHEMA, *outputs(folder))
     return read_table(folder / "out.parquet")[0]
 
 

@@ -26,6 +26,7 @@ CONFIG = yaml.safe_load((SCHEMA.parent.parent.parent / "config.yaml").read_text(
 NEEDS = {"pareto": "quality", "position": "quality", "tpot": "speed", "memory": "speed", "profile": "speed"}
 NEEDS |= {"compile": "speed", "attention": "speed", "speculation": "speed", "quantization": "speed"}
 NEEDS |= {"roofline": "speed", "stream": "speed", "recovered": "quality", "phase": "quality"}
+NEEDS |= {"recall": "quality", "sinks": "quality"}
 WITH_ALL = {"refresh": True, "ablations": True, "drafts": True, "quantized": True}
 
 
@@ -70,7 +71,7 @@ def test_a_failed_run_is_left_out(word):
     frame = synthetic.measurements(failed={"window-0+64": "invalid: NaN"}, **WITH_ALL)
     figure = _style.draw(registry.load("report/figures", word), frame, FIELDS)
     texts = texts_in(figure)
-    shown = {"quantization": "int8", "phase": "select"}.get(word, "streaming")
+    shown = {"quantization": "int8", "phase": "select", "sinks": "first 8"}.get(word, "streaming")
     assert not any("window 0+64" in text for text in texts) and any(shown in text for text in texts)
 
 

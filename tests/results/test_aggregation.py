@@ -44,7 +44,7 @@ def run(files, checks: tuple[str, ...] = ()) -> pd.DataFrame:
     checked = {name: {"stamp": name} for name in checks}
     plan |= {"code": CODE, "sources": SOURCES, "timed_on": "c", "self_checks": checked}
     paths, checked = ([str(files / f"{name}.parquet") for name in names] for names in (methods, checks))
-    aggregate(plan, paths, [], [], SCHEMA, *outputs(files), checked)
+    aggregate(plan, {"quality": paths}, SCHEMA, *outputs(files), checked)
     return read_table(files / "out.parquet")[0]
 
 
@@ -111,7 +111,7 @@ def run_speed(
     plan = {"study": "s", "methods": {"full": method(4)}, "runs": runs, "statistics": STATISTICS}
     plan |= {"random": random, "code": CODE, "sources": SOURCES, "timed_on": "d"}
     plan["stamps"] = {"quality": {}, "speed": {name: {"stamp": name} for name in repetitions}, "profile": {}}
-    aggregate(plan, [], paths, [], SCHEMA, *outputs(tmp_path))
+    aggregate(plan, {"speed": paths}, SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
 
 
@@ -259,7 +259,8 @@ def aggregated(tmp_path, frames: dict[str, pd.DataFrame], methods: dict, trained
     stamps = {"quality": {f"{name}/c": {"stamp": name} for name in methods}, "speed": {}, "profile": {}}
     plan = {"study": "s", "methods": methods, "runs": {}, "stamps": stamps, "timed_on": "c"}
     plan |= {"statistics": STATISTICS | statistics, "sources": SOURCES, "code": CODE}
-    aggregate(plan, [tmp_path / f"{name}.parquet" for name in methods], [], [], SCHEMA, *outputs(tmp_path))
+    paths = {"quality": [tmp_path / f"{name}.parquet" for name in methods]}
+    aggregate(plan, paths, SCHEMA, *outputs(tmp_path))
     return read_table(tmp_path / "out.parquet")[0]
 
 

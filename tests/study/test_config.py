@@ -170,6 +170,23 @@ MISTAKES = [
     ),
     ("runs.SPE.engine", "fused", "runs[SPE].engine: fused does not verify drafts; eager, graph can"),
     ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine eager"),
+    # recall
+    ("recall", ABSENT, "measure: recall needs the key recall"),
+    ("recall.corpus", "books", "recall.corpus: 'books' is not one of pg19, pg19-short, wikitext"),
+    ("recall.methods.0", "dens", "recall.methods: 'dens' is not one of dense, "),
+    (
+        "recall.methods.0",
+        "recompute-4+2044",
+        "recall.methods: recompute-4+2044 scores no whole passage at any of recall.distances",
+    ),
+    ("recall.distances.0", 63, "recall.distances: 63 is less than passage_tokens (64)"),
+    ("recall.passage_tokens", 3, "recall.passage_tokens: 3 is less than the 4 sinks of streaming-4+2044"),
+    ("recall.passages", 1, "recall.passages: 1 is less than 2"),
+    # shares of attention
+    ("sink_shares", ABSENT, "measure: sinks needs the key sink_shares"),
+    ("sink_shares.corpus", "books", "sink_shares.corpus: 'books' is not one of pg19, pg19-short, wikitext"),
+    ("sink_shares.tokens", 15, "sink_shares.tokens: 15 is less than 16"),
+    ("sink_shares.tokens", 16385, "sink_shares.tokens: 16385 is more than dense scores of a text"),
     # sources
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),

@@ -9,7 +9,7 @@ import yaml
 from helpers import ROOT
 from sinkbench.results.datasheet import CARDS
 from sinkbench.study import cost as module
-from sinkbench.study.cost import SHOWN, Work, describe_cost, documents, scoring, timing
+from sinkbench.study.cost import SHOWN, Work, describe_cost, documents, recalling, scoring, timing
 from sinkbench.study.run_table import Method, Run
 from sinkbench.study.study import Study
 
@@ -92,6 +92,24 @@ def test_each_policy_costs_what_it_reads(books):
     assert again.tokens == pytest.approx(11 * streaming.tokens) and again.host_s == pytest.approx(launched)
 
 
+def test_recall_costs_two_texts_a_passage_and_distance():
+    """A short text fills a chunk, a refreshed cache stops at each refresh, and no score costs nothing."""
+    wanted = {"distances": [64, 300], "passage_tokens": 32, "passages": 5}
+    methods = {
+        "streaming": method("streaming", budget=64, sinks=4),
+        "dense": method("dense", max_tokens=200),
+        "select": method(
+            "select", budget=64, sinks=4, refresh_every=8, lookback=100, selected_tokens=8, query_window=1
+        ),
+    }
+    settings = {"recall": wanted, "chunk_tokens": 256}
+    study = SimpleNamespace(methods=methods, recall_settings=lambda name: settings)
+    assert recalling(study, "streaming") == Work(tokens=2 * 5 * (256 + 512), host_s=module.JOB_S)
+    assert recalling(study, "dense") == Work(tokens=2 * 5 * 256, host_s=module.JOB_S)
+    passes = 2 * 5 * (128 + 364) / 8
+    assert recalling(study, "select").host_s == pytest.approx(module.JOB_S + passes * module.STEP_S)
+
+
 def test_work_adds_up():
     assert Work(1.0, 2.0, 3.0, 4.0) + Work(4.0, 3.0, 2.0, 1.0) * 2 == Work(9.0, 8.0, 7.0, 6.0)
 
@@ -151,6 +169,8 @@ def whole() -> Iterator[tuple[str, Work]]:
         yield study.methods[name].family, scoring(study.scored_method(name, corpus), *TEXTS[corpus])
     for run in [*study.runs, *study.profiled_runs()]:
         yield study.runs[run].family, timing(study, run)
+    for name in study.recalling_methods():
+        yield study.methods[name].family, recalling(study, name)
 
 
 def test_the_whole_study_takes_at_most_twelve_hours_of_an_a800():

@@ -85,7 +85,10 @@ def test_missing_corpus(change, expected):
     corpus = change if change is DATASET else {**config["corpora"][0], **change}
     speed = {**config["speed"], "corpus": corpus["name"]}
     continuations = {**config["continuations"], "corpus": corpus["name"]}
-    incomplete = study(corpora=[corpus], speed=speed, continuations=continuations)
+    recall, shares = ({**config[key], "corpus": corpus["name"]} for key in ("recall", "sink_shares"))
+    incomplete = study(
+        corpora=[corpus], speed=speed, continuations=continuations, recall=recall, sink_shares=shares
+    )
     assert line(incomplete).startswith(expected)
     preflight.check(incomplete, tokenizes=False)
 

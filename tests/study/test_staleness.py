@@ -42,7 +42,7 @@ DRAFTED = f"speed/{FULL}.eager-k2"
 TIMED = {"speed/*", "profile/*"}
 STEPPED = {"speed/*[!h]", "speed/*[!p]h", "profile/*"}  # not `graph`, which takes 256 steps whatever is asked
 CONTINUED = {"continuations/*", "report/continuations"}
-MEASURED = {"nll/*", *TIMED, "continuations/*"}
+MEASURED = {"nll/*", *TIMED, "recall/*", "sinks/*", "continuations/*"}
 CHECKED = {*MEASURED, "self_check/*"}
 FINDINGS = "report/findings"
 STUDY_PAGES = {"report/landing", FINDINGS, "report/continuations"}
@@ -118,6 +118,16 @@ MATRIX = {
     "key tables: shrunk": (config("tables", to=["headline"]), {"report/landing"}),
     "key figures: shrunk": (config("figures", to=["pareto"]), {"report/landing"}),
     "key claims": (config("claims", to=["sinks"]), {*telling("claims"), "report/landing", FINDINGS}),
+    "key recall.seed": (config("recall", "seed", to=1), {"recall/*", TABLE}),
+    "key recall.passage_tokens": (
+        config("recall", "passage_tokens", to=12),
+        {"recall/*", TABLE, *telling("passage_tokens")},
+    ),
+    "key recall.methods": (config("recall", "methods", to=["dense"]), {TABLE}),
+    "key sink_shares.tokens": (config("sink_shares", "tokens", to=64), {"sinks/*", TABLE}),
+    "module attention/sink_shares.py": (library("attention/sink_shares.py"), {"sinks/*", TABLE}),
+    "module text/repeats.py": (library("text/repeats.py"), {"recall/*", TABLE}),
+    "module report/tables/recall.py": (library("report/tables/recall.py"), {"tables/recall"}),
     "key continuations.seed": (config("continuations", "seed", to=1), CONTINUED),
     "module policies/window.py": (library("policies/window.py"), {"nll/window-*", TABLE}),
     "module quantization/weight_only.py": (

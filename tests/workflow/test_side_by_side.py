@@ -8,7 +8,7 @@ from sinkbench.runtime import threads
 from sinkbench.runtime.threads import use_cores_to_score
 from workflow_runner import JOB, Checkout
 
-TIMED, SCORED = ("speed", "profile"), ("quality", "continuation")
+TIMED, SCORED = ("speed", "profile"), ("quality", "recall", "sinks", "continuation")
 
 
 @pytest.mark.parametrize(("device", "gpus", "offered"), [("cpu", 0, 1), ("cpu", 0, 64), ("cuda", 1, 64)])

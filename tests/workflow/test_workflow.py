@@ -25,6 +25,8 @@ def test_rules_are_visible_by_name(finished):
         "compile_speed",
         "attention_speed",
         "profile",
+        "recall",
+        "sinks",
         "aggregate",
         "figures",
         "tables",

@@ -13,6 +13,12 @@ rule aggregate:
         profile=[
             f"{RESULTS}/profile/{run}.parquet" for run in PLAN["stamps"]["profile"]
         ],
+        recall=[
+            f"{RESULTS}/recall/{method}.parquet" for method in PLAN["stamps"]["recall"]
+        ],
+        sinks=[
+            f"{RESULTS}/sinks/{method}.parquet" for method in PLAN["stamps"]["sinks"]
+        ],
         schema=undated_input("workflow/schemas/measurements.schema.yaml"),
     output:
         table=f"{RESULTS}/measurements.parquet",

@@ -25,6 +25,7 @@ from sinkbench.study.cluster import (
     LEAST_MINUTES,
     aggregation_mb,
     aggregation_minutes,
+    recall_minutes,
     scoring_minutes,
     timing_minutes,
 )
@@ -100,8 +101,9 @@ def results_of(study):
 
 
 def results_of_family(family):
-    """What is measured of a family: perplexities, times and profiles; and the self-checks of all."""
+    """What is measured of a family, but for continuations; and the self-checks of all."""
     folders = {"nll": study.methods_of(family), "speed": study.runs_of(family)}
+    folders |= {"recall": folders["nll"], "sinks": folders["nll"]}
     folders |= {"profile": folders["speed"], "self_check": study.self_checks()}
     return [
         f"{RESULTS}/{folder}/{name}.parquet"
@@ -133,13 +135,20 @@ def shown_page(page):
 def scored_by(jobs):
     """(method, corpus) of the perplexities that these jobs measure."""
     wildcards = [job.wildcards for job in jobs]
-    return [(w.method, w.corpus) for w in wildcards if "method" in w.keys()]
+    return [
+        (w.method, w.corpus) for w in wildcards if {"method", "corpus"} <= {*w.keys()}
+    ]
+
+
+def recalled_by(jobs):
+    """Methods whose recall these jobs measure."""
+    return [job.wildcards.method for job in jobs if job.rule.name == "recall"]
 
 
 def cost_of(jobs):
     """Lines that say what the measuring jobs among these will take."""
     timed = [job.wildcards.run for job in jobs if "run" in job.wildcards.keys()]
-    return describe_cost(study, scored_by(jobs), timed)
+    return describe_cost(study, scored_by(jobs), timed, recalled_by(jobs))
 
 
 def say_cost():
@@ -167,7 +176,8 @@ onstart:
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
                 re.fullmatch(
-                    ".*(_quality|_speed)|self_check|profile|continuation", name
+                    ".*(_quality|_speed)|self_check|profile|recall|sinks|continuation",
+                    name,
                 )
                 for name in planned
             ),

@@ -124,6 +124,54 @@ rule profile:
         "../../scripts/measure.py"
 
 
+# What a method still knows of a passage that lies so many tokens back.
+rule recall:
+    input:
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(
+            lambda wildcards: f"{RESULTS}/tokens/{config['recall']['corpus']}.parquet"
+        ),
+    output:
+        nll=f"{RESULTS}/recall/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/recall/{{method}}.log",
+    wildcard_constraints:
+        method=one_of(study.recalling_methods()),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=gpu_slots,
+        runtime=lambda wildcards: recall_minutes(study, wildcards.method),
+    params:
+        settings=lambda wildcards: study.recall_settings(wildcards.method),
+    script:
+        "../../scripts/measure.py"
+
+
+# Where dense attention goes: to a text's first tokens, by layer and head.
+rule sinks:
+    input:
+        model=undated_input(study.inputs.model_files()),
+        tokens=undated_input(
+            lambda wildcards: f"{RESULTS}/tokens/{config['sink_shares']['corpus']}.parquet"
+        ),
+    output:
+        shares=f"{RESULTS}/sinks/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/sinks/{{method}}.log",
+    wildcard_constraints:
+        method=one_of(study.observed_methods()),
+    conda:
+        "../../envs/sinkbench.yaml"
+    resources:
+        gpu=gpu_slots,
+        runtime=LEAST_MINUTES,
+    params:
+        settings=lambda wildcards: study.sink_settings(wildcards.method),
+    script:
+        "../../scripts/measure.py"
+
+
 # One prompt continued by several runs, to be read side by side.
 rule continuation:
     input:

@@ -19,6 +19,7 @@ PROFILE = (
     "step_without_attention_ms",
     "step_separate_ms",
 )
+PROBES = ("recall_saved", "sink_share_median")  # of jobs that may fail where the perplexity was measured
 FLOAT32_SCORE = "nll_gap_float32"  # which may be missing where a run was timed
 
 
@@ -31,11 +32,12 @@ def usable(measurements: pd.DataFrame) -> pd.DataFrame:
 
     An invalid method (a NaN or an infinity) has none on that corpus, and no time anywhere: how fast a run
     computes nonsense is no result. An unavailable run has no times; its method's perplexity stands. So do
-    the times of a run whose profile failed or that has no float32 score, and a disturbed time, which is
-    marked wherever it is shown. What is not measured yet says nothing against what is.
+    the times of a run whose profile failed or that has no float32 score, the perplexity of a method without
+    recall or shares of attention, and a disturbed time, which is marked wherever it is shown. What is not
+    measured yet says nothing against what is.
     """
     dropped, timed = has_failed(measurements), measurements["engine"].notna()
-    beside = measurements["metric"].isin([*PROFILE, FLOAT32_SCORE]) | _is_pending(measurements)
+    beside = measurements["metric"].isin([*PROFILE, *PROBES, FLOAT32_SCORE]) | _is_pending(measurements)
     failed = measurements[dropped & ~beside]
     quality, speed = failed[failed["engine"].isna()], failed[failed["engine"].notna()]
     dropped |= ~timed & _keys(measurements, "method", "corpus").isin(_keys(quality, "method", "corpus"))
@@ -170,12 +172,17 @@ def is_disturbed(row: Mapping) -> bool:
     return row["status"].startswith(DISTURBED)
 
 
+def failed_quality(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that stand for a perplexity that could not be had."""
+    return rows[rows["engine"].isna() & has_failed(rows) & ~rows["metric"].isin(PROBES)]
+
+
 def status_warnings(rows: pd.DataFrame, position) -> list[str]:
     """What the statuses of one run's rows say against its times: that it failed, or those at a point.
 
     A speed-up has its baseline's status where that is the worse one, which is no doubt about this run.
     """
-    rows = rows[~rows["metric"].isin([*PROFILE, "speedup"])]
+    rows = rows[~rows["metric"].isin([*PROFILE, *PROBES, "speedup"])]
     here = (rows["position"] == position).fillna(False).astype(bool) & (rows["status"] != "ok")
     return list(rows[has_failed(rows) | here]["status"].unique())
 

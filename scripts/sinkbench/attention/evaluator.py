@@ -59,6 +59,12 @@ class Evaluator:
         for _, hidden in self._read(ChunkStream(self.model, visibility, self.kernel), document):
             yield logits(self.model, hidden)
 
+    @torch.inference_mode()
+    def observe(self, document: Tensor, visibility: Visibility, store) -> None:
+        """Read document ids [T], and have `store` look on as refreshes' does (chunked.ChunkStream.attend)."""
+        for chunk, _ in self._read(ChunkStream(self.model, visibility, MaskedKernel(), store), document):
+            self.progress(len(chunk))
+
     def dense(self, document: Tensor) -> Tensor:
         """Score document ids [T] with plain causal attention: keys of the whole document stay in memory.
 

@@ -98,6 +98,7 @@ def caption_fields(config: dict) -> dict:
         "confidence": f"{100 * statistics['confidence']:g}",
         "block_tokens": statistics["block_tokens"],
         "position_bin": statistics["position_bin"],
+        "passage_tokens": config.get("recall", {}).get("passage_tokens", "some"),
         "repetitions": speed["repetitions"],
         "steps": f"at least {speed['steps']}",  # a policy's period and the engine may ask for more
         "device": config["device"],

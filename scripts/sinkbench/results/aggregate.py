@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import pandas as pd
 
@@ -11,19 +12,25 @@ from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
 from sinkbench.results.profile_rows import record_profile
 from sinkbench.results.quality_rows import record_quality
+from sinkbench.results.recall_rows import record_recall
 from sinkbench.results.schema import RowRecorder, load_schema
+from sinkbench.results.sink_rows import record_sinks
 from sinkbench.results.speed_rows import record_speed
 from sinkbench.results.statistics import Bootstrap
 
-RECORDS = {"quality": record_quality, "speed": record_speed, "profile": record_profile}
-SMALL = ("speed", "profile")  # whose tables are all read at once; of NLLs that would take gigabytes
+RECORDS = {
+    "quality": record_quality,
+    "speed": record_speed,
+    "profile": record_profile,
+    "recall": record_recall,
+    "sinks": record_sinks,
+}  # by kind of job
+LARGE = ("quality",)  # whose tables are not all read at once: of NLLs that would take gigabytes
 
 
 def aggregate(
     plan: dict,
-    quality: list[str],
-    speed: list[str],
-    profile: list[str],
+    results: dict[str, list[str]],
     schema: str,
     table_path: str,
     csv_path: str,
@@ -34,7 +41,7 @@ def aggregate(
 
     Args:
         plan: study.Study.plan().
-        quality, speed, profile: result files in the order of plan["stamps"].
+        results: result files by kind (RECORDS), of each in the order of plan["stamps"].
         self_checks: result files in the order of plan["self_checks"].
 
     Raises:
@@ -42,25 +49,26 @@ def aggregate(
     """
     recorder = RowRecorder(load_schema(schema))
     bootstrap = Bootstrap(plan["statistics"])
-    paths = {"quality": quality, "speed": speed, "profile": profile}
-    results = {kind: dict(_read(paths[kind], plan["stamps"][kind], kind in SMALL)) for kind in paths}
+    stamps = plan["stamps"]
+    made = {kind: dict(_read(paths, stamps[kind], kind not in LARGE)) for kind, paths in results.items()}
     checks = dict(_read(self_checks, plan.get("self_checks", {}), False))
     for kind, record in RECORDS.items():
-        record(recorder, bootstrap, plan, results[kind])
+        record(recorder, bootstrap, plan, made.get(kind, {}))
     frame = recorder.frame()
     write_table(table_path, frame, {"study": plan["study"]})
     with atomic_write(csv_path) as partial:
         frame.to_csv(partial, index=False)
-    write_json(environment_path, _provenance(plan, results, checks))
-    read = [*self_checks, *quality, *speed, *profile]
+    write_json(environment_path, _provenance(plan, made, checks))
+    read = [*self_checks, *chain.from_iterable(results.values())]
     write_lineage([table_path, csv_path, environment_path], plan, from_results(read, schema), read)
 
 
 def _provenance(plan: dict, results: dict[str, dict], checks: dict) -> dict:
     """What every row was made from: sources and seeds as the config has them, versions and device, digests.
 
-    `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed RUN"
-    or "profile RUN". `self_checks` has a line for each model that was compared with transformers' own.
+    `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed
+    RUN", "profile RUN", "recall METHOD" or "sinks METHOD". `self_checks` has a line for each model that was
+    compared with transformers' own.
     """
     return {
         "study": plan["study"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sinkbench.artifacts.files import read_json
 from sinkbench.results.datasheet import CARDS
-from sinkbench.study.cost import SHOWN, Work, scoring, timing
+from sinkbench.study.cost import SHOWN, Work, recalling, scoring, timing
 from sinkbench.study.study import Study
 
 SLOWEST = min((CARDS[name] for name in SHOWN.values()), key=lambda card: card.flops)
@@ -31,6 +31,11 @@ def scoring_minutes(study: Study, method: str, corpus: str, tokens: str) -> int:
 def timing_minutes(study: Study, run: str) -> int:
     """Time limit of a timing or of a profile."""
     return _minutes(timing(study, run))
+
+
+def recall_minutes(study: Study, method: str) -> int:
+    """Time limit of a recall job."""
+    return _minutes(recalling(study, method))
 
 
 def aggregation_mb(quality: Iterable[str]) -> int:

@@ -18,6 +18,7 @@ from sinkbench.study.device_memory import describe_memory
 from sinkbench.study.run_table import Method
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
+from sinkbench.text.repeats import is_scored, text_tokens
 
 SHOWN = {"A800": "NVIDIA A800-SXM4-80GB", "H100": "NVIDIA H100 80GB HBM3", "H200": "NVIDIA H200"}
 # With Pythia-2.8b: docs/reference and docs/results.md.
@@ -72,21 +73,26 @@ def _scoring(study: Study, quality: list[tuple[str, str]]) -> tuple[Work, list[s
     return sum(work, Work()), [corpus for corpus, found in texts.items() if found is None]
 
 
-def describe_cost(study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str]) -> str:
+def describe_cost(
+    study: Study, quality: Iterable[tuple[str, str]], timed: Iterable[str], recalled: Iterable[str] = ()
+) -> str:
     """A line on time and results, and one on the device's memory (device_memory).
 
     Args:
         quality: (method, corpus) of the perplexities that are to be measured.
         timed: runs that are to be timed or profiled, once for each job.
+        recalled: methods whose recall is to be measured.
     """
-    quality, timed = list(quality), list(timed)
-    if not quality and not timed:
+    quality, timed, recalled = list(quality), list(timed), list(recalled)
+    if not quality and not timed and not recalled:
         return "nothing is to be measured"
     scored, unknown = _scoring(study, quality)
     total = sum([timing(study, run) for run in timed], scored)
+    total = sum([recalling(study, method) for method in recalled], total)
     beside = f", beside the texts of {', '.join(unknown)}, which are not here yet" if unknown else ""
+    probed = f", {len(recalled)} recalls" if recalled else ""
     spent = (
-        f"to do: {len(quality)} perplexities and {len(timed)} timings or profiles; at the rates of "
+        f"to do: {len(quality)} perplexities{probed} and {len(timed)} timings or profiles; at the rates of "
         f"Pythia-2.8b about {_hours(total)}, and {total.result_bytes / 1e6:,.0f} MB of results{beside}"
     )
     return f"{spent}\n{describe_memory(study, quality, timed)}"
@@ -104,6 +110,21 @@ def scoring(method: Method, count: int, tokens: int) -> Work:
         forwarded = policy.refresh_traffic(tokens).passes * policy.lookback
         document += Work(tokens=segments * forwarded, host_s=segments * STEP_S)
     return document * count + Work(host_s=JOB_S)
+
+
+def recalling(study: Study, method: str) -> Work:
+    """Of a method's recall: two texts a passage and distance, each read alone; a short one fills a chunk."""
+    settings = study.recall_settings(method)
+    wanted, policy = settings["recall"], study.methods[method].build()
+    work = Work(host_s=JOB_S)
+    for distance in wanted["distances"]:
+        if is_scored(policy, distance, wanted["passage_tokens"]):
+            tokens = text_tokens(distance, wanted["passage_tokens"])
+            read = Work(tokens=-(-tokens // settings["chunk_tokens"]) * settings["chunk_tokens"])
+            if isinstance(policy, RefreshedPolicy):
+                read = Work(tokens=tokens, host_s=tokens / policy.refresh_every * STEP_S)
+            work += read * (2 * wanted["passages"])
+    return work
 
 
 def timing(study: Study, run: str) -> Work:

@@ -8,7 +8,14 @@ from sinkbench.artifacts.files import FAILED
 from sinkbench.artifacts.lineage import read_metadata
 from sinkbench.study.study import Study
 
-KINDS = {"nll": "perplexity", "speed": "timing", "profile": "profile", "continuations": "continuation"}
+KINDS = {
+    "nll": "perplexity",
+    "speed": "timing",
+    "profile": "profile",
+    "recall": "recall",
+    "sinks": "share of attention",
+    "continuations": "continuation",
+}
 REASONS = 8  # at most; the tables have all of them
 ERROR = "error: "  # how the last line of a job's log begins that ended in a mistake of the user's
 

@@ -10,7 +10,8 @@ from sinkbench.artifacts.lineage import RECORD
 from sinkbench.report import catalogue
 from sinkbench.study.study import Study
 
-FOLDERS = ("tokens", "self_check", "nll", "speed", "profile", "continuations", "tables", "figures")
+MEASURED = ("self_check", "nll", "speed", "profile", "recall", "sinks", "continuations")
+FOLDERS = ("tokens", *MEASURED, "tables", "figures")
 
 
 def orphans(study: Study, results: str | Path) -> list[Path]:

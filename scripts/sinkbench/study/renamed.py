@@ -39,7 +39,13 @@ WORDS = {
     "corpora.*.kind": {"topics": "pydoc_topics"},
 }
 # Where methods and runs are named, such as dense.stock or copy-4+380+128-r8-h1532-m1-s8-b1.graph-k4.
-NAMES = ("runs.*.perplexity_against", "runs.*.tpot_against", "runs.*.tpot_against.*", "continuations.runs.*")
+NAMES = (
+    "runs.*.perplexity_against",
+    "runs.*.tpot_against",
+    "runs.*.tpot_against.*",
+    "continuations.runs.*",
+    "recall.methods.*",
+)
 
 
 def find_renamed(config: dict) -> tuple[list, str] | None:

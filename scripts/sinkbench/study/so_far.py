@@ -21,10 +21,11 @@ from sinkbench.study.staleness import TRIED_AGAIN, stale
 from sinkbench.study.study import SCHEMA, Study
 
 FOLDER, REPORT = "so_far", "report.html"
-AGGREGATED = ("nll", "speed", "profile")
+KINDS = ("speed", "profile", "recall", "sinks")
+AGGREGATED = {"quality": "nll"} | {kind: kind for kind in KINDS}  # folders by kind
 MADE = (
     "self_check",
-    *AGGREGATED,
+    *AGGREGATED.values(),
     "continuations",
     *catalogue.SHOWN,
     "report",
@@ -85,13 +86,13 @@ def _placeholders(study: Study, folder: Path, pending: list[tuple[str, str]]) ->
 
 def _aggregate(study: Study, files: dict[tuple[str, str], Path], folder: Path) -> None:
     plan = study.plan()
-    kinds = zip(AGGREGATED, plan["stamps"].values(), strict=True)
-    paths = [[str(files[kind, name]) for name in stamps] for kind, stamps in kinds]
+    stamps = plan["stamps"].items()
+    paths = {kind: [str(files[AGGREGATED[kind], name]) for name in names] for kind, names in stamps}
     written = [
         str(folder / name) for name in ("measurements.parquet", "measurements.csv", "environment.json")
     ]
     checks = [str(files["self_check", key]) for key in plan["self_checks"]]
-    aggregate(plan, *paths, str(SCHEMA), *written, checks)
+    aggregate(plan, paths, str(SCHEMA), *written, checks)
 
 
 def _render(study: Study, folder: Path, is_continued: bool) -> list[str]:

@@ -11,7 +11,7 @@ from sinkbench import registry
 from sinkbench.artifacts.fingerprint import ROOT, code_of, stamp_of
 from sinkbench.engines.table import ENGINES, engine_row
 from sinkbench.quantization.table import format_row
-from sinkbench.study.checks import check_measurable
+from sinkbench.study.checks import check_measurable, dense_method
 from sinkbench.study.inputs import StudyInputs
 from sinkbench.study.pairs import baselines
 from sinkbench.study.run_table import Method, RunTable
@@ -39,10 +39,10 @@ class Study:
         self.inputs = StudyInputs(config, drafts=any(run.draft_tokens for run in self.runs.values()))
         self.model, self.draft = self.inputs.model, self.inputs.draft
         self.tokenizer, self.corpora = self.inputs.tokenizer, self.inputs.corpora
-        check_measurable(config, self.runs, self.corpora)
+        check_measurable(config, self.methods, self.runs, self.corpora)
 
     def measures(self, what: str) -> bool:
-        """Whether the study measures "quality", "speed", "profile" or "continuation"."""
+        """Whether the study measures "quality", "speed", "profile", "continuation", "recall" or "sinks"."""
         return what in self.config["measure"]
 
     def scored(self) -> Iterator[tuple[str, str]]:
@@ -124,6 +124,27 @@ class Study:
         settings = self._settings("continuation", run, chosen.method, wanted["corpus"], chosen.engine)
         return settings | {"continuation": wanted}
 
+    def recalling_methods(self) -> list[str]:
+        """Names of the methods whose recall is measured."""
+        return self.config["recall"]["methods"] if self.measures("recall") else []
+
+    def recall_settings(self, method: str) -> dict:
+        """Settings of a recall job."""
+        wanted = dict(self.config["recall"])
+        del wanted["methods"]
+        settings = self._settings("recall", method, self.methods[method], wanted.pop("corpus"))
+        return settings | {"recall": wanted}
+
+    def observed_methods(self) -> list[str]:
+        """Dense attention, if it is observed where its attention goes; else nothing."""
+        return [dense_method(self.methods)] if self.measures("sinks") else []
+
+    def sink_settings(self, method: str) -> dict:
+        """Settings of the job on sinks."""
+        wanted = dict(self.config["sink_shares"])
+        settings = self._settings("sinks", method, self.methods[method], wanted.pop("corpus"))
+        return settings | {"sink_shares": wanted}
+
     def _run_settings(self, job: str, run: str) -> dict:
         chosen = self.runs[run]
         speed = dict(self.config["speed"])
@@ -177,6 +198,8 @@ class Study:
             "self_checks": {key: stamp_of(self.self_check_settings(key)) for key in self.self_checks()},
             "statistics": self.config["statistics"],
             "timed_on": self.config["speed"]["corpus"],
+            "recalled_on": self.config["recall"]["corpus"] if self.measures("recall") else None,
+            "observed_on": self.config["sink_shares"]["corpus"] if self.measures("sinks") else None,
             "sources": {
                 "model": self.model,
                 "draft": self.draft,
@@ -188,7 +211,7 @@ class Study:
 
     def _stamps(self) -> dict[str, dict[str, dict[str, str]]]:
         """By kind and name, the stamp (stamp_of) of every job that the measurements are made from."""
-        kinds = {"nll": "quality", "speed": "speed", "profile": "profile"}
+        kinds = {"nll": "quality"} | {kind: kind for kind in ("speed", "profile", "recall", "sinks")}
         stamps = {kind: {} for kind in kinds.values()}
         for folder, name, settings in self.measuring_jobs():
             if folder in kinds:
@@ -204,6 +227,8 @@ class Study:
         if self.measures("speed"):
             yield from (("speed", run, self.timing_settings(run)) for run in self.runs)
         yield from (("profile", run, self.profile_settings(run)) for run in self.profiled_runs())
+        yield from (("recall", method, self.recall_settings(method)) for method in self.recalling_methods())
+        yield from (("sinks", method, self.sink_settings(method)) for method in self.observed_methods())
         yield from (("continuations", run, self.continuation_settings(run)) for run in self.continued_runs())
 
     def _describe(self, method: Method) -> dict:

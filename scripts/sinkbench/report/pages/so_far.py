@@ -15,6 +15,8 @@ KINDS = {
     "nll": "perplexities",
     "speed": "timings",
     "profile": "profiles",
+    "recall": "recalls",
+    "sinks": "shares of attention",
     "continuations": "continuations",
 }  # what a job gives, by its folder
 STYLE = """

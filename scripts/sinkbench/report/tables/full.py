@@ -6,6 +6,7 @@ from sinkbench.analysis.estimate import Estimate, estimate, without_empty_column
 from sinkbench.analysis.select import (
     at_largest_point,
     corpora,
+    failed_quality,
     matching,
     or_blank,
     run_name,
@@ -14,7 +15,6 @@ from sinkbench.analysis.select import (
     usable,
     without_drafts,
 )
-from sinkbench.results.schema import has_failed
 
 TITLE = "Every run, every column"
 CATEGORY = "findings"
@@ -85,7 +85,7 @@ def _status(measurements: pd.DataFrame, run: dict, corpus: str | None) -> str:
     """What is to be said against this row: of its method on the corpus, and of its run where it is shown."""
     rows = matching(measurements, method=run["method"])
     own = matching(rows, engine=run["engine"], batch=run["batch"])
-    quality = matching(rows[rows["engine"].isna() & has_failed(rows)], corpus=corpus)
+    quality = matching(failed_quality(rows), corpus=corpus)
     return "; ".join(sorted({*quality["status"], *status_warnings(own, own["position"].max())}))
 
 

@@ -18,6 +18,7 @@ from sinkbench.analysis.select import (
     NotMeasured,
     at_common_point,
     corpora,
+    failed_quality,
     matching,
     run_name,
     runs,
@@ -26,7 +27,6 @@ from sinkbench.analysis.select import (
     without_drafts,
 )
 from sinkbench.analysis.tradeoff import scaled
-from sinkbench.results.schema import has_failed
 
 TITLE = "Headline: quality, time and memory of every run"
 CATEGORY = "findings"
@@ -104,6 +104,6 @@ def _scores(valid: pd.DataFrame, corpus: str) -> dict[str, Estimate]:
 def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
     """What is to be said against the run, and against its method's perplexity."""
     rows = matching(measurements, method=key["method"])
-    failed = rows[rows["engine"].isna() & has_failed(rows)].to_dict("records")
+    failed = failed_quality(rows).to_dict("records")
     quality = [f"on {row['corpus']} {row['status']}" for row in failed]
     return "; ".join(dict.fromkeys([*quality, *status_warnings(matching(rows, **key), position)]))

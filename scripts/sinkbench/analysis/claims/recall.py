@@ -1,0 +1,51 @@
+"""What perplexity hides: a cache that streams no longer knows what left its window."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from sinkbench.analysis.claims import UNDECIDED, Finding, at_most
+from sinkbench.analysis.estimate import Estimate, estimate
+from sinkbench.analysis.recall import OUTSIDE, recalled
+from sinkbench.analysis.select import NotMeasured, matching, method_of
+
+TECHNIQUE = "StreamingLLM"
+CLAIM = "Streaming forgets what left its window"
+EXPERIMENT = (
+    "A passage occurred again, and each method scored its repetition with and without the first occurrence. "
+    "The share compares with dense attention, at the longest distance within the trained length."
+)
+THRESHOLD = (
+    "at every distance beyond its window a passage saves its repetition at most 10 % of what it saves with "
+    "dense attention within the trained length"
+)
+LIMIT_PERCENT = 10.0
+
+
+def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
+    """One per streaming cache and distance; undecided where dense attention itself saves nothing for sure."""
+    rows = recalled(measurements)
+    dense = matching(rows, method=method_of(rows, "dense"), is_trained=True)
+    lost = matching(rows, policy="streaming", seen=OUTSIDE)
+    if dense.empty or lost.empty:
+        raise NotMeasured("")
+    most = dense.iloc[-1].to_dict()
+    whole = estimate(most, "z.3f", unit="nats")
+    beside = f"dense attention saves {whole} a token at {most['position']:,} tokens"
+    for row in lost.to_dict("records"):
+        saved = estimate(row, "z.3f", unit="nats")
+        said = f"{row['method']} saves {saved} a token at {row['position']:,} tokens"
+        if min(whole.bounds) <= 0:
+            yield Finding(f"{said}, {beside}", UNDECIDED)
+            continue
+        share = percent_of(estimate(row), whole)
+        yield Finding(f"{said}, {share} of what {beside}", at_most(share, LIMIT_PERCENT))
+
+
+def percent_of(part: Estimate, whole: Estimate) -> Estimate:
+    """A share in percent, of either sign, of a positive number; the interval joins the far ends of both."""
+    value, ends = 100 * part.value / whole.value, (None, None)
+    if part.interval and whole.interval:
+        shares = [100 * one / other for one in part.bounds for other in whole.bounds]
+        ends = min(shares), max(shares)
+    return Estimate(value, *ends, spec="z.1f", unit="%")
