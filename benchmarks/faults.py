@@ -30,12 +30,14 @@ from sinkbench.artifacts.parquet import read_table
 from workflow_runner import Checkout, is_over
 
 VICTIMS = ("job", "snakemake", "group")
-COMPARED = ("tokens", "nll", "continuations")  # folders whose tables hold no times
+COMPARED = ("tokens", "nll", "recall", "sinks", "continuations")  # folders whose tables hold no times
 UNTIMED = (
     "perplexity",
     "nll_gap",
     "top_token_agreement",
     "kl_divergence",
+    "recall",
+    "sink_share",
 )  # beginnings of the metrics that another run must repeat
 ENDS_WITHIN_S = 10  # of its workflow's end, a job
 

@@ -1,1 +1,1 @@
-"""The measuring jobs: quality, speed, speculation, continuation, profile."""
+"""The measuring jobs: quality, speed, speculation, profile, recall, sinks, continuation."""

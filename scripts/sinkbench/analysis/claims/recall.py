@@ -31,15 +31,15 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
         raise NotMeasured("")
     most = dense.iloc[-1].to_dict()
     whole = estimate(most, "z.3f", unit="nats")
-    beside = f"dense attention saves {whole} a token at {most['position']:,} tokens"
+    beside = f"{whole} a token that dense attention saves at {most['position']:,}"
     for row in lost.to_dict("records"):
         saved = estimate(row, "z.3f", unit="nats")
         said = f"{row['method']} saves {saved} a token at {row['position']:,} tokens"
         if min(whole.bounds) <= 0:
-            yield Finding(f"{said}, {beside}", UNDECIDED)
+            yield Finding(f"{said}, beside {beside}", UNDECIDED)
             continue
         share = percent_of(estimate(row), whole)
-        yield Finding(f"{said}, {share} of what {beside}", at_most(share, LIMIT_PERCENT))
+        yield Finding(f"{said}, {share} of the {beside}", at_most(share, LIMIT_PERCENT))
 
 
 def percent_of(part: Estimate, whole: Estimate) -> Estimate:
