@@ -34,9 +34,8 @@ def test_models_are_compared_with_transformers_before_anything_is_measured(plan)
 
 def test_it_ends_with_hours_and_memory(plan):
     *_, cost, memory = plan.strip().splitlines()
-    assert re.match(
-        r"to do: 9 perplexities and \d+ timings or profiles; .* hours on an A800, .* on an H200", cost
-    )
+    jobs = r"to do: 9 perplexities, 3 recalls and \d+ timings or profiles; "
+    assert re.match(f"{jobs}.* hours on an A800, .* on an H200", cost)
     assert memory.startswith("needs about ")
 
 
