@@ -60,13 +60,17 @@ def _provenance(plan: dict, results: dict[str, dict], checks: dict) -> dict:
     """What every row was made from: sources and seeds as the config has them, versions and device, digests.
 
     `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed RUN"
-    or "profile RUN". `self_checks` has a line for each model that was compared with transformers' own.
+    or "profile RUN". `self_checks` has a line for each model that was compared with transformers' own, and
+    `converted_from` one for each that a gguf file became.
     """
     return {
         "study": plan["study"],
         "sources": plan["sources"],
         "statistics": plan["statistics"],
         "self_checks": {key: notes.get("said", notes["status"]) for key, (_, notes) in checks.items()},
+        "converted_from": {
+            key: notes["converted_from"] for key, (_, notes) in checks.items() if notes.get("converted_from")
+        },
         "environments": _grouped(results, "environment"),
         "inputs": _grouped(results, "inputs"),
     }

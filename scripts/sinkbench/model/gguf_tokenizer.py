@@ -1,0 +1,57 @@
+"""The tokenizer of a gguf file as tokenizer.json.
+
+transformers takes vocabulary and merges from the file. How a text is split before its merges is a name in the
+file (`tokenizer.ggml.pre`), and transformers falls back to GPT-2's way for each name that it does not know.
+Other splits give other ids, on which the model was not trained. So a name that is known nowhere is refused.
+"""
+
+from pathlib import Path
+
+from sinkbench.artifacts.tokenizer_file import FILE
+from sinkbench.errors import UserError, check_name, shown
+
+BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"  # tokenizer.ggml.model
+GPT2 = ("gpt-2",)  # names that transformers' fallback is right for
+DIGITS = ("smollm",)  # GPT-2's way, after every digit is taken apart
+WHOLE_TOKENS = ("llama3", "llama-v3", "llama-bpe")  # a token of the vocabulary is taken without its merges
+
+
+def check_tokenizer(said: dict, where: str) -> None:
+    """Raise UserError unless a file's tokenizer is of a kind whose rules are known.
+
+    Args:
+        said: single values of the file's metadata, by key.
+    """
+    kind = said.get("tokenizer.ggml.model")
+    check_name(kind or shown(None), (BYTE_LEVEL, SENTENCEPIECE), f"{where}: tokenizer.ggml.model")
+    if kind == BYTE_LEVEL:
+        if "tokenizer.ggml.pre" not in said:
+            raise UserError(f"{where}: states no tokenizer.ggml.pre, without which its ids are not known")
+        check_name(said["tokenizer.ggml.pre"], _known(), f"{where}: tokenizer.ggml.pre")
+
+
+def write_tokenizer(file: Path, folder: Path, pre: str | None) -> None:
+    """Write tokenizer.json.
+
+    Args:
+        pre: the file's tokenizer.ggml.pre.
+    """
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+    tokenizer = read.backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if pre in DIGITS:
+        splits = [pre_tokenizers.Digits(individual_digits=True), tokenizer.pre_tokenizer]
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
+    if pre in WHOLE_TOKENS:
+        tokenizer.model.ignore_merges = True
+    tokenizer.save(str(folder / FILE))
+
+
+def _known() -> list[str]:
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    return sorted({*GPT2, *DIGITS, *GGUF_PRE_TOKENIZER_SPLITS})
