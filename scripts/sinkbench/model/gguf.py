@@ -65,7 +65,7 @@ def convert(settings: dict) -> None:
         with _reading(where):
             facts = _check_header(file, where)
             _write_model(file, made, where)
-            write_tokenizer(file, made, facts["pre_tokenizer"])
+            write_tokenizer(file, made, facts["pre_tokenizer"], facts["tokens"])
         check_model_folder(made)
     held = {
         name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in KEPT
@@ -112,6 +112,7 @@ def _check_header(file: Path, where: str) -> dict:
     return {
         "architecture": architecture,
         "name": said.get("general.name"),
+        "tokens": len(reader.fields["tokenizer.ggml.tokens"].data),
         "pre_tokenizer": said.get("tokenizer.ggml.pre"),
         "tensor_types": dict(Counter(tensor.tensor_type.name for tensor in reader.tensors)),
     }

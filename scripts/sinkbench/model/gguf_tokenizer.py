@@ -5,8 +5,10 @@ file (`tokenizer.ggml.pre`), and transformers falls back to GPT-2's way for each
 Other splits give other ids, on which the model was not trained. So a name that is known nowhere is refused.
 """
 
+import json
 from pathlib import Path
 
+from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.tokenizer_file import FILE
 from sinkbench.errors import UserError, check_name, shown
 
@@ -30,25 +32,30 @@ def check_tokenizer(said: dict, where: str) -> None:
         check_name(said["tokenizer.ggml.pre"], _known(), f"{where}: tokenizer.ggml.pre")
 
 
-def write_tokenizer(file: Path, folder: Path, pre: str | None) -> None:
+def write_tokenizer(file: Path, folder: Path, pre: str | None, tokens: int) -> None:
     """Write tokenizer.json.
 
     Args:
         pre: the file's tokenizer.ggml.pre.
+        tokens: of the file's vocabulary.
     """
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
     read = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
     tokenizer = read.backend_tokenizer
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     if pre in DIGITS:
         splits = [pre_tokenizers.Digits(individual_digits=True), tokenizer.pre_tokenizer]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
     if pre in WHOLE_TOKENS:
         tokenizer.model.ignore_merges = True
-    tokenizer.save(str(folder / FILE))
+    write_json(folder / FILE, _without_foreign(json.loads(tokenizer.to_str()), tokens))
+
+
+def _without_foreign(rules: dict, tokens: int) -> dict:
+    """Rules without the special tokens that transformers adds to those of the file, such as GPT-2's own."""
+    own = [token for token in rules["added_tokens"] if token["id"] < tokens]
+    return rules | {"added_tokens": own}
 
 
 def _known() -> list[str]:
