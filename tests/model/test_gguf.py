@@ -169,10 +169,10 @@ def test_a_damaged_wheel():
     ("edit", "expected"),
     [
         ({"general__architecture": "gptneox"}, "architecture: 'gptneox' is not one of llama, qwen2, qwen3"),
-        ({"general__architecture": None}, "general.architecture: null is not one of llama, qwen2, qwen3"),
+        ({"general__architecture": None}, "states no general.architecture, which must be one of llama, "),
         ({"tokenizer__ggml__model": "t5"}, "tokenizer.ggml.model: 't5' is not one of gpt2, llama"),
         ({"tokenizer__ggml__pre": "mine"}, "tokenizer.ggml.pre: 'mine' is not one of "),
-        ({"tokenizer__ggml__pre": None}, "states no tokenizer.ggml.pre"),
+        ({"tokenizer__ggml__pre": None}, "states no tokenizer.ggml.pre, which must be one of "),
         ({"split__count": 2}, "split.count: one of 2 files; merge them into one first"),
         ({"llama__rope__scaling__type": "yarn"}, "type: 'yarn' is not computed here; only 'none' is"),
         ({"llama__attention__scale": 0.5}, "attention.scale: 0.5 is not computed here; files without it are"),
@@ -212,10 +212,5 @@ def test_a_file_that_is_cut_or_another_is_refused():
 @pytest.mark.parametrize("package", ["gguf", "accelerate"])
 def test_missing_packages_say_what_to_install(package, monkeypatch):
     write_gguf(Path("m.gguf"), tiny_model("llama"))
-    settings = local("m.gguf")
-    if package == "gguf":
-        monkeypatch.setitem(sys.modules, package, None)
-    else:
-        monkeypatch.setattr("transformers.modeling_utils.is_accelerate_available", lambda: False)
-    said = refusal(settings)
-    assert said.startswith("m.gguf: to read it, pip install gguf accelerate")
+    monkeypatch.setitem(sys.modules, package, None)
+    assert refusal(local("m.gguf")) == f"m.gguf: to read a gguf file, pip install {package}"

@@ -8,16 +8,17 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sinkbench.artifacts.files import atomic_folder, write_json
 from sinkbench.artifacts.hub import file_sha256, local_folder, record_path
 from sinkbench.artifacts.wheel import take_from_wheel
-from sinkbench.errors import UserError, check_name, first_line, shown
+from sinkbench.errors import UserError, first_line, shown
 from sinkbench.model.checkpoint import check_model_folder
 from sinkbench.model.families import FAMILIES
-from sinkbench.model.gguf_tokenizer import check_tokenizer, write_tokenizer
+from sinkbench.model.gguf_tokenizer import check_tokenizer, stated, write_tokenizer
 
 NEEDED = ("gguf", "accelerate")  # what transformers' reader imports
 KEPT = ("config.json", "model.safetensors", "tokenizer.json")
@@ -57,6 +58,8 @@ def convert(settings: dict) -> None:
             transformers' reader would not compute as it was meant.
     """
     folder, where = local_folder(settings), settings.get("file") or settings["path"]
+    if lacking := [package for package in NEEDED if find_spec(package) is None]:
+        raise UserError(f"{where}: to read a gguf file, pip install {' '.join(lacking)}")
     with atomic_folder(folder) as made, TemporaryDirectory(dir=made) as work:
         # In a folder of its own, so that nothing that lies beside it is read as well.
         file = Path(work) / "model.gguf"
@@ -102,8 +105,7 @@ def _check_header(file: Path, where: str) -> dict:
 
     reader = GGUFReader(file)
     said = {key: field.contents() for key, field in reader.fields.items() if len(field.data) == 1}
-    architecture = said.get("general.architecture")
-    check_name(architecture or shown(None), _architectures(), f"{where}: general.architecture")
+    architecture = stated(said, "general.architecture", _architectures(), where)
     if said.get(PARTS, 1) > 1:
         raise UserError(f"{where}: {PARTS}: one of {said[PARTS]} files; merge them into one first")
     for key, allowed in NEUTRAL.items():
@@ -179,10 +181,6 @@ def _reading(where: str) -> Iterator[None]:
     """Turn what the readers raise of a file that they cannot read into one line."""
     try:
         yield
-    except ImportError as error:
-        raise UserError(
-            f"{where}: to read it, pip install {' '.join(NEEDED)} ({first_line(error)})"
-        ) from None
     except DAMAGES as error:
         print(f"{type(error).__name__}: {error}", flush=True)  # for the log
         raise UserError(f"{where}: not a readable gguf file: damaged or cut short; copy it again") from error

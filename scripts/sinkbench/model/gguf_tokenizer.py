@@ -6,11 +6,12 @@ Other splits give other ids, on which the model was not trained. So a name that 
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from sinkbench.artifacts.files import write_json
 from sinkbench.artifacts.tokenizer_file import FILE
-from sinkbench.errors import UserError, check_name, shown
+from sinkbench.errors import UserError, check_name
 
 BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"  # tokenizer.ggml.model
 GPT2 = ("gpt-2",)  # names that transformers' fallback is right for
@@ -24,12 +25,16 @@ def check_tokenizer(said: dict, where: str) -> None:
     Args:
         said: single values of the file's metadata, by key.
     """
-    kind = said.get("tokenizer.ggml.model")
-    check_name(kind or shown(None), (BYTE_LEVEL, SENTENCEPIECE), f"{where}: tokenizer.ggml.model")
-    if kind == BYTE_LEVEL:
-        if "tokenizer.ggml.pre" not in said:
-            raise UserError(f"{where}: states no tokenizer.ggml.pre, without which its ids are not known")
-        check_name(said["tokenizer.ggml.pre"], _known(), f"{where}: tokenizer.ggml.pre")
+    if stated(said, "tokenizer.ggml.model", (BYTE_LEVEL, SENTENCEPIECE), where) == BYTE_LEVEL:
+        stated(said, "tokenizer.ggml.pre", _known(), where)
+
+
+def stated(said: dict, key: str, known: Iterable[str], where: str) -> str:
+    """What a file's metadata state under a key; UserError unless it is one of the known words."""
+    if key not in said:
+        raise UserError(f"{where}: states no {key}, which must be one of {', '.join(known)}")
+    check_name(said[key], known, f"{where}: {key}")
+    return said[key]
 
 
 def write_tokenizer(file: Path, folder: Path, pre: str | None, tokens: int) -> None:
