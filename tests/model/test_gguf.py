@@ -177,6 +177,8 @@ def test_a_damaged_wheel():
         ({"llama__rope__scaling__type": "yarn"}, "type: 'yarn' is not computed here; only 'none' is"),
         ({"llama__attention__scale": 0.5}, "attention.scale: 0.5 is not computed here; files without it are"),
         ({"llama__block_count": 1}, "blk.1.attn_k.weight has no place in the model (and 8 more)"),
+        ({"llama__feed_forward_length": 128}, "blk.0.ffn_down.weight has shape [128, 256], not [128, 128]"),
+        ({"llama__attention__head_count_kv": 4}, "blk.0.attn_k.weight has shape [64, 128], not [128, 128]"),
         ({"without": "blk.1.attn_norm.weight"}, "m.gguf: blk.1.attn_norm.weight is missing"),
     ],
 )

@@ -138,12 +138,13 @@ def _write_model(file: Path, folder: Path, where: str) -> None:
     """Write config and weights in float32."""
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
-    )
-    _check_tensors(model, file, where)
+    given = {"gguf_file": file.name, "local_files_only": True}
+    with torch.device("meta"):  # of the model's shape, before the slow part
+        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(file.parent, **given))
+    _check_tensors(empty, file, where)
+    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
     # The reader leaves marks of a quantized model, though its weights are plain now.
     model.config.__dict__.pop("quantization_config", None)
     model.hf_quantizer = None
