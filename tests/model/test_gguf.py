@@ -173,6 +173,10 @@ def test_a_damaged_wheel():
         ({"tokenizer__ggml__model": "t5"}, "tokenizer.ggml.model: 't5' is not one of gpt2, llama"),
         ({"tokenizer__ggml__pre": "mine"}, "tokenizer.ggml.pre: 'mine' is not one of "),
         ({"tokenizer__ggml__pre": None}, "states no tokenizer.ggml.pre, which must be one of "),
+        (
+            {"tokenizer__ggml__model": "llama", "tokenizer__ggml__add_space_prefix": False},
+            "add_space_prefix: false is not read here; only true is",
+        ),
         ({"split__count": 2}, "split.count: one of 2 files; merge them into one first"),
         ({"llama__rope__scaling__type": "yarn"}, "type: 'yarn' is not computed here; only 'none' is"),
         ({"llama__attention__scale": 0.5}, "attention.scale: 0.5 is not computed here; files without it are"),

@@ -93,6 +93,7 @@ def test_the_page_of_provenance_says_what_the_record_says():
         "sources": {"model": {"path": "<p>", "dtype": "float32"}, "draft": None},
         "statistics": {"seed": 0, "confidence": 0.95},
         "self_checks": {"model": "mean NLL 3.2711 here"},
+        "converted_from": {"draft": "Tiny, llama; tensors: 16 of Q8_0"},
         "environments": [{"torch": "2.13", "dirty": False, "jobs": ["quality a", "speed b"]}],
         "inputs": [{"tokens": "b96f", "jobs": ["speed b"]}],
     }
@@ -107,6 +108,8 @@ def test_the_page_of_provenance_says_what_the_record_says():
         "2 jobs",
         "model",
         "3.2711 here",
+        "Converted from gguf files",
+        "16 of Q8_0",
     ):
         assert said in text
 

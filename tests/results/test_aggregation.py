@@ -357,6 +357,7 @@ def test_environments_name_the_jobs_that_were_made_in_them(files):
         "sources": SOURCES,
         "statistics": STATISTICS,
         "self_checks": {},
+        "converted_from": {},
         "inputs": [
             {**inputs, "jobs": ["quality full/c"]},
             {**INPUTS, "jobs": ["quality sampled/c", "quality capped/c"]},

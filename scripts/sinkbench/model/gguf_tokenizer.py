@@ -14,6 +14,7 @@ from sinkbench.artifacts.tokenizer_file import FILE
 from sinkbench.errors import UserError, check_name
 
 BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"  # tokenizer.ggml.model
+SPACE_FIRST = "tokenizer.ggml.add_space_prefix"  # which transformers takes as given with sentencepiece
 GPT2 = ("gpt-2",)  # names that transformers' fallback is right for
 DIGITS = ("smollm",)  # GPT-2's way, after every digit is taken apart
 WHOLE_TOKENS = ("llama3", "llama-v3", "llama-bpe")  # a token of the vocabulary is taken without its merges
@@ -27,6 +28,8 @@ def check_tokenizer(said: dict, where: str) -> None:
     """
     if stated(said, "tokenizer.ggml.model", (BYTE_LEVEL, SENTENCEPIECE), where) == BYTE_LEVEL:
         stated(said, "tokenizer.ggml.pre", _known(), where)
+    elif not said.get(SPACE_FIRST, True):
+        raise UserError(f"{where}: {SPACE_FIRST}: false is not read here; only true is")
 
 
 def stated(said: dict, key: str, known: Iterable[str], where: str) -> str:
