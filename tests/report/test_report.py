@@ -82,6 +82,26 @@ def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
     assert len(files) == len(set(files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (
+            {"source": "package", "requirement": "lab-tiny==1.0", "file": "lab/Tiny-1M-Chat.Q4_1.gguf"},
+            "Tiny-1M-Chat, weights dequantised from Q4_1 (lab/Tiny-1M-Chat.Q4_1.gguf of the package "
+            "lab-tiny==1.0), as float32",
+        ),
+        (
+            {"source": "gguf", "path": "~/tiny-iq4_xs.gguf"},
+            "tiny, weights dequantised from IQ4_XS (~/tiny-iq4_xs.gguf), as float32",
+        ),
+        ({"source": "gguf", "path": "tiny.gguf"}, "tiny (tiny.gguf), as float32"),
+    ],
+)
+def test_a_gguf_file_is_called_what_it_is(source, expected):
+    model = source | {"sha256": "a" * 64, "dtype": "float32"}
+    assert catalogue.landing_spec(CONFIG | {"model": model})["model"] == expected
+
+
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_everything_has_a_place_in_the_report(kind):
     names = {catalogue.menu_entry(word) for word in catalogue.CATEGORIES}

@@ -15,7 +15,7 @@ import yaml
 from helpers import FIXTURES, ROOT
 from safetensors.torch import load_file, save_file
 from sinkbench.artifacts.files import write_json
-from sinkbench.artifacts.hub import local_folder, record_path
+from sinkbench.artifacts.hub import CONVERSION, local_folder, record_path
 from sinkbench.errors import UserError
 from sinkbench.study import preflight
 from sinkbench.study.study import Study
@@ -165,7 +165,7 @@ def convert(settings: dict) -> Path:
     """What a conversion leaves: a folder and its record."""
     shutil.copytree("model", folder := local_folder(settings))
     files = {path.name: {"bytes": path.stat().st_size, "sha256": "b" * 64} for path in folder.iterdir()}
-    write_json(record_path(settings), settings | {"files": files})
+    write_json(record_path(settings), settings | {"conversion": CONVERSION, "files": files})
     return folder
 
 
@@ -190,6 +190,11 @@ def test_what_was_converted_needs_neither_package_nor_file(source):
     preflight.check(converted)
     (folder / "model.safetensors").write_bytes(b"cut")
     assert "model.safetensors: missing or cut" in line(converted)
+    record = record_path(source)
+    write_json(record, json.loads(record.read_text()) | {"conversion": CONVERSION - 1})
+    assert line(converted) == (
+        f"{record}: converted by rules that were changed since; delete it and fetch again"
+    )
 
 
 def test_a_gguf_file_that_is_not_there_is_missed_only_where_it_is_converted(monkeypatch):

@@ -15,6 +15,7 @@ ROOT = Path("resources/hub")
 MODEL_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 TOKENIZER_FILES = ["tokenizer.json"]
 CONVERTED = ("package", "gguf")  # sources that are one gguf file
+CONVERSION = 2  # goes up when model.gguf makes other weights or ids of the same file; 1 split no digits
 UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")  # in the name of a folder
 OPTIONAL_FILES = ["*.safetensors.index.json"]  # only a checkpoint in several files has one
 
@@ -55,7 +56,10 @@ def is_fetched(repository: dict) -> bool:
 def check_fetched(settings: dict) -> None:
     """Raise UserError unless a fetched folder holds the files of its record, whole."""
     path = record_path(settings)
-    for name, recorded in read_json(path)["files"].items():
+    record = read_json(path)
+    if settings.get("source") in CONVERTED and record.get("conversion") != CONVERSION:
+        raise UserError(f"{path}: converted by rules that were changed since; delete it and fetch again")
+    for name, recorded in record["files"].items():
         file = local_folder(settings) / name
         if not file.is_file() or file.stat().st_size != recorded["bytes"]:
             raise UserError(f"{file}: missing or cut, {path.name} has it; delete {path} and fetch again")

