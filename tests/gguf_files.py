@@ -100,7 +100,7 @@ def tokenizer_with(pre: str) -> Tokenizer:
 
 
 def write_wheel(folder: Path, version: str, members: dict[str, bytes]) -> Path:
-    """A wheel of the package that holds these files."""
+    """A wheel of the package that holds these files, and code that must not run."""
     folder.mkdir(parents=True, exist_ok=True)
     about = f"tiny_model-{version}.dist-info"
     path = folder / f"tiny_model-{version}-py3-none-any.whl"
@@ -108,6 +108,7 @@ def write_wheel(folder: Path, version: str, members: dict[str, bytes]) -> Path:
         f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: {version}\nRequires-Dist: not-to-be-brought\n"
     )
     wheel = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members = {"tiny_model/__init__.py": "raise SystemExit('imported')", **members}
     files = {**members, f"{about}/METADATA": metadata, f"{about}/WHEEL": wheel, f"{about}/RECORD": ""}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():

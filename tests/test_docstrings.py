@@ -14,6 +14,13 @@ PROTOCOLS = {
 }
 
 
+BASE = ast.parse((SCRIPTS / "sinkbench/model/families/_family.py").read_text())
+(FAMILY_CLASS,) = (node for node in BASE.body if getattr(node, "name", None) == "Family")
+FAMILY = {
+    node.name for node in FAMILY_CLASS.body if isinstance(node, DEFINITIONS) and ast.get_docstring(node)
+}
+
+
 def undocumented(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, DEFINITIONS) and not node.name.startswith("_"):
@@ -24,7 +31,9 @@ def undocumented(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[
 
 
 def in_protocol(owner: ast.Module | ast.ClassDef, node: ast.AST) -> bool:
-    """Whether the folder's docstring says what this method of an engine or policy is."""
+    """Whether the folder's docstring, or the base class of families, says what this method is."""
+    if any(getattr(base, "id", None) == "Family" for base in getattr(owner, "bases", [])):
+        return node.name in FAMILY
     of = next((word for word in PROTOCOLS if getattr(owner, "name", "").endswith(word)), None)
     return of is not None and node.name in protocol(of)
 

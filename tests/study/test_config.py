@@ -69,14 +69,14 @@ def line(*files, **overrides) -> str:
     return str(caught.value)
 
 
-OF_LATENCY = ["ladder"]  # overlays of an overlay, with jobs of that one
-BELOW = {"real": ["smollm2"]}  # overlays of an overlay, with jobs of their own
+OF_LATENCY = ["ladder"]  # overlays of an overlay
+BELOW = dict.fromkeys(OF_LATENCY, "latency") | {"real": "smollm2"}
 
 
 def files_of(study: str) -> list[Path]:
     """The files that make a study of workflow/studies, as its first lines name them."""
-    below = ["latency"] if study in OF_LATENCY else BELOW.get(study, [])
-    return [BASE, *(STUDIES / f"{name}.yaml" for name in (*below, study))]
+    names = [BELOW[study], study] if study in BELOW else [study]
+    return [BASE, *(STUDIES / f"{name}.yaml" for name in names)]
 
 
 ALL = [[BASE], *(files_of(path.stem) for path in sorted(STUDIES.iterdir()))]
@@ -180,7 +180,7 @@ MISTAKES = [
     # sources
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),
-    ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, package"),
+    ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, package, gguf, random"),
     ("model", PACKED | {"sha256": None}, "model.sha256: null is not text"),
     ("model", PACKED | {"sha256": {}}, "model.sha256: {} is not text"),
     ("model", PACKED | {"requirement": "tiny"}, "model.requirement: 'tiny' does not match"),

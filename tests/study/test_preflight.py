@@ -185,6 +185,7 @@ def test_what_was_converted_needs_neither_package_nor_file(source):
     """Nor does a study whose results are there need what was converted."""
     converted = study(model={**source, "dtype": "float32"}, tokenizer=source, draft=source)
     assert list(converted.inputs.conversions().values()) == [source]
+    assert converted.inputs.model_files() == converted.inputs.draft_files() == [record_path(source)]
     preflight.check(converted, fetches=False, tokenizes=False, measures=False)
     folder = convert(source)
     preflight.check(converted)

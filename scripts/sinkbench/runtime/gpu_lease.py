@@ -119,7 +119,7 @@ def _known_gpus() -> dict[str, str]:
 
 @contextmanager
 def _turn(locks: Path, wait_s: float) -> Iterator[None]:
-    """Jobs wait one behind another: one that wants a GPU alone might wait for ever beside those that share."""
+    """Jobs wait one behind another: else one that wants a GPU alone might wait for ever beside sharers."""
     turn = os.open(locks / "turn", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while not _locked(turn, fcntl.LOCK_EX):
