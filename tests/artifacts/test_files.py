@@ -1,6 +1,8 @@
 """Results are written whole or not at all, and read only if they are whole and ours."""
 
+import os
 import resource
+import subprocess
 from contextlib import contextmanager
 
 import pandas as pd
@@ -76,6 +78,16 @@ def test_a_folder_is_replaced_whole_or_stays(tmp_path, error, raised):
     fill_folder(kept, "third")
     assert [path.name for path in kept.iterdir()] == ["third"]
     assert [path.name for path in kept.parent.iterdir()] == ["study"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_removed(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead, alive = (tmp_path / f".study.{pid}.partial" for pid in (ended.pid, os.getppid()))
+    for left in (dead, alive):
+        (left / "within").mkdir(parents=True)
+    fill_folder(tmp_path / "study", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"study", alive.name}
 
 
 def test_folder_that_cannot_be_made(tmp_path):

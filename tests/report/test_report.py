@@ -82,6 +82,26 @@ def test_the_menu_follows_the_argument_and_links_all_that_is_shown():
     assert len(files) == len(set(files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (
+            {"source": "package", "requirement": "lab-tiny==1.0", "file": "lab/Tiny-1M-Chat.Q4_1.gguf"},
+            "Tiny-1M-Chat, weights dequantised from Q4_1 (lab/Tiny-1M-Chat.Q4_1.gguf of the package "
+            "lab-tiny==1.0), as float32",
+        ),
+        (
+            {"source": "gguf", "path": "~/tiny-iq4_xs.gguf"},
+            "tiny, weights dequantised from IQ4_XS (~/tiny-iq4_xs.gguf), as float32",
+        ),
+        ({"source": "gguf", "path": "tiny.gguf"}, "tiny (tiny.gguf), as float32"),
+    ],
+)
+def test_a_gguf_file_is_called_what_it_is(source, expected):
+    model = source | {"sha256": "a" * 64, "dtype": "float32"}
+    assert catalogue.landing_spec(CONFIG | {"model": model})["model"] == expected
+
+
 @pytest.mark.parametrize("kind", ["tables", "figures"])
 def test_everything_has_a_place_in_the_report(kind):
     names = {catalogue.menu_entry(word) for word in catalogue.CATEGORIES}
@@ -93,6 +113,7 @@ def test_the_page_of_provenance_says_what_the_record_says():
         "sources": {"model": {"path": "<p>", "dtype": "float32"}, "draft": None},
         "statistics": {"seed": 0, "confidence": 0.95},
         "self_checks": {"model": "mean NLL 3.2711 here"},
+        "converted_from": {"draft": "Tiny, llama; tensors: 16 of Q8_0"},
         "environments": [{"torch": "2.13", "dirty": False, "jobs": ["quality a", "speed b"]}],
         "inputs": [{"tokens": "b96f", "jobs": ["speed b"]}],
     }
@@ -107,6 +128,8 @@ def test_the_page_of_provenance_says_what_the_record_says():
         "2 jobs",
         "model",
         "3.2711 here",
+        "Converted from gguf files",
+        "16 of Q8_0",
     ):
         assert said in text
 

@@ -14,7 +14,7 @@ from sinkbench.artifacts.parquet import read_table, write_table
 from sinkbench.errors import UserError
 from sinkbench.report.tables import ladder
 from sinkbench.results.aggregate import aggregate
-from sinkbench.results.provenance import COLUMNS
+from sinkbench.results.provenance import COLUMNS, provenance
 from sinkbench.results.speed_rows import FLOAT32_GAPS
 
 SCHEMA = ROOT / "workflow/schemas/measurements.schema.yaml"
@@ -358,6 +358,7 @@ def test_environments_name_the_jobs_that_were_made_in_them(files):
         "sources": SOURCES,
         "statistics": STATISTICS,
         "self_checks": {},
+        "converted_from": {},
         "inputs": [
             {**inputs, "jobs": ["quality full/c"]},
             {**INPUTS, "jobs": ["quality sampled/c", "quality capped/c"]},
@@ -404,6 +405,19 @@ def test_every_row_says_what_it_came_from(files):
     for name, wanted in expected.items():
         assert set(frame[name][ours]) == {wanted} and wanted not in set(frame[name][~ours])
     assert frame["draft_sha256"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"source": "package", "requirement": "tiny==1.0", "file": "m.gguf"}, f"model tiny==1.0@{'a' * 64}"),
+        ({"source": "gguf", "path": "m.gguf"}, f"model m.gguf@{'a' * 64}"),
+    ],
+)
+def test_rows_name_a_gguf_file_and_its_digest(source, expected):
+    plan = {"sources": SOURCES | {"model": source | {"sha256": "a" * 64}}, "statistics": STATISTICS}
+    notes = {"environment": {}, "inputs": {}}
+    assert provenance(plan, notes, "c")["revisions"] == f"{expected}, c lab/texts@{'1' * 40}"
 
 
 def test_rows_with_drafts_name_the_draft_and_its_seed(tmp_path):

@@ -16,6 +16,13 @@ SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 BASE = ROOT / "config.yaml"
 STUDIES = ROOT / "workflow/studies"
 ABSENT = object()
+PACKED = {
+    "source": "package",
+    "requirement": "tiny==1.0",
+    "file": "tiny/m.gguf",
+    "sha256": "a" * 64,
+    "dtype": "float32",
+}
 HUB_MODEL = {"source": "hub", "repo": "a/b", "dtype": "float32"}
 FOLDER_CORPUS = {"name": "a", "kind": "dataset", "source": "folder", "files": "*.parquet", "column": "text"}
 UNTIMED = {"family": "baseline", "policy": "window", "options": {"budget": 8}}
@@ -191,6 +198,26 @@ MISTAKES = [
     ("model", HUB_MODEL, "model: missing revision (needed with source: hub)"),
     ("model.source", ABSENT, "model: missing source"),
     ("model.source", "disk", "model.source: 'disk' is not one of hub, folder, package, gguf, random"),
+    ("model", PACKED | {"sha256": None}, "model.sha256: null is not text"),
+    ("model", PACKED | {"sha256": {}}, "model.sha256: {} is not text"),
+    ("model", PACKED | {"requirement": "tiny"}, "model.requirement: 'tiny' does not match"),
+    ("model", PACKED | {"requirement": "tiny>=1"}, "model.requirement: 'tiny>=1' does not match"),
+    ("model", PACKED | {"requirement": "--pre==1"}, "model.requirement: '--pre==1' does not match"),
+    ("model", PACKED | {"file": "../m.gguf"}, "model.file: '../m.gguf' does not match"),
+    ("model", PACKED | {"file": "/m.gguf"}, "model.file: '/m.gguf' does not match"),
+    (
+        "draft",
+        {"source": "package"},
+        "draft: missing requirement, file, sha256 (needed with source: package)",
+    ),
+    ("tokenizer", {"source": "gguf"}, "tokenizer: missing path (needed with source: gguf)"),
+    (
+        "tokenizer",
+        {"source": "gguf", "path": "no.gguf"},
+        "tokenizer.sha256: missing (needed with source: gguf)",
+    ),
+    ("model", HUB_MODEL | {"revision": "0" * 40, "sha256": "a" * 64}, "model.sha256: 'aaa"),
+    ("corpora.0.sha256", "a" * 64, "corpora[0].sha256: 'aaa"),
     ("model", {"source": "folder", "dtype": "float32"}, "model: missing path (needed with source: folder)"),
     ("model", {"source": "random", "dtype": "float32"}, "model: missing shape, seed (needed with"),
     ("model.revision", "main", "model.revision: 'main' does not match ^[0-9a-f]"),

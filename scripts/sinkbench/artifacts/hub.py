@@ -14,6 +14,8 @@ from sinkbench.errors import UserError
 ROOT = Path("resources/hub")
 MODEL_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 TOKENIZER_FILES = ["tokenizer.json"]
+CONVERTED = ("package", "gguf")  # sources that are one gguf file
+CONVERSION = 2  # goes up when model.gguf makes other weights or ids of the same file; 1 split no digits
 UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")  # in the name of a folder
 OPTIONAL_FILES = ["*.safetensors.index.json"]  # only a checkpoint in several files has one
 
@@ -28,7 +30,7 @@ def local_folder(settings: dict) -> Path:
     match settings.get("source", "hub"):
         case "folder":
             return Path(os.path.expanduser(settings["path"]))
-        case "package" | "gguf":
+        case source if source in CONVERTED:
             return ROOT / converted_name(settings)
     return hub_folder(settings["repo"], settings["revision"])
 
@@ -54,10 +56,23 @@ def is_fetched(repository: dict) -> bool:
 def check_fetched(settings: dict) -> None:
     """Raise UserError unless a fetched folder holds the files of its record, whole."""
     path = record_path(settings)
-    for name, recorded in read_json(path)["files"].items():
+    record = read_json(path)
+    if settings.get("source") in CONVERTED and record.get("conversion") != CONVERSION:
+        raise UserError(f"{path}: converted by rules that were changed since; delete it and fetch again")
+    for name, recorded in record["files"].items():
         file = local_folder(settings) / name
         if not file.is_file() or file.stat().st_size != recorded["bytes"]:
             raise UserError(f"{file}: missing or cut, {path.name} has it; delete {path} and fetch again")
+
+
+def converted_facts(settings: dict) -> str | None:
+    """In one line what a gguf file says of itself, and what converted it; None for another source."""
+    if settings["source"] not in CONVERTED:
+        return None
+    record = read_json(record_path(settings))
+    types = ", ".join(f"{count} of {name}" for name, count in record["tensor_types"].items())
+    made = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return f"{record['name'] or 'no name'}, {record['architecture']}; tensors: {types}; dequantised by {made}"
 
 
 def file_sha256(path: Path) -> str:

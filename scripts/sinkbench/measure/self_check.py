@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from sinkbench.artifacts.hub import local_folder
+from sinkbench.artifacts.hub import converted_facts, local_folder
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.errors import Unavailable, UserError, first_line
@@ -39,7 +39,8 @@ def measure(settings: dict, tokens_path: str, output_path: str) -> None:
     """Write dtype, position (index t), nll and stock_nll (of token t + 1, nats, float32).
 
     The text is the beginning of the longest document, as long as the model was trained on or as there is.
-    The note `said` is one line with the means. See record_outcome for failures.
+    The note `said` is one line with the means, `converted_from` what a gguf file says of itself.
+    See record_outcome for failures.
 
     Args:
         settings: model, device, chunk_tokens, tokens (see study.Study.self_check_settings).
@@ -122,7 +123,8 @@ def _measure(settings: dict, tokens_path: str) -> tuple[pd.DataFrame, dict]:
         lines.append(said)
         about = {"dtype": each, "position": range(len(own[each]))}
         frames.append(pd.DataFrame(about | {"nll": own[each], "stock_nll": stock[each]}))
-    return pd.concat(frames, ignore_index=True), {"said": "; ".join(lines)}
+    notes = {"said": "; ".join(lines), "converted_from": converted_facts(settings["model"])}
+    return pd.concat(frames, ignore_index=True), notes
 
 
 def _in_each_dtype(model, score) -> dict[str, np.ndarray]:

@@ -68,13 +68,16 @@ def _provenance(plan: dict, results: dict[str, dict], checks: dict) -> dict:
 
     `environments` and `inputs` each name the jobs that they hold for, as "quality METHOD/CORPUS", "speed
     RUN", "profile RUN", "recall METHOD" or "sinks METHOD". `self_checks` has a line for each model that was
-    compared with transformers' own.
+    compared with transformers' own, and `converted_from` one for each that a gguf file became.
     """
     return {
         "study": plan["study"],
         "sources": plan["sources"],
         "statistics": plan["statistics"],
         "self_checks": {key: notes.get("said", notes["status"]) for key, (_, notes) in checks.items()},
+        "converted_from": {
+            key: notes["converted_from"] for key, (_, notes) in checks.items() if notes.get("converted_from")
+        },
         "environments": _grouped(results, "environment"),
         "inputs": _grouped(results, "inputs"),
     }

@@ -51,7 +51,11 @@ def _sources(sources: dict, corpus: str, draft_tokens: bool) -> dict[str, dict]:
 
 
 def _revision(source: dict) -> str | None:
-    return f"{source['repo']}@{source['revision']}" if "revision" in source else None
+    """Repository and revision, or package or path and digest of a gguf file; None for what has neither."""
+    if "revision" in source:
+        return f"{source['repo']}@{source['revision']}"
+    origin = source.get("requirement") or source.get("path")
+    return f"{origin}@{source['sha256']}" if "sha256" in source else None
 
 
 def _cell(facts: dict) -> str:

@@ -154,7 +154,7 @@ def _config(model: dict) -> dict | None:
 
 
 def _name(model: dict) -> str:
-    return model.get("repo") or model.get("path") or "model.shape"
+    return model.get("repo") or model.get("file") or model.get("path") or "model.shape"
 
 
 def _smallest_card() -> int | None:

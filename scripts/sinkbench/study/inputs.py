@@ -5,6 +5,7 @@ from pathlib import Path
 from sinkbench.artifacts.digests import file_digest, weight_files
 from sinkbench.artifacts.files import special_in
 from sinkbench.artifacts.hub import (
+    CONVERTED,
     MODEL_FILES,
     TOKENIZER_FILES,
     converted_name,
@@ -19,13 +20,13 @@ KEYS = {  # by source
     "hub": ("repo", "revision"),
     "folder": ("path",),
     "package": ("requirement", "file", "sha256"),
-    "gguf": ("path",),
+    "gguf": ("path", "sha256"),
     "random": ("shape", "seed"),
 }
-CONVERTED = ("package", "gguf")
-ABSENT = "0" * 64  # in the place of the digest of a file that is not there; the preflight says it
 
-DIGESTS = "sha256"  # the key of a hub source that states digests; no result depends on it
+DIGESTS = (
+    "sha256"  # of a hub source the digests of its files, on which no result depends; else of the gguf file
+)
 
 
 def stated_digests(config: dict) -> dict[str, dict[str, str]]:
@@ -66,9 +67,9 @@ class StudyInputs:
         if drafts and "draft" not in config:
             raise UserError("draft: missing (needed with speculate)")
         dtype = {"dtype": config["model"]["dtype"]}
-        self.model = dtype | _source(config["model"])
-        self.draft = dtype | _source(config["draft"]) if drafts else None
-        self.tokenizer = _source(config["tokenizer"])
+        self.model = dtype | _source("model", config["model"])
+        self.draft = dtype | _source("draft", config["draft"]) if drafts else None
+        self.tokenizer = _source("tokenizer", config["tokenizer"])
         self.corpora = _corpora_by_name(config["corpora"])
         self.stated = stated_digests(config)
 
@@ -137,11 +138,10 @@ def _corpora_by_name(entries: list[dict]) -> dict[str, dict]:
     return named
 
 
-def _source(entry: dict) -> dict:
+def _source(name: str, entry: dict) -> dict:
     """A source without the keys that an overlaid config left behind from another source."""
-    found = {key: entry[key] for key in ("source", *KEYS[entry["source"]])}
-    if entry["source"] == "gguf":
+    if entry["source"] == "gguf" and not entry.get(DIGESTS):
         path = Path(entry["path"]).expanduser()
-        stated = entry.get(DIGESTS) if isinstance(entry.get(DIGESTS), str) else None
-        found[DIGESTS] = stated or (file_digest(path) if path.is_file() else ABSENT)
-    return found
+        found = f"that of {path} is {file_digest(path)}" if path.is_file() else f"{path} is not here"
+        raise UserError(f"{name}.{DIGESTS}: missing (needed with source: gguf); {found}")
+    return {key: entry[key] for key in ("source", *KEYS[entry["source"]])}

@@ -15,7 +15,8 @@ from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
 DEMO = "`make demo` runs the study in small on any machine"
-CONVERTED_BYTES = 1e9  # room asked for before a gguf file is converted, which may need more
+PACKED_BYTES = 1e9  # room asked for what becomes of a file whose size is not known before it is fetched
+GROWTH = 8  # of a gguf file: weights of 4 to 5 bits become float32
 WHERE = "see docs/running.md, 'Which torch'"
 
 
@@ -29,7 +30,7 @@ def check(
     """Raise UserError for the first thing that is missing; the cheapest checks come first.
 
     Args:
-        fetches: the hub must have what is not here yet.
+        fetches: hub, package index or disk must have what is not here yet.
         tokenizes: tokenizer and texts are needed.
         measures: the model and its device are needed.
         result_bytes: that are to be written.
@@ -49,10 +50,8 @@ def check(
     for source in study.inputs.conversions().values():
         if record_path(source).is_file():
             check_fetched(source)
-        elif source["source"] == "gguf" and not Path(source["path"]).expanduser().is_file():
-            raise UserError(f"path: no file {source['path']}; a source gguf names a .gguf file")
         elif fetches:
-            missing_bytes += CONVERTED_BYTES
+            missing_bytes += _check_gguf(source)
     _check_room(ROOT, missing_bytes)
     _check_room(Path("results"), result_bytes)
     if measures:
@@ -85,6 +84,17 @@ def _check_hub(repository: dict) -> int:
     from sinkbench.artifacts.hub_download import listed
 
     return sum(file.size for file in listed(**repository))
+
+
+def _check_gguf(source: dict) -> float:
+    """Bytes, at most, of what a gguf file becomes."""
+    if source["source"] == "package":
+        return PACKED_BYTES
+    if not (path := Path(source["path"]).expanduser()).is_file():
+        raise UserError(
+            f"path: no file {source['path']}, which source gguf names, and resources/hub has nothing of it"
+        )
+    return GROWTH * path.stat().st_size
 
 
 def _check_model(key: str, settings: dict, tokenizer: dict) -> None:

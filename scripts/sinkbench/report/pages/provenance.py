@@ -13,6 +13,7 @@ ABOUT = (
     "environment.json beside the results says the same for programs, and measurements.csv has every number."
 )
 JOBS = "jobs"
+TITLES = {"converted_from": "Converted from gguf files"}
 
 
 def render(results: Path, spec: dict) -> str:
@@ -27,15 +28,15 @@ def page(record: dict, study: str) -> str:
         record: environment.json.
     """
     body = ["<main>", paragraph(ABOUT)]
-    for name in ("sources", "statistics", "self_checks"):
-        body += [f"<h2>{_title(name)}</h2>", _list(record[name])]
+    for name in ("sources", "converted_from", "statistics", "self_checks"):
+        body += [f"<h2>{_title(name)}</h2>", _list(record[name])] if record.get(name) else []
     for name in ("environments", "inputs"):
         body += [f"<h2>{name.capitalize()}</h2>", *map(_shared, record[name])]
     return document(f"{TITLE}: {study}", "\n".join([*body, "</main>"]))
 
 
 def _title(key: str) -> str:
-    return key.replace("_", "-").capitalize()
+    return TITLES.get(key, key.replace("_", "-").capitalize())
 
 
 def _shared(entry: Mapping) -> str:
