@@ -142,6 +142,7 @@ def _metadata(family: str, config) -> dict:
         "tokenizer.ggml.tokens": TOKENS,
         "tokenizer.ggml.merges": [" ".join(pair) for pair in MERGES],
         "tokenizer.ggml.token_type": [3 if token == SPECIAL else 1 for token in TOKENS],
+        "tokenizer.ggml.bos_token_id": 0,
         "tokenizer.ggml.eos_token_id": 0,
     }
 

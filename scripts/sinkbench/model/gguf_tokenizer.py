@@ -67,6 +67,8 @@ def _without_foreign(rules: dict, tokens: int) -> dict:
 
 
 def _known() -> list[str]:
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+    """Names that this transformers or we split as is right; older ones read none but GPT-2's way."""
+    from transformers.integrations.gguf import gguf_tokenizer_mapping
 
-    return sorted({*GPT2, *DIGITS, *GGUF_PRE_TOKENIZER_SPLITS})
+    splits = getattr(gguf_tokenizer_mapping, "GGUF_PRE_TOKENIZER_SPLITS", ())
+    return sorted({*GPT2, *DIGITS, *splits})
