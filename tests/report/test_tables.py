@@ -159,6 +159,16 @@ def test_a_study_of_quality_has_no_times(name):
     assert not re.search("TPOT|Time|Speed-up|memory|Cache|MBU|gap", headings)
 
 
+@pytest.mark.parametrize(("trained", "is_said"), [(511, True), (512, False)])
+def test_a_cache_beyond_the_trained_length_says_so(trained, is_said):
+    frame = synthetic.measurements()
+    frame.loc[frame["position_kind"] == "trained", "position"] = trained
+    table = registry.load("report/tables", "headline").build(frame, FIELDS)
+    said = table.loc[table["Status"].str.contains("trained on"), "Policy and budget"]
+    full = {"recompute-0+512", "recompute-4+508", "streaming-4+508", "window-0+512"}
+    assert set(said) == (full if is_said else set())
+
+
 def test_an_invalid_run_has_its_status_and_no_number():
     failed = {"window-0+64": INVALID}
     row = row_of(build("full", failed=failed), "window-0+64.eager")

@@ -106,4 +106,15 @@ def _status(measurements: pd.DataFrame, key: dict, position: int | None) -> str:
     rows = matching(measurements, method=key["method"])
     failed = failed_quality(rows).to_dict("records")
     quality = [f"on {row['corpus']} {row['status']}" for row in failed]
-    return "; ".join(dict.fromkeys([*quality, *status_warnings(matching(rows, **key), position)]))
+    warnings = status_warnings(matching(rows, **key), position)
+    return "; ".join(dict.fromkeys([*quality, *_beyond_training(rows), *warnings]))
+
+
+def _beyond_training(rows: pd.DataFrame) -> list[str]:
+    """What is to be said of a cache that the model never saw the like of."""
+    trained = matching(usable(rows), metric="perplexity_within")[["position", "budget"]].dropna()
+    longer = trained[trained["budget"] > trained["position"]]
+    return [
+        f"its cache holds more tokens than the {length:,} that the model was trained on"
+        for length in longer["position"].unique()
+    ]
