@@ -12,7 +12,7 @@ AGREES, NOT_MEASURED = "agrees", "not measured here"
 ANOTHER_MODEL = "The figure is of another model than this study's."
 ROUNDING = 1e-9  # relative, of a tolerance: a difference that lies on it agrees
 SAME_TEXT = 0.01  # relative: a text of another length, in tokens, is another text
-SPEC = "#.4g"
+SPEC = "#.4g"  # of our numbers
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def answer(row: dict, model: str, measurements: pd.DataFrame) -> Answer:
     Args:
         model: results.published.model_name of the study's.
     """
-    if row["model"] != model:
-        return Answer(reason=ANOTHER_MODEL)
     if "corpus" not in row:
         return Answer(reason=row["why_not"])
+    if row["model"] != model:
+        return Answer(reason=ANOTHER_MODEL)
     where = {"method": row["method"], "corpus": row["corpus"]}
     tokens = {"position": row["first"], "last": row["last"]}
     found = matching(usable(measurements), metric="nll_range", **where, **tokens)

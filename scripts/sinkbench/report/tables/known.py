@@ -3,7 +3,7 @@
 import pandas as pd
 
 from sinkbench.analysis.estimate import Estimate
-from sinkbench.analysis.known import SPEC, Answer, answer, in_unit, verdict
+from sinkbench.analysis.known import Answer, answer, in_unit, verdict
 
 TITLE = "Known answers: figures that others published"
 CATEGORY = "findings"
@@ -35,7 +35,7 @@ def _row(row: dict, found: Answer) -> dict:
         "Text": "; ".join(filter(None, (row["text"], row.get("settings")))),
         "Method": row["method"],
         "Tokens": f"{row['first']:,} to {row['last']:,}",
-        "Published": Estimate(row["value"], spec=SPEC, note=note),
+        "Published": Estimate(row["value"], spec=".6g", note=note),
         "Ours": found.ours or "",
         "Difference": "" if found.difference is None else in_unit(row, found.difference, "+"),
         "Tolerance": in_unit(row, row["tolerance"]),
