@@ -23,6 +23,23 @@ FIELDS = {
     "repetitions": 5,
     "steps": 32,
     "device": "cpu",
+    "model_name": "toy",
+    "published": [
+        {
+            "model": model,
+            "text": "a text",
+            "corpus": "stdlib",
+            "method": "streaming-4+508",
+            "first": 1,
+            "last": 8,
+            "predictions": 8,
+            "measure": "perplexity",
+            "value": 14.0,
+            "tolerance": 0.01,
+            "source": "somebody",
+        }
+        for model in ("toy", "another")
+    ],
 }
 # policy, sinks, budget: perplexity, percent of change, and what the change is against
 METHODS = {

@@ -71,6 +71,7 @@ def line(*files, **overrides) -> str:
 
 OF_LATENCY = ["ladder"]  # overlays of an overlay
 BELOW = dict.fromkeys(OF_LATENCY, "latency") | {"real": "smollm2"}
+BELOW |= dict.fromkeys(["known-2.8b", "known-smollm2"], "known")
 
 
 def files_of(study: str) -> list[Path]:
@@ -84,7 +85,7 @@ ALL = [[BASE], *(files_of(path.stem) for path in sorted(STUDIES.iterdir()))]
 
 @pytest.mark.parametrize("files", ALL, ids=lambda files: files[-1].stem)
 def test_studies_are_valid(files):
-    assert read_study(merged(*files), SCHEMA, files).runs
+    assert read_study(merged(*files), SCHEMA, files).methods
 
 
 @pytest.mark.parametrize("overlay", OF_LATENCY)

@@ -45,7 +45,9 @@ def timed(engine: str, policy: str, points=(2048,), batch: int = 1, **options) -
     return timing(SimpleNamespace(timing_settings=lambda run: settings, runs={"r": run}), "r")
 
 
-@pytest.mark.parametrize(("change", "count"), [({}, 4), ({"max_documents": 3}, 3), ({"join_rows": True}, 1)])
+@pytest.mark.parametrize(
+    ("change", "count"), [({}, 4), ({"max_documents": 3}, 3), ({"rows": [1, 3]}, 2), ({"join_rows": True}, 1)]
+)
 def test_documents_and_their_length_come_from_the_files(books, change, count):
     found, tokens = documents(books | change)
     assert found == count

@@ -317,6 +317,26 @@ def test_names_of_folders_are_taken_as_they_are(folder):
     assert found == [("d-0", "right")]
 
 
+def test_rows_of_a_dataset_are_read_by_number_across_its_files():
+    parquet("a.parquet", ["zero", "one", "two"])
+    parquet("b.parquet", ["three"] + ["x"] * 8)
+    assert list(documents({**DATASET, "rows": [3, 1]})) == [("d-1", "one"), ("d-3", "three")]
+    assert list(documents({**DATASET, "rows": [0, 10]})) == [("d-00", "zero"), ("d-10", "x")]
+    assert list(documents({**DATASET, "rows": [1, 3], "join_rows": True})) == [("d", "one\n\nthree")]
+
+
+def test_a_row_beyond_a_dataset_is_one_line():
+    parquet("a.parquet", ["zero", "one"])
+    with pytest.raises(UserError, match=r"^corpora.d.rows: 2 is not a row of the dataset, which has 2, "):
+        list(documents({**DATASET, "rows": [0, 2]}))
+
+
+def test_a_document_begins_at_its_first_character_once_its_lines_end_in_line_feeds():
+    parquet("a.parquet", ["\ufeffa\r\nbcd", "xy", "xyz"])
+    assert [text for _, text in documents({**DATASET, "first_character": 2})] == ["bcd", "", "z"]
+    assert next(text for _, text in documents({**DATASET, "first_character": 0})) == "a\nbcd"
+
+
 @pytest.mark.parametrize("name", ["books[1].parquet", "books*.parquet", "a::b.parquet", "?.parquet"])
 def test_names_of_files_are_taken_as_they_are(name):
     parquet(name, ["right"])

@@ -14,6 +14,7 @@ from sinkbench.analysis.estimate import DAGGER_NOTE
 from sinkbench.artifacts.digests import digest
 from sinkbench.artifacts.fingerprint import ROOT, code_of
 from sinkbench.errors import check_name
+from sinkbench.results.published import model_name
 
 SCRIPT = "render.py"
 # Folders of the library by the config key that lists their files.
@@ -102,6 +103,8 @@ def caption_fields(config: dict) -> dict:
         "repetitions": speed["repetitions"],
         "steps": f"at least {speed['steps']}",  # a policy's period and the engine may ask for more
         "device": config["device"],
+        "published": config.get("published", []),
+        "model_name": model_name(config["model"]),
         "dagger": DAGGER_NOTE,
     }
 

@@ -52,6 +52,7 @@ class _CorpusRows:
             self._correlation(about, pieces)
             self._bins(about, pieces)
             self._trained(about, pieces, self.notes[method]["trained_tokens"])
+            self._ranges(about, method)
             self._pairs(about, method)
 
     def _pairs(self, about: dict, method: str) -> None:
@@ -99,6 +100,17 @@ class _CorpusRows:
         shorter = min(self.bootstrap.block_tokens, -(-length // FEWEST))
         few = len(in_blocks(pieces, self.bootstrap.block_tokens)) < FEWEST
         return self.bootstrap.mean_of_pieces(pieces, shorter if few else None)
+
+    def _ranges(self, about: dict, method: str) -> None:
+        """Mean NLL of the ranges of tokens of which others published one (results.published)."""
+        wanted = self.plan.get("published", {}).get(f"{method}/{self.corpus}", [])
+        predicted = self.positions.position() + 1  # the token at t + 1 is predicted at position t
+        for first, last in wanted:
+            inside = (first <= predicted) & (predicted <= last)
+            pieces = self.positions.pieces(np.where(inside, self.nll[method], np.nan))
+            if len(pieces):
+                where = {"position_kind": "range", "position": first, "last": last, "n": _tokens(pieces)}
+                self.recorder.add(about, "nll_range", *self.bootstrap.mean_of_pieces(pieces), **where)
 
     def _change(self, about: dict, method: str, against: str) -> None:
         """Percent change of perplexity over the positions that both score.

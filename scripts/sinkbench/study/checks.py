@@ -1,6 +1,7 @@
 """Check that a study's model, runs and texts allow what it measures."""
 
 from sinkbench.errors import UserError, check_name
+from sinkbench.study.published import check_published
 from sinkbench.study.run_table import Method, Run
 from sinkbench.text.repeats import context_tokens, is_scored
 
@@ -30,6 +31,7 @@ def check_measurable(
         _check_recall(config.get("recall"), methods, corpora)
     if "sinks" in wanted:
         _check_sinks(config.get("sink_shares"), methods, corpora)
+    check_published(config)
 
 
 def dense_method(methods: dict[str, Method]) -> str:

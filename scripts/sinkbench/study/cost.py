@@ -176,7 +176,7 @@ def _measure(corpus: dict) -> tuple[int, int]:
     if corpus["kind"] != "dataset":
         return len(paths), sum(path.stat().st_size for path in paths)
     rows, size = map(sum, zip(*(_rows_and_bytes(path, corpus["column"]) for path in paths), strict=True))
-    wanted = min(rows, corpus.get("max_documents", rows))
+    wanted = len(corpus["rows"]) if "rows" in corpus else min(rows, corpus.get("max_documents", rows))
     return (1 if corpus.get("join_rows") else wanted), size * wanted // rows
 
 

@@ -11,6 +11,7 @@ from sinkbench import registry
 from sinkbench.artifacts.fingerprint import ROOT, code_of, stamp_of
 from sinkbench.engines.table import ENGINES, engine_row
 from sinkbench.quantization.table import format_row
+from sinkbench.results.published import ranges
 from sinkbench.study.checks import check_measurable, dense_method
 from sinkbench.study.inputs import StudyInputs
 from sinkbench.study.pairs import baselines
@@ -197,6 +198,7 @@ class Study:
             "stamps": self._stamps(),
             "self_checks": {key: stamp_of(self.self_check_settings(key)) for key in self.self_checks()},
             "statistics": self.config["statistics"],
+            "published": ranges(self.config.get("published", []), self.model),
             "timed_on": self.config["speed"]["corpus"],
             "recalled_on": self.config["recall"]["corpus"] if self.measures("recall") else None,
             "observed_on": self.config["sink_shares"]["corpus"] if self.measures("sinks") else None,

@@ -4,7 +4,8 @@
     documents(settings)   (name, text) of each document
 
 Both raise UserError when the corpus is not there. What is done to every text is done here: a byte-order mark
-at its beginning is dropped, and lines end in a line feed. Unicode is normalised by no one but the tokenizer.
+at its beginning is dropped, and lines end in a line feed. Then the document begins at its `first_character`.
+Unicode is normalised by no one but the tokenizer.
 """
 
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
         if "\0" in text:
             raise UserError(f"{where}: document {shown(name)} holds a NUL character, so it is no text")
         names.add(name)
-        yield name, text.lstrip(MARK).replace("\r\n", "\n").replace("\r", "\n")
+        text = text.lstrip(MARK).replace("\r\n", "\n").replace("\r", "\n")
+        yield name, text[settings.get("first_character", 0) :]
 
 
 def find_files(pattern: str, folder: Path = Path()) -> list[Path]:

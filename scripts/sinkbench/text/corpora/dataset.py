@@ -25,13 +25,31 @@ def documents(settings: dict) -> Iterator[tuple[str, str]]:
     if settings["source"] == "hub":
         check_fetched(settings)
     rows = ((row or "").lstrip(MARK) for path in find(settings) for row in _column(path, settings))
-    texts = list(islice(rows, settings.get("max_documents")))
+    texts = _chosen(settings, list(islice(rows, _count(settings))))
     if settings.get("join_rows", False):
-        yield settings["name"], "\n\n".join(texts)
+        yield settings["name"], "\n\n".join(texts.values())
         return
-    digits = len(str(len(texts)))
-    for row, text in enumerate(texts):
+    digits = len(str(1 + max(texts, default=0)))
+    for row, text in texts.items():
         yield f"{settings['name']}-{row:0{digits}}", text
+
+
+def _count(settings: dict) -> int | None:
+    """Rows to be read; None for all."""
+    if "rows" in settings:
+        return 1 + max(settings["rows"])
+    return settings.get("max_documents")
+
+
+def _chosen(settings: dict, texts: list[str]) -> dict[int, str]:
+    """By row, the texts of settings["rows"] in the dataset's order, or all."""
+    wanted = sorted(settings.get("rows", range(len(texts))))
+    if wanted and wanted[-1] >= len(texts):
+        raise UserError(
+            f"{_where(settings)}.rows: {wanted[-1]} is not a row of the dataset, which has {len(texts)}, "
+            "counted from 0"
+        )
+    return {row: texts[row] for row in wanted}
 
 
 def _column(path: Path, settings: dict) -> Iterator[str | None]:
