@@ -120,7 +120,7 @@ class Passages:
         return parts
 
     def _carried(self, index: int, start: int) -> tuple[Tensor, Tensor]:
-        """Sinks and the W tokens before `start` as a chunk meets them; where there are none, what is hidden."""
+        """Sinks and the W tokens before `start` as a chunk meets them; other slots are masked there."""
         buffers, sinks = self.buffers, self.visibility.sinks
         last = torch.arange(start - self.visibility.recent, start, device=buffers.keys.device)
         keys, values = (part[index, 0] for part in (buffers.keys, buffers.values))

@@ -66,7 +66,7 @@ class StreamingCache(Cache):
     def reset(self) -> None:
         """Forget the text, and free the memory."""
         self._passages: Passages | None = None
-        self._expected, self._attended = None, self._shape.layers
+        self._expected, self._attended, self._ended = None, 0, True
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Tokens read so far, evicted ones included."""
@@ -125,7 +125,7 @@ class StreamingCache(Cache):
         batch, tokens = (given["inputs_embeds"] if ids is None else ids).shape[:2]
         self._check_pass(body, given)
         self._check_text(given, batch, tokens)
-        self._expected, self._attended = (batch, tokens), 0
+        self._expected, self._attended, self._ended = (batch, tokens), 0, False
         return tokens
 
     def attend(self, index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -136,6 +136,11 @@ class StreamingCache(Cache):
         heads = self._passages.attend(index, *(part.flatten(0, 1) for part in (query, key, value)))
         self._attended += 1
         return heads.unflatten(0, query.shape[:2]).transpose(1, 2)
+
+    def end(self, failed: bool) -> None:
+        """End of a pass; what one that failed has kept is of no use."""
+        self._expected = None
+        self._ended = not failed and self._attended == self._shape.layers
 
     def _open(self, key: Tensor) -> None:
         """Begin the passage, and the rings where there are none; these outlive torch.inference_mode."""
@@ -159,7 +164,7 @@ class StreamingCache(Cache):
         """Raise UserError for a pass that this cache does not serve."""
         if body is not self._body():
             raise UserError("StreamingCache: it was made for another model than the one that runs")
-        if self._attended != self._shape.layers:
+        if not self._ended:
             raise UserError("StreamingCache: the pass before did not come to its end; call reset() first")
         if given.get("use_cache") is False:
             raise UserError(
@@ -237,10 +242,11 @@ def _before(body, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
 
 @torch.compiler.disable
 def _after(body, args: tuple, kwargs: dict, output) -> None:
-    """The config's attention as it was."""
+    """The config's attention as it was; after a pass that failed there is no output."""
     cache = kwargs.get("streaming_cache")
     if cache is not None:
-        body.config._attn_implementation, cache._named, cache._expected = cache._named, None, None
+        body.config._attn_implementation, cache._named = cache._named, None
+        cache.end(failed=output is None)
 
 
 @torch.compiler.disable
