@@ -68,7 +68,7 @@ def generated(model, ids: torch.Tensor, cache: StreamingCache, **options):
     return model.generate(ids, past_key_values=cache, **options)
 
 
-@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-4), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-4), (torch.float64, 1e-7)])
 def test_every_family_scores_as_the_evaluator(name, dtype, bound):
     model = model_of(name, dtype)
     assert (scored(model, TEXTS, MIXED) - exact(model, TEXTS)).abs().max() < bound
@@ -80,7 +80,7 @@ def test_every_family_scores_as_the_evaluator(name, dtype, bound):
 def test_any_cut_of_the_text_scores_alike(llama, sinks, window, cuts):
     cache = cache_of(llama, sinks, window)
     gap = scored(llama, TEXTS, cuts, cache) - exact(llama, TEXTS, sinks, window)
-    assert gap.abs().max() < 1e-10
+    assert gap.abs().max() < 1e-7
     assert cache.get_seq_length() == 330
 
 
@@ -168,7 +168,7 @@ def test_two_caches_of_one_model_and_copies_keep_apart(llama):
     scored(llama, TEXTS[:, :100], [60, 40], two)
     copied = copy.deepcopy(one)
     for cache, nll in ((one, expected[0]), (two, expected[1]), (copied, expected[0])):
-        assert (scored(llama, TEXTS[:, 100:], [1, 229], cache) - nll).abs().max() < 1e-10
+        assert (scored(llama, TEXTS[:, 100:], [1, 229], cache) - nll).abs().max() < 1e-7
 
 
 def test_dense_passes_are_a_fresh_models(name):
@@ -205,7 +205,7 @@ def test_a_pass_that_fails_is_not_gone_on_from(llama, monkeypatch):
     with pytest.raises(UserError, match="did not come to its end"):
         scored(llama, TEXTS[:, 50:], [280], cache)
     cache.reset()
-    assert (scored(llama, TEXTS, [330], cache) - exact(llama, TEXTS)).abs().max() < 1e-10
+    assert (scored(llama, TEXTS, [330], cache) - exact(llama, TEXTS)).abs().max() < 1e-7
 
 
 def padded() -> torch.Tensor:
@@ -318,7 +318,7 @@ def test_a_config_that_leaves_keys_out():
     assert not hasattr(config, "head_dim")
     nll = scored(model, TEXTS, MIXED)
     config.head_dim = 8
-    assert (nll - exact(model, TEXTS)).abs().max() < 1e-10
+    assert (nll - exact(model, TEXTS)).abs().max() < 1e-7
 
 
 @pytest.mark.slow
@@ -327,7 +327,7 @@ def test_a_compiled_model_scores_alike(llama):
     compiled = torch.compile(llama, backend="eager")
     cuts = [60, 1, 1, 1, 20]
     texts = TEXTS[:, : sum(cuts)]
-    assert (scored(compiled, texts, cuts, cache_of(llama)) - exact(llama, texts)).abs().max() < 1e-10
+    assert (scored(compiled, texts, cuts, cache_of(llama)) - exact(llama, texts)).abs().max() < 1e-7
 
 
 @pytest.mark.slow
