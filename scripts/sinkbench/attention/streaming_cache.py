@@ -1,7 +1,7 @@
 """StreamingLLM as a cache of transformers: plain `model.generate`, exact at any length.
 
     cache = sinkbench.StreamingCache(model, sinks=4, window=2044)
-    model.generate(ids, past_key_values=cache, max_new_tokens=100_000)
+    model.generate(ids, past_key_values=cache, max_new_tokens=100_000)  # cache=cache from transformers 5.24 on
 
 Query t sees sinks 0 .. S-1, the last W tokens and itself, and its distance to sink s is min(t, S + W) - s
 (Xiao et al. 2024, section 3.2): policy `streaming` with a budget of S + W tokens.
@@ -95,6 +95,13 @@ class StreamingCache(Cache):
     def is_croppable(self) -> bool:
         """No: see crop."""
         return False
+
+    @property
+    def is_sliding(self) -> list[bool]:
+        """No layer, as far as transformers is concerned: it would make masks, and slice the text."""
+        return [False] * len(self)
+
+    is_linear = is_dummy = is_sliding
 
     def crop(self, *args, **kwargs):
         """Refused."""
@@ -231,8 +238,9 @@ def _before(body, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
     """Ahead of a pass with a StreamingCache: no mask, every position 0, and this module's attention."""
     given = inspect.signature(body.forward).bind_partial(*args, **kwargs)
     given = given.arguments | given.arguments.pop("kwargs", {})
-    cache = given.get("past_key_values")
-    if not isinstance(cache, StreamingCache):
+    # Its name there is past_key_values, or cache from transformers 5.24 on.
+    cache = next((value for value in given.values() if isinstance(value, StreamingCache)), None)
+    if cache is None:
         return None
     tokens = cache.begin(body, given)
     cache._named, body.config._attn_implementation = body.config._attn_implementation, NAME
