@@ -1,7 +1,7 @@
 """StreamingLLM as a cache of transformers: plain `model.generate`, exact at any length.
 
     cache = sinkbench.StreamingCache(model, sinks=4, window=2044)
-    model.generate(ids, past_key_values=cache, max_new_tokens=100_000)  # cache=cache from transformers 5.24 on
+    model.generate(ids, past_key_values=cache, max_new_tokens=100_000)  # cache=cache in transformers 5.24
 
 Query t sees sinks 0 .. S-1, the last W tokens and itself, and its distance to sink s is min(t, S + W) - s
 (Xiao et al. 2024, section 3.2): policy `streaming` with a budget of S + W tokens.
