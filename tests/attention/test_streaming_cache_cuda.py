@@ -1,4 +1,4 @@
-"""On a CUDA device: generate with StreamingCache scores as the evaluator, in float32 and in half precision."""
+"""On a CUDA device: generate with StreamingCache scores as the evaluator, also in half precision."""
 
 import pytest
 import torch
