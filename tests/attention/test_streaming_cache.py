@@ -150,6 +150,13 @@ def test_reset_begins_another_text(llama):
     assert torch.equal(scored(llama, TEXTS, [330], cache), first)
 
 
+def test_transformers_takes_it_for_plain_layers(llama):
+    """From 5.24 on `generate` slices no text for a cache whose every layer is linear, as all of none are."""
+    cache = cache_of(llama)
+    assert cache.is_sliding == cache.is_linear == cache.is_dummy == [False] * len(cache) == [False, False]
+    assert (cache.is_compileable, cache.is_croppable, cache.get_max_length()) == (False, False, -1)
+
+
 def test_memory_does_not_grow(llama):
     cache = cache_of(llama)
     scored(llama, TEXTS[:1, :40], [40], cache)

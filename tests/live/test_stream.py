@@ -84,6 +84,15 @@ def test_the_recommended_run_writes_what_its_engine_decodes(results, study, toke
     assert last.startswith("[done: 30 tokens, ") and " tokens/s, cache " in last
 
 
+def test_a_prompt_is_read_as_the_texts_of_a_study_are(tokenizer):
+    plain = tokenizer.encode("a\nb\nc", add_special_tokens=False).ids
+    assert prompt_ids("\ufeffa\r\nb\rc", tokenizer, None) == plain
+    start = tokenizer.token_to_id("<|endoftext|>")
+    assert prompt_ids("a\nb\nc", tokenizer, "<|endoftext|>") == [start, *plain]
+    with pytest.raises(UserError, match="start_token: '<none>' is not in the tokenizer's vocabulary"):
+        prompt_ids("a", tokenizer, "<none>")
+
+
 def test_a_run_that_is_named_and_sampling_with_a_seed(capsys):
     words = ["--configfile", DEMO[1], "--run", "streaming-4+508.eager", "--prompt", PROMPT, "--tokens", "20"]
     texts = []
