@@ -65,6 +65,19 @@ def by_time(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([_cells(measurements, row) for row in order])
 
 
+def fastest_within(measurements: pd.DataFrame, corpus: str | None, limit: float) -> dict | None:
+    """The row of the fastest run within a target of perplexity in percent, or of all runs without a corpus.
+
+    Raises:
+        NotMeasured: no times, or no perplexities that are compared with each other.
+    """
+    runs = _runs(measurements)
+    if corpus is not None:
+        changes = perplexity_changes(measurements, corpus)
+        runs = [row for row in runs if row["method"] in changes and changes[row["method"]].value <= limit]
+    return next(iter(runs), None)
+
+
 def baseline(measurements: pd.DataFrame, corpus: str) -> str:
     """The method that targets are measured from: streaming at the full budget.
 

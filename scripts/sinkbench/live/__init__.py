@@ -1,0 +1,1 @@
+"""Text as a run writes it, outside of the study: which run, its text piece by piece, and how fast."""
