@@ -338,8 +338,9 @@ def test_a_compiled_model_scores_alike(llama):
 
 
 @pytest.mark.slow
-def test_twenty_thousand_tokens(name):
-    model = model_of(name)
+@pytest.mark.parametrize("family", ["gpt_neox", "llama"])
+def test_twenty_thousand_tokens(family):
+    model = model_of(family)
     text = torch.randint(61, (1, 20_001), generator=torch.Generator().manual_seed(1))
     gap = (scored(model, text, [1] * 20_001) - exact(model, text)).abs()
     assert gap.mean() < 1e-4
