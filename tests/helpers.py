@@ -10,6 +10,7 @@ from sinkbench.artifacts.fingerprint import code_of
 from sinkbench.engines.decode import decode_nll
 from sinkbench.model.families import FAMILIES
 from sinkbench.model.loading import random_model
+from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies import Visibility
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,3 +126,26 @@ class Checked(HTMLParser):
     def handle_data(self, data):
         if self.open:
             self.texts.setdefault(self.open[-1], []).append(data)
+
+
+def decode_in_blocks(decoder, ids, start: int, draw) -> torch.Tensor:
+    """NLLs of tokens start .. T-1: each block holds true tokens, then wrong ones that are taken back.
+
+    Args:
+        draw: gives a whole number between two bounds.
+    """
+    scores, position = [decoder.prefill(ids[:start], len(ids) + decoder.block)], start
+    while position < len(ids) - 1:
+        true = draw(1, min(decoder.block, len(ids) - 1 - position))
+        wrong = draw(0, decoder.block - true)
+        block = torch.cat((ids[position : position + true], ids[position : position + wrong] * 0 + 7))
+        scores.append(decoder.read(block)[:true])
+        decoder.take_back(len(block) - true)
+        again = draw(0, min(true, decoder.block - len(block)))
+        if again:  # what is read a second time is written over itself
+            decoder.take_back(again)
+            torch.testing.assert_close(
+                decoder.read(ids[position + true - again : position + true]), scores[-1][true - again :]
+            )
+        position += true
+    return token_nll_of_logits(torch.cat(scores), ids[start:])

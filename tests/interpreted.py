@@ -1,9 +1,14 @@
 """The fused kernels where there is no CUDA: in Triton's interpreter, with tiles for small shapes."""
 
+import torch
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.tiles import Tile
+from sinkbench.model.loading import random_model
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+VOCABULARY = 61
 
 
 class Interpreted(engine.Engine):
@@ -28,3 +33,21 @@ def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
     monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
     monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
     monkeypatch.setattr(tiles, "ASKING", 1)  # they ask a cache that is not there
+
+
+def model_of(**changes):
+    """Random weights of 3 heads of 20 dimensions, 4 of them rotary, with norms that do something."""
+    shape = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 60,
+        "num_attention_heads": 3,
+        "num_hidden_layers": 1,
+        "intermediate_size": 100,
+        "initializer_range": 0.4,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.2},
+    }
+    model = random_model(shape | changes, 0, torch.float32, DEVICE).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model

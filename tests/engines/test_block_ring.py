@@ -2,39 +2,24 @@
 
 import pytest
 import torch
-from helpers import RULES, TOLERANCE, VOCABULARY, largest_gap, model_and_text, shapes, visibility_of
+from helpers import (
+    RULES,
+    TOLERANCE,
+    VOCABULARY,
+    decode_in_blocks,
+    largest_gap,
+    model_and_text,
+    shapes,
+    visibility_of,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.errors import Unavailable
-from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.lazy import Policy as Lazy
 from sinkbench.policies.streaming import Policy as Streaming
-
-
-def decode_in_blocks(decoder: BlockDecoder, ids, start: int, draw) -> torch.Tensor:
-    """NLLs of tokens start .. T-1: each block holds true tokens, then wrong ones that are taken back.
-
-    Args:
-        draw: gives a whole number between two bounds.
-    """
-    scores, position = [decoder.prefill(ids[:start], len(ids) + decoder.block)], start
-    while position < len(ids) - 1:
-        true = draw(1, min(decoder.block, len(ids) - 1 - position))
-        wrong = draw(0, decoder.block - true)
-        block = torch.cat((ids[position : position + true], ids[position : position + wrong] * 0 + 7))
-        scores.append(decoder.read(block)[:true])
-        decoder.take_back(len(block) - true)
-        again = draw(0, min(true, decoder.block - len(block)))
-        if again:  # what is read a second time is written over itself
-            decoder.take_back(again)
-            torch.testing.assert_close(
-                decoder.read(ids[position + true - again : position + true]), scores[-1][true - again :]
-            )
-        position += true
-    return token_nll_of_logits(torch.cat(scores), ids[start:])
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,7 +14,7 @@ pytest.importorskip("triton")
 import triton
 import triton.language as tl
 from helpers import decode
-from interpreted import Interpreted, use_tiles
+from interpreted import DEVICE, VOCABULARY, Interpreted, model_of, use_tiles
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused.fixed_point import multiply_words
@@ -23,39 +23,17 @@ from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
 from sinkbench.engines.fused.weights import check_supported
 from sinkbench.errors import Unavailable
-from sinkbench.model.loading import random_model
 from sinkbench.model.nll import token_nll_of_logits
 from sinkbench.policies import Visibility, build
 from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.quantization.weight_only import pack
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-VOCABULARY = 61
-
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Tiles that do not divide the shapes."""
     use_tiles(monkeypatch, rows=8, inputs=32)
-
-
-def model_of(**changes):
-    """Random weights of 3 heads of 20 dimensions, 4 of them rotary, with norms that do something."""
-    shape = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 60,
-        "num_attention_heads": 3,
-        "num_hidden_layers": 1,
-        "intermediate_size": 100,
-        "initializer_range": 0.4,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.2},
-    }
-    model = random_model(shape | changes, 0, torch.float32, DEVICE).eval().requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        if "norm" in name:
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model
 
 
 def check_exact(

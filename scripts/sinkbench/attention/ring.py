@@ -56,7 +56,7 @@ class RingBuffers:
         self.visibility, self.rotary, self.position = visibility, Rotary(model), -1
         self.block, self.shape = block, shape_of(model)
         layers, heads, kv_heads, head_dim = self.shape[:4]
-        slots = block * visibility.sinks + visibility.longest + block
+        slots = self.sink_slots() + visibility.longest + block
         about = {"dtype": model.dtype, "device": model.device}
         self.keys = torch.zeros(layers, batch, kv_heads, slots, head_dim, **about)
         self.values = torch.zeros_like(self.keys)
@@ -67,10 +67,14 @@ class RingBuffers:
         """Bytes of keys, values, unrotated sink keys and kept queries."""
         return sum(part.nbytes for part in (self.keys, self.values, self.sink_keys, self.queries))
 
+    def sink_slots(self) -> int:
+        """Slots of the sinks: S for each token of a block."""
+        return self.block * self.visibility.sinks
+
     def slot(self, position):
         """The slot of the token at `position` past the sinks, an integer or a tensor of them."""
-        sinks = self.visibility.sinks
-        return self.block * sinks + (position - sinks) % (self.visibility.recent + self.block)
+        behind = position - self.visibility.sinks
+        return self.sink_slots() + behind % (self.visibility.recent + self.block)
 
     def advance(self) -> int:
         """Step to the next token; its slot."""
@@ -116,9 +120,10 @@ class RingBuffers:
         """The sinks' keys, rotated back from their own index, and values."""
         keys, values = (part[:, : self.visibility.sinks] for part in carried)
         self.sink_keys[layer, row] = rotate_head(self._narrow(keys, 1), turns)
-        slots = slice(self.block * self.visibility.sinks)
-        self.keys[layer, row, :, slots] = self.sink_keys[layer, row].repeat(1, self.block, 1)
-        self.values[layer, row, :, slots] = values.repeat(1, self.block, 1)
+        slots = slice(self.sink_slots())
+        times = self.sink_slots() // max(1, self.visibility.sinks)
+        self.keys[layer, row, :, slots] = self.sink_keys[layer, row].repeat(1, times, 1)
+        self.values[layer, row, :, slots] = values.repeat(1, times, 1)
 
     def _narrow(self, keys: Tensor, part: int) -> Tensor:
         """Drop the half of a widened key's rotary part that `part` does not name."""

@@ -8,12 +8,14 @@ and cache, so every byte is read once, and the memory must never wait: what depe
 (weights, and the keys and values of earlier tokens) is asked for first. Where the card can do that (PDL,
 programmatic dependent launch, compute capability 9.0) a launch does so while the one before still runs.
 
-Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimensions, V vocabulary.
+Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimensions, V vocabulary. Where BLOCK
+is not 0, the B are as many tokens of one stream.
 """
 
 import triton
 import triton.language as tl
 
+from sinkbench.engines.fused.block_attention import attend_block
 from sinkbench.engines.fused.l2_prefetch import prefetch_l2
 from sinkbench.engines.fused.matvec import (
     load_row_scales,
@@ -60,24 +62,28 @@ def embed_kernel(
     tokens, embedding, residual, inputs, gammas, moments,
     position, state, tables, frequencies, budget, sinks, ahead,
     D: tl.constexpr, BD: tl.constexpr, SUMS: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
-    BATCH: tl.constexpr, PDL: tl.constexpr,
+    BLOCK: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
-    """Begin a step: embed tokens [B]; the new token's slot, the visible slots, the rotation tables.
+    """Begin a step: embed tokens [B]; where they stand; the rotation tables of every place.
 
     `moments` are those of the first layer, which begin the SUMS of all of them.
     """
+    PLACES: tl.constexpr = BLOCK if BLOCK > 0 else 1
     pid = tl.program_id(0)
     if pid < BATCH:
         wait_for_inputs(PDL)
         embed(pid, tokens, embedding, residual, inputs, gammas, moments, D, BD)
-    elif pid == BATCH:
+    elif pid < BATCH + PLACES:
         wait_for_inputs(PDL)
-        other = 2 * BATCH + tl.arange(0, triton.next_power_of_2(SUMS))
-        tl.store(moments[0] + other, tl.zeros_like(other).to(tl.int64), mask=other < SUMS)
-        place_token(position, state, tables, frequencies, budget, sinks, ROTARY, BH)
+        t = tl.load(position) + 1 + pid - BATCH
+        if pid == BATCH:
+            other = 2 * BATCH + tl.arange(0, triton.next_power_of_2(SUMS))
+            tl.store(moments[0] + other, tl.zeros_like(other).to(tl.int64), mask=other < SUMS)
+            place(t, state, budget, sinks, BLOCK)
+        turn(t, tables + (pid - BATCH) * 4 * BH, frequencies, budget, ROTARY, BH)
     else:
-        prefetch_l2(ahead, pid - BATCH - 1, LINES, AHEAD_BYTES)
+        prefetch_l2(ahead, pid - BATCH - PLACES, LINES, AHEAD_BYTES)
 
 
 @triton.jit
@@ -97,15 +103,22 @@ def embed(
 
 
 @triton.jit
-def place_token(position, state, tables, frequencies, budget, sinks, ROTARY: tl.constexpr, BH: tl.constexpr):
-    """The slot of token t and the number of visible slots; tables [4, BH] of its rotation.
+def place(t, state, budget, sinks, BLOCK: tl.constexpr):
+    """The index of a block's first token t; else the slot of token t and the number of visible slots."""
+    if BLOCK > 0:
+        tl.store(state, t)
+    else:
+        ring = budget + 1 - sinks
+        tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % ring))
+        tl.store(state + 1, tl.minimum(t, budget) + 1)
 
-    Cosine and signed sine at t, then at min(t, budget); 1 and 0 where nothing turns.
+
+@triton.jit
+def turn(t, tables, frequencies, budget, ROTARY: tl.constexpr, BH: tl.constexpr):
+    """Tables [4, BH] of a token's rotation: cosine and signed sine at t, then at min(t, budget).
+
+    They are 1 and 0 where nothing turns.
     """
-    t = tl.load(position)
-    ring = budget + 1 - sinks
-    tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % ring))
-    tl.store(state + 1, tl.minimum(t, budget) + 1)
     HALF: tl.constexpr = ROTARY // 2 if ROTARY > 1 else 1
     d = tl.arange(0, BH)
     turns = d < ROTARY
@@ -121,7 +134,7 @@ def place_token(position, state, tables, frequencies, budget, sinks, ROTARY: tl.
 @triton.jit
 def head_kernel(
     x, linear, moments, out, eps, position,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
+    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Logits [B, V] float32 of the last hidden states; the step's end, so the position moves on."""
@@ -131,13 +144,13 @@ def head_kernel(
         ROWS, K, BITS, BATCH, BN, BK, STRIPS, STAGES, False, PDL,
     )  # fmt: skip
     if tl.program_id(0) == 0:
-        tl.store(position, tl.load(position) + 1)
+        tl.store(position, tl.load(position) + (BLOCK if BLOCK > 0 else 1))
 
 
 @triton.jit
 def qkv_attention_up_kernel(
     inputs, moments, eps, qkv_linear, qkv, ready,
-    keys, values, state, tables, partial, attended, slots, share, scale,
+    keys, values, state, tables, partial, attended, slots, share, recent, scale,
     up_linear, activated, lead,
     K: tl.constexpr, QKV_ROWS: tl.constexpr, QKV_BITS: tl.constexpr, QKV_BN: tl.constexpr,
     QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr,
@@ -145,7 +158,7 @@ def qkv_attention_up_kernel(
     UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    BATCH: tl.constexpr, PDL: tl.constexpr,
+    BLOCK: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
@@ -154,7 +167,7 @@ def qkv_attention_up_kernel(
     """
     QKV_EACH: tl.constexpr = QKV_STRIPS * QKV_BN  # rows of a program
     QKV: tl.constexpr = (QKV_ROWS + QKV_EACH - 1) // QKV_EACH
-    ATTENDING: tl.constexpr = BATCH * HEADS * SPLITS
+    ATTENDING: tl.constexpr = (BATCH if BLOCK == 0 else 1) * HEADS * SPLITS
     pid = tl.program_id(0)
     qkv_x, up_x = inputs
     if pid < QKV:
@@ -165,10 +178,17 @@ def qkv_attention_up_kernel(
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
-        attend(
-            pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready, slots, share, scale,
-            HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, PDL,
-        )  # fmt: skip
+        if BLOCK == 0:
+            attend(
+                pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready,
+                slots, share, scale, HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, PDL,
+            )  # fmt: skip
+        else:
+            attend_block(
+                pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready,
+                slots, share, recent, scale,
+                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, PDL,
+            )  # fmt: skip
     else:
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
         normed_product(

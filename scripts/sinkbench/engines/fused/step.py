@@ -8,40 +8,46 @@ from sinkbench.engines.fused import layer_kernels, tiles
 from sinkbench.engines.fused.l2_prefetch import asked
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
-from sinkbench.engines.fused.weights import FusedLinear, fused_linear
-from sinkbench.model.families import ParallelLayer, Shape, family_of, parts_of, shape_of
+from sinkbench.engines.fused.weights import FusedLinear, FusedWeights
+from sinkbench.model.families import Shape, shape_of
 
 
 class FusedStep:
-    """Decodes `batch` streams in step over one ring of keys and values.
+    """Decodes `batch` streams in step over one ring of keys and values, or a block of tokens of one stream.
 
     Args:
         model: a GPT-NeoX that `weights.check_supported` accepts; its weights are read where they are.
         ring: keys and values, loaded or to be loaded.
         pdl: launch kernels before their predecessors end (compute capability 9.0 and later).
         asks: let kernels ask for weights of the next one (see l2_prefetch).
+        block: tokens of the one stream that are read at once, at most the ring's block and all of them past
+            the sinks; 0: one token of each stream.
+        weights: of the model, if there are any already.
+        position: of the last token read, int64 [1] on the device, if several steps share it.
 
-    `tokens` [batch] is read and `logits` [batch, vocabulary] float32 is written by every call.
+    `tokens` [batch] is read and `logits` [batch, vocabulary] float32 is written by every call. A block's
+    tokens stand in the place of a batch's streams.
     """
 
-    def __init__(self, model, ring: FusedRing, pdl: bool, asks: bool = True):
-        shape, family, parts = shape_of(model), family_of(model), parts_of(model)
-        self.ring, self.batch, self.eps = ring, ring.keys.shape[1], shape.epsilon
-        self.observed = ring.queries.shape[3]
+    def __init__(
+        self, model, ring: FusedRing, pdl: bool, asks: bool = True, block: int = 0,
+        weights: FusedWeights | None = None, position: Tensor | None = None,
+    ):  # fmt: skip
+        shape, weights = shape_of(model), weights or FusedWeights(model)
+        self.ring, self.batch, self.eps = ring, block or ring.keys.shape[1], shape.epsilon
+        self.block, self.observed = block, ring.queries.shape[3]
         self.options = {"BATCH": self.batch, "PDL": pdl, "launch_pdl": pdl}
-        self.embedding = parts.embedding.weight.detach()
-        layers = [family.parallel(layer) for layer in parts.layers]
-        self.layers, self.gammas = list(map(_layer_linears, layers)), list(map(_gammas, layers))
-        self.gammas.append(2 * (parts.norm.weight.detach(),))
+        self.embedding, self.layers, self.head = weights.embedding, weights.layers, weights.head
+        self.gammas = weights.gammas
         asks &= model.device.type != "cpu"  # the interpreter has no cache to ask
         self.asked_bytes = tiles.ASKED_BYTES[self.layers[0][1].bits] if asks else 0
-        self.head = fused_linear(parts.head, parts.norm)
         self._shape_attention(shape)
         self._make_buffers(shape, model.device, model.dtype)
+        self.position = torch.full((1,), -1, device=model.device) if position is None else position
 
     def begin(self) -> None:
         """Begin where the ring stands."""
-        self.position.fill_(self.ring.position + 1)
+        self.position.fill_(self.ring.position)
 
     def bytes_read(self) -> dict[str, int]:
         """Bytes that the launches of each kernel must read in the step after the ring's, by its name.
@@ -75,7 +81,7 @@ class FusedStep:
         self.head_dim, self.slots = shape.head_dim, ring.keys.shape[3]
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
-        self.splits = splits_of(self.slots - sinks, bits, self.batch)
+        self.splits = splits_of(self.slots - sinks, bits, 1 if self.block else self.batch)
         self.share = cdiv(self.slots - sinks, self.splits)
         self.attention = {
             "HEADS": heads,
@@ -86,6 +92,7 @@ class FusedStep:
             "BS": next_power_of_2(max(sinks, 1)),
             "SPLITS": self.splits,
             "BKEY": tiles.BLOCK_KEYS[bits],
+            "BLOCK": self.block,
         }
 
     def _make_buffers(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
@@ -94,8 +101,8 @@ class FusedStep:
 
         width, padded = shape.hidden, self.attention["BH"]
         heads = self.batch * self.attention["HEADS"]
-        self.tokens, self.position = room(self.batch, of=torch.long), room(1, of=torch.long)
-        self.state, self.tables = room(2, of=torch.long), room(4, padded)
+        self.tokens, self.state = room(self.batch, of=torch.long), room(2, of=torch.long)
+        self.tables = room(max(1, self.block), 4, padded)
         self.residual = room(self.batch, width)
         self.inputs = room(self.batch, width, of=dtype), room(self.batch, width, of=dtype)
         self.sums = room(len(self.layers) + 1, 2, self.batch, of=torch.long)  # of x and x^2 before each norm
@@ -112,24 +119,25 @@ class FusedStep:
     def _embed(self, behind: FusedLinear) -> None:
         visibility, rotary = self.ring.visibility, self.ring.rotary
         width = self.residual.shape[1]
-        layer_kernels.embed_kernel[(self.batch + 1 + tiles.ASKING,)](
+        layer_kernels.embed_kernel[(self.batch + len(self.tables) + tiles.ASKING,)](
             self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments[0],
             self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
             behind.weight,
             D=width, BD=next_power_of_2(width), SUMS=self.sums.numel(),
-            ROTARY=rotary.dim, BH=self.attention["BH"],
+            ROTARY=rotary.dim, BH=self.attention["BH"], BLOCK=self.block,
             **asked(behind, tiles.ASKING, self.asked_bytes), **self.options,
         )  # fmt: skip
 
     def _in(self, index: int, qkv: FusedLinear, up: FusedLinear) -> None:
         qkv_tile, up_tile = self._tile("in", qkv), self._tile("in", up)
         up_programs = cdiv(up.rows, up_tile.all_rows)
-        attending = self.batch * self.attention["HEADS"] * self.splits
+        attending = (1 if self.block else self.batch) * self.attention["HEADS"] * self.splits
         layer_kernels.qkv_attention_up_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
             self.inputs, self.moments[index], self.eps, _operands(qkv),
             self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
-            self.attended, self.slots, self.share, self.head_dim**-0.5, _operands(up), self.activated,
+            self.attended, self.slots, self.share, self.ring.visibility.recent, self.head_dim**-0.5,
+            _operands(up), self.activated,
             int(tiles.LEAD[up.bits] * up_programs),
             K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
             **self.attention, **self._options(up_tile),
@@ -152,28 +160,20 @@ class FusedStep:
         tile = self._tile("head", self.head)
         layer_kernels.head_kernel[(cdiv(self.head.rows, tile.all_rows),)](
             self.inputs[0], _operands(self.head), self.moments[-1], self.logits, self.eps, self.position,
-            K=self.head.inputs, **_shape(self.head, tile), **self._options(tile),
+            K=self.head.inputs, BLOCK=self.block, **_shape(self.head, tile), **self._options(tile),
         )  # fmt: skip
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
         return tile_of(kernel, linear.bits, self.batch)
 
     def _keep_queries(self) -> None:
-        """Where refreshes look for them; the step has moved `position` on to the next token."""
+        """Where refreshes look for them; the step has moved `position` on to its token."""
         heads = self.qkv.unflatten(2, (self.attention["HEADS"], 3, self.head_dim))
-        queries, slot = heads[:, :, :, :1].to(self.ring.queries.dtype), (self.position - 1) % self.observed
+        queries, slot = heads[:, :, :, :1].to(self.ring.queries.dtype), self.position % self.observed
         self.ring.queries.index_copy_(3, slot, queries)
 
     def _options(self, tile: Tile) -> dict:
         return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}
-
-
-def _layer_linears(layer: ParallelLayer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
-    """qkv, up, dense, down, and the sum of the last two's biases."""
-    qkv = fused_linear(layer.qkv, layer.attention_norm)
-    up = fused_linear(layer.up, layer.mlp_norm)
-    dense, down = fused_linear(layer.dense), fused_linear(layer.down)
-    return qkv, up, dense, down, dense.shift + down.shift
 
 
 def _operands(linear: FusedLinear) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -190,7 +190,3 @@ def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
         "STAGES": tile.stages,
     }
     return {prefix + name: value for name, value in values.items()}
-
-
-def _gammas(layer: ParallelLayer) -> tuple[Tensor, Tensor]:
-    return layer.attention_norm.weight.detach(), layer.mlp_norm.weight.detach()

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sinkbench.errors import Unavailable, shown
-from sinkbench.model.families import family_of, parts_of, shape_of
+from sinkbench.model.families import ParallelLayer, family_of, parts_of, shape_of
 from sinkbench.quantization.weight_only import GROUP, QuantizedLinear
 
 ROWS_AT_ONCE = 4096  # of a weight in float64, to bound the memory of preparation
@@ -65,6 +65,30 @@ def _constants(module, norm) -> tuple[Tensor | None, Tensor]:
     vectors = torch.stack((norm.weight, norm.bias), 1).detach().double()
     both = torch.cat([part.double() @ vectors for part in weight.split(ROWS_AT_ONCE)])
     return both[:, 0].float(), (both[:, 1] + bias).float()
+
+
+class FusedWeights:
+    """What steps read of a model: its own weights, and vectors made from them, once for all steps."""
+
+    def __init__(self, model):
+        family, parts = family_of(model), parts_of(model)
+        self.embedding = parts.embedding.weight.detach()
+        layers = [family.parallel(layer) for layer in parts.layers]
+        self.layers, self.gammas = list(map(_layer_linears, layers)), list(map(_gammas, layers))
+        self.gammas.append(2 * (parts.norm.weight.detach(),))
+        self.head = fused_linear(parts.head, parts.norm)
+
+
+def _layer_linears(layer: ParallelLayer) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear, Tensor]:
+    """qkv, up, dense, down, and the sum of the last two's biases."""
+    qkv = fused_linear(layer.qkv, layer.attention_norm)
+    up = fused_linear(layer.up, layer.mlp_norm)
+    dense, down = fused_linear(layer.dense), fused_linear(layer.down)
+    return qkv, up, dense, down, dense.shift + down.shift
+
+
+def _gammas(layer: ParallelLayer) -> tuple[Tensor, Tensor]:
+    return layer.attention_norm.weight.detach(), layer.mlp_norm.weight.detach()
 
 
 def check_supported(model) -> None:

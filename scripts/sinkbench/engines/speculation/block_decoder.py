@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.engines.speculation.block_ring import BlockRing, read_block
+from sinkbench.engines.speculation.block_ring import BlockRing
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 
@@ -18,17 +18,18 @@ class BlockDecoder:
         policy: one whose cache form is in CACHES.
         evaluator: of the same model; it reads prompts.
         block: the most tokens that are read at once; all of them but one may be taken back.
+        kind: of ring, which reads: BlockRing, or one of its interface.
 
     A ring, whose size never changes, stays where it is over prefills, so that a captured graph stays valid.
     """
 
-    def __init__(self, model, policy, evaluator, block: int):
+    def __init__(self, model, policy, evaluator, block: int, kind=BlockRing):
         if policy.cache not in CACHES:
             raise Unavailable(
                 f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}"
             )
         self.model, self.policy, self.evaluator, self.block = model, policy, evaluator, block
-        self.ring: BlockRing | None = None
+        self.kind, self.ring = kind, None
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, max_new_tokens: int) -> Tensor:
@@ -39,7 +40,7 @@ class BlockDecoder:
         if self.ring is None or self.policy.cache == "growing":
             self.ring = None  # two might not fit
             visibility = ring_visibility(self.policy, len(prompt) + max_new_tokens)
-            self.ring = BlockRing(self.model, visibility, self.block)
+            self.ring = self.kind(self.model, visibility, self.block)
         if len(prompt) < self.ring.visibility.sinks:
             raise ValueError(f"{len(prompt)} tokens do not hold the {self.ring.visibility.sinks} sinks")
         chunks, hidden = self.evaluator.prefill(prompt, self.ring.visibility)
@@ -50,7 +51,7 @@ class BlockDecoder:
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> Tensor:
         """Read ids [rows]; logits [rows, vocabulary], each row that of decoding token by token."""
-        return read_block(self.ring, tokens)
+        return self.ring.read(tokens)
 
     @torch.inference_mode()
     def take_back(self, count: Tensor | int) -> None:

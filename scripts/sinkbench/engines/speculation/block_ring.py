@@ -40,6 +40,11 @@ class BlockRing:
         rings = (self.buffers.keys, self.buffers.values, self.buffers.sink_keys)
         self.layers = list(zip(*(ring[:, 0].unbind() for ring in rings), strict=True))
 
+    def read(self, tokens: Tensor) -> Tensor:
+        """Read ids [rows]; float32 logits [rows, vocabulary]."""
+        reading = _Reading(self, advance_block(self, len(tokens)))
+        return logits(self.model, forward_hidden(self.model, tokens, reading))
+
 
 class Place(NamedTuple):
     """Where the tokens of a block stand: what is computed once for all layers."""
@@ -86,12 +91,6 @@ def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place:
     values.index_copy_(1, place.slots[:rows], value)
     attended = scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=place.mask)[0]
     return ungrouped(attended, rows)
-
-
-def read_block(ring: BlockRing, tokens: Tensor) -> Tensor:
-    """Read ids [rows]; float32 logits [rows, vocabulary]."""
-    reading = _Reading(ring, advance_block(ring, len(tokens)))
-    return logits(ring.model, forward_hidden(ring.model, tokens, reading))
 
 
 class _Reading(NamedTuple):
