@@ -11,7 +11,7 @@ pytest.importorskip("triton")
 from interpreted import DEVICE, VOCABULARY, model_of, use_tiles
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
-from sinkbench.engines.fused.blocks import FusedBlocks
+from sinkbench.engines.fused.blocks import Blocks
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.policies import build
 
@@ -25,7 +25,7 @@ def small_tiles(monkeypatch):
 def decoder_of(model, policy, block: int) -> BlockDecoder:
     evaluator = Evaluator(model, 16)
     evaluator.kernel = MaskedKernel()
-    return BlockDecoder(model, policy, evaluator, block, FusedBlocks)
+    return BlockDecoder(model, policy, evaluator, block, Blocks)
 
 
 # A window that is longer than a block and one that is not; no sinks; a ring that never fills.

@@ -27,6 +27,11 @@ def implementation(row: dict):
     return import_module(f"{__name__}.{row['implementation']}")
 
 
+def blocks(row: dict):
+    """The class of a row that reads several tokens at once (see speculation.block_decoder)."""
+    return import_module(f"{__name__}.{row['blocks']}").Blocks
+
+
 def build(row: dict, model, policy, evaluator):
     """The engine of a row (table.engine_row), ready to decode `policy` with `model`."""
     return implementation(row).Engine(model, policy, evaluator, **row["options"])

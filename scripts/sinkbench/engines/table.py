@@ -12,6 +12,7 @@ from sinkbench.policies import CacheLayout
 RING = ("ring", "growing")
 REFRESHED = (*RING, "refreshed", "refreshed_with_queries")
 DTYPES = ("float32", "bfloat16", "float16")
+BLOCKS = "speculation.block_ring"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Row:
         options: arguments of Engine; kernels of torch's attention by their names in SDPBackend.
         max_batch: streams that it decodes in step.
         dtypes: of models that it decodes.
-        speculates: whether it verifies drafts (engines.speculation).
+        blocks: module of engines whose class Blocks reads several tokens at once, and so verifies drafts
+            (engines.speculation); None: it does not.
         compiles: whether its first steps wait for torch.compile.
         one_launch: whether the host launches a whole step at once, in static shapes.
     """
@@ -34,7 +36,7 @@ class Row:
     options: dict = field(default_factory=dict)
     max_batch: int = 1
     dtypes: tuple[str, ...] = DTYPES
-    speculates: bool = False
+    blocks: str | None = None
     compiles: bool = False
     one_launch: bool = False
 
@@ -58,7 +60,7 @@ ENGINES = {
     "paper": Row("paper", ("ring",)),
     "paper_flash": Row("paper", ("ring",), {"kernel": "FLASH_ATTENTION"}),
     # the ring in plain torch, one Python call a kernel
-    "eager": Row("eager", (*REFRESHED, "pruned"), speculates=True),
+    "eager": Row("eager", (*REFRESHED, "pruned"), blocks=BLOCKS),
     "eager_math": Row("eager", RING, {"kernel": "MATH"}),
     "eager_efficient": Row("eager", RING, {"kernel": "EFFICIENT_ATTENTION"}),
     "eager_flash": Row("eager", RING, {"kernel": "FLASH_ATTENTION"}),
@@ -66,7 +68,7 @@ ENGINES = {
     "eager_flex": Row("eager_flex", RING, compiles=True),
     # the step in static shapes: as it is, in a CUDA graph, through torch.compile by mode
     "static": Row("static", RING),
-    "graph": Row("static", REFRESHED, {"captured": True}, speculates=True, one_launch=True),
+    "graph": Row("static", REFRESHED, {"captured": True}, blocks=BLOCKS, one_launch=True),
     "compiled": _compiled(REFRESHED, "default"),
     "compiled_graph": _compiled(REFRESHED, "default", one_launch=True, captured=True),
     "compiled_tuned": _compiled(RING, "coordinate-descent"),
@@ -78,7 +80,14 @@ ENGINES = {
     "compiled_growing": Row("growing", ("growing",), {"dynamic": False}, compiles=True),
     "compiled_dynamic": Row("growing", ("growing",), {"dynamic": True}, compiles=True),
     # hand-written Triton kernels in one CUDA graph; why not float16: fused.weights.check_supported
-    "fused": Row("fused.engine", REFRESHED, max_batch=16, dtypes=("float32", "bfloat16"), one_launch=True),
+    "fused": Row(
+        "fused.engine",
+        REFRESHED,
+        max_batch=16,
+        dtypes=("float32", "bfloat16"),
+        blocks="fused.blocks",
+        one_launch=True,
+    ),
 }
 
 
@@ -86,5 +95,5 @@ def engine_row(name: str) -> dict:
     """Settings of an engine: name, and what jobs need of its row. UserError names those that exist."""
     check_name(name, ENGINES, "engine")
     row = ENGINES[name]
-    needed = {key: getattr(row, key) for key in ("implementation", "options", "one_launch")}
+    needed = {key: getattr(row, key) for key in ("implementation", "options", "one_launch", "blocks")}
     return {"name": name, **needed}

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from sinkbench import engines
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.speculator import Speculator, block_logits
@@ -43,7 +44,7 @@ def timer(bench: Bench) -> Timer:
 def build(bench: Bench) -> Speculator:
     """The speculator of a bench."""
     settings, model = bench.settings, bench.model
-    captured = settings["engine"]["name"] == "graph"
+    captured = settings["engine"]["one_launch"]
     if captured and model.device.type != "cuda":
         raise Unavailable("a CUDA graph needs a CUDA device")
     draft = load_model(settings["draft"], settings["device"])
@@ -52,7 +53,8 @@ def build(bench: Bench) -> Speculator:
     if temperature:
         rule = Sampled(draft_tokens, shape_of(model).vocabulary, temperature, settings["seed"], model.device)
     evaluators = bench.evaluator, Evaluator(draft, settings["chunk_tokens"])
-    decoders = [BlockDecoder(each.model, bench.policy, each, draft_tokens + 1) for each in evaluators]
+    kind = engines.blocks(settings["engine"])
+    decoders = [BlockDecoder(each.model, bench.policy, each, draft_tokens + 1, kind) for each in evaluators]
     return Speculator(*decoders, draft_tokens, rule, captured)
 
 

@@ -190,8 +190,8 @@ def _runs(entry: dict, method: Method, dtype: str) -> Iterator[Run]:
 
 
 def _check_speculation(engine: str, method: Method, batch: int) -> None:
-    if not ENGINES[engine].speculates:
-        able = ", ".join(name for name, row in ENGINES.items() if row.speculates)
+    if not ENGINES[engine].blocks:
+        able = ", ".join(name for name, row in ENGINES.items() if row.blocks)
         raise UserError(f"engine: {engine} does not verify drafts; {able} can")
     if method.build().cache not in ("ring", "growing"):
         raise UserError(f"speculate: drafts cannot be taken back from the cache of {method.policy}")

@@ -171,7 +171,8 @@ class Study:
         loaded = [("measure", job), ("policies", method.policy)]
         loaded += [("quantization", quantization["implementation"])] if quantization["implementation"] else []
         decoder = {"engine": engine_row(engine)} if engine else {}
-        loaded += [("engines", row["implementation"].replace(".", "/")) for row in decoder.values()]
+        decoding = "blocks" if job == "speculation" else "implementation"
+        loaded += [("engines", row[decoding].replace(".", "/")) for row in decoder.values()]
         return {
             "job": job,
             "label": f"{job} {subject}",

@@ -5,11 +5,14 @@ from torch import Tensor
 
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.weights import FusedWeights, check_supported
+from sinkbench.errors import Unavailable
 from sinkbench.policies import Visibility
 
+MOST_TOKENS = 16  # rows of a tile of the matrix units
 
-class FusedBlocks:
-    """A ring for blocks of up to `block` tokens, in the place of speculation.block_ring.BlockRing.
+
+class Blocks:
+    """A ring for blocks of up to `block` tokens, with the interface of speculation.block_ring.Blocks.
 
     Attributes:
         position: stream index of the last token read and not taken back, int64 [1], on the device.
@@ -17,6 +20,8 @@ class FusedBlocks:
 
     def __init__(self, model, visibility: Visibility, block: int):
         check_supported(model)
+        if block > MOST_TOKENS:
+            raise Unavailable(f"fused: blocks of {block} tokens; it reads at most {MOST_TOKENS} at once")
         self.model, self.visibility, self.block = model, visibility, block
         self.buffers = FusedRing(model, visibility, block=block)
         self.position = torch.full((1,), -1, device=model.device)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sinkbench.attention.ring import ring_visibility
-from sinkbench.engines.speculation.block_ring import BlockRing
+from sinkbench.engines.speculation.block_ring import Blocks
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 
@@ -18,12 +18,12 @@ class BlockDecoder:
         policy: one whose cache form is in CACHES.
         evaluator: of the same model; it reads prompts.
         block: the most tokens that are read at once; all of them but one may be taken back.
-        kind: of ring, which reads: BlockRing, or one of its interface.
+        kind: of ring, which reads: Blocks, or one of its interface.
 
     A ring, whose size never changes, stays where it is over prefills, so that a captured graph stays valid.
     """
 
-    def __init__(self, model, policy, evaluator, block: int, kind=BlockRing):
+    def __init__(self, model, policy, evaluator, block: int, kind=Blocks):
         if policy.cache not in CACHES:
             raise Unavailable(
                 f"blocks are read over a cache of form {' or '.join(CACHES)}, not {policy.cache}"

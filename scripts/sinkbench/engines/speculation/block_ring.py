@@ -24,7 +24,7 @@ from sinkbench.model.rope import rotate_head
 from sinkbench.policies import Visibility
 
 
-class BlockRing:
+class Blocks:
     """One stream's ring for blocks of up to `block` tokens.
 
     Attributes:
@@ -55,7 +55,7 @@ class Place(NamedTuple):
     mask: Tensor  # [group * rows, slots], 0 or -inf, to be added to the scores
 
 
-def advance_block(ring: BlockRing, rows: int) -> Place:
+def advance_block(ring: Blocks, rows: int) -> Place:
     """Step over the next `rows` tokens, all of them past the sinks."""
     sinks, recent, block = ring.visibility.sinks, ring.visibility.recent, ring.block
     row, first = (torch.arange(count, device=ring.position.device) for count in (rows, sinks))
@@ -80,7 +80,7 @@ def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place:
     Args:
         query, key: not rotated.
         key, value: [kv_heads, rows, head_dim].
-        rings: one layer's part of BlockRing.layers.
+        rings: one layer's part of Blocks.layers.
     """
     keys, values, sink_keys = rings
     rows = query.shape[1]
@@ -96,7 +96,7 @@ def attend_block(query: Tensor, key: Tensor, value: Tensor, rings: tuple, place:
 class _Reading(NamedTuple):
     """One block's way through the layers (see forward_hidden)."""
 
-    ring: BlockRing
+    ring: Blocks
     place: Place
 
     def attend(self, index: int, layer, hidden: Tensor) -> Tensor:
