@@ -3,6 +3,7 @@
     python benchmarks/tiles.py                          # bfloat16, Pythia-2.8b's shape, 4 + 2044, one stream
     python benchmarks/tiles.py --quantization int8_mlp
     python benchmarks/tiles.py --batch 16
+    python benchmarks/tiles.py --block 5                # five tokens of one stream, as drafts are verified
 
 Times whole steps in a CUDA graph (device time, median of repetitions), changes one thing after the other and
 keeps what is faster. What a round tries is compiled beforehand in processes of their own.
@@ -69,6 +70,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quantization", default="none", choices=READ)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--block", type=int, default=0, help="tokens of the one stream; 0: a plain step")
     parser.add_argument("--budget", type=int, default=2048)
     parser.add_argument("--sinks", type=int, default=4)
     parser.add_argument("--processes", type=int, default=max(1, os.cpu_count() - 1), help="that compile")
@@ -83,7 +85,7 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     bits = bits_of(options)
     for name, values in ATTENTION.items():
         yield [(name, bits[:1], value) for value in values]
-    if options.batch > 1:
+    if max(options.batch, options.block) > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
     else:
         tried = [("in", width, in_tiles(width)) for width in bits]
@@ -135,20 +137,22 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     """A step with the tiles of `state`, of all layers (None) or of some."""
     for name, value in state.items():
         setattr(tiles, name, value)
-    model, ring = model_and_ring(options.quantization, options.batch, options.budget, options.sinks, layers)
+    chosen = options.quantization, options.batch, options.block, options.budget, options.sinks
+    model, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
-    step = FusedStep(model, ring, pdl=torch.cuda.get_device_capability() >= (9, 0))
+    pdl = torch.cuda.get_device_capability() >= (9, 0)
+    step = FusedStep(model, ring, pdl, block=options.block)
     step.begin()
     return step
 
 
 @cache
-def model_and_ring(quantization: str, batch: int, budget: int, sinks: int, layers: int | None):
+def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks: int, layers: int | None):
     settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))["model"]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
-    return model, FusedRing(model, Visibility(sinks, budget - sinks), batch)
+    return model, FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
 
 
 @torch.inference_mode()
@@ -167,7 +171,7 @@ def step_ms(options: argparse.Namespace, state: State) -> float:
     """Milliseconds of a step; infinity for one that the card cannot make."""
     try:
         step = build(options, state, layers=None)
-        replay = capture(step, rewind=lambda: step.position.sub_(1))
+        replay = capture(step, rewind=lambda: step.position.sub_(max(1, options.block)))
     except Exception as error:
         if failure(error) is None:
             raise
