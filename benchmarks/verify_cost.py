@@ -1,6 +1,6 @@
 """The verify-cost curve: time of one pass over M tokens of one stream, beside that over one token.
 
-    python benchmarks/verify_cost.py                     # Pythia-2.8b's shape, random weights, some three minutes
+    python benchmarks/verify_cost.py                    # random weights at Pythia-2.8b's shape, one CUDA GPU
     python benchmarks/verify_cost.py --output curve.csv
 
 A pass is one CUDA graph at a far position of a full ring; so the tokens of a block are read, and taken back.

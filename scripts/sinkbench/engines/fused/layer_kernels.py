@@ -18,9 +18,11 @@ import triton.language as tl
 from sinkbench.engines.fused.block_attention import attend_block
 from sinkbench.engines.fused.l2_prefetch import prefetch_l2
 from sinkbench.engines.fused.matvec import (
+    load_first,
     load_row_scales,
     load_strip,
     load_strip_inputs,
+    multiply_behind_first,
     multiply_rows,
     multiply_strip,
     wait_for_inputs,
@@ -226,10 +228,14 @@ def dense_down_kernel(
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
         other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)
     else:
+        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, BATCH, DENSE_BK)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
-        other = multiply_rows(dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES)
+        prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
+        other = multiply_behind_first(
+            first, dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES
+        )  # fmt: skip
     y += total * down_row_scales + other * dense_row_scales
     sum_x, sum_xx = store_inputs(y, rows, residual, inputs, gamma, D, BATCH)
     tl.atomic_add(moments[0] + stream, sum_x, mask=stream < BATCH, sem="relaxed")

@@ -168,14 +168,37 @@ def multiply_strip(
 @triton.jit
 def multiply_rows(
     weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
-    BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
+    BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, SKIPPED: tl.constexpr = 0,
 ):  # fmt: skip
-    """W x for long rows or several streams, float32 [rows, 1 or 16]: BK inputs at a time, in a pipeline."""
+    """W x for long rows or several streams, float32 [rows, 1 or 16]: BK inputs at a time, in a pipeline.
+
+    The first SKIPPED tiles are left out.
+    """
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     EVEN: tl.constexpr = K % BK == 0
     total = zeros(rows, BITS, BATCH, BK)
-    for column in tl.range(0, K // WORD, BK // WORD, num_stages=STAGES):
+    for column in tl.range(SKIPPED * (BK // WORD), K // WORD, BK // WORD, num_stages=STAGES):
         loaded = load_tile(weight, scales, rows, column, ROWS, K, BITS, BATCH, BK, EVEN)
         inputs = load_inputs(x, column, K, BITS, BATCH, BK, EVEN)
         total = multiply_tile(total, loaded, inputs, x.dtype.element_ty, BITS, BATCH)
     return tl.sum(total, 1)[:, None] if BATCH == 1 else total
+
+
+@triton.jit
+def load_first(
+    weight, scales, rows, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
+    BK: tl.constexpr,
+):  # fmt: skip
+    """The first tile of the rows, to be on its way before the wait for the inputs."""
+    return load_tile(weight, scales, rows, 0, ROWS, K, BITS, BATCH, BK, K % BK == 0)
+
+
+@triton.jit
+def multiply_behind_first(
+    first, weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
+    BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """W x of several streams, float32 [rows, 16], whose `load_first` is multiplied last."""
+    total = multiply_rows(weight, scales, rows, x, ROWS, K, BITS, BATCH, BK, STAGES, 1)
+    inputs = load_inputs(x, 0, K, BITS, BATCH, BK, K % BK == 0)
+    return multiply_tile(total, first, inputs, x.dtype.element_ty, BITS, BATCH)

@@ -9,10 +9,11 @@ import triton
 import triton.language as tl
 
 from sinkbench.engines.fused.matvec import (
+    load_first,
     load_row_scales,
     load_strip,
     load_strip_inputs,
-    multiply_rows,
+    multiply_behind_first,
     multiply_strip,
     wait_for_inputs,
 )
@@ -33,8 +34,11 @@ def normed_product(
     else:
         rows = row + tl.arange(0, BN)
         constants = load_constants(linear, rows, ROWS, BITS)
+        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BATCH, BK)
         wait_for_inputs(PDL)
-        total = multiply_rows(linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES)
+        total = multiply_behind_first(
+            first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES
+        )  # fmt: skip
         moments = load_moments(moments, eps, K, BATCH)
         finish_rows(out, total, rows, constants, moments, ROWS, BATCH, GELU)
 
