@@ -68,7 +68,8 @@ class Sampled:
         """Judge the drafts by speculative sampling; returns as Greedy.verify."""
         p, q = self._share(scores), self._share(guesses)
         chosen = drafts[:, None]
-        stays = self.chances * q.gather(1, chosen)[:, 0] < p[:-1].gather(1, chosen)[:, 0]
+        chances = self.chances[: len(drafts)]
+        stays = chances * q.gather(1, chosen)[:, 0] < p[:-1].gather(1, chosen)[:, 0]
         accepted = leading(stays)
         nothing = torch.zeros_like(p[:1])  # after all drafts nothing was proposed, and all of p remains
         left = (p - torch.cat((q, nothing))).clamp_(min=0).index_select(0, accepted)
