@@ -23,7 +23,7 @@ LIMIT_PERCENT = 10.0
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One per streaming cache, of the distance that decides; none does where dense attention saves nothing."""
+    """One per streaming cache, of the distance that decides; undecided if dense attention saves nothing."""
     rows = recalled(measurements)
     dense = matching(rows, method=method_of(rows, "dense"), is_trained=True)
     lost = matching(rows, policy="streaming", seen=OUTSIDE)
