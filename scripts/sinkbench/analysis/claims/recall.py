@@ -23,7 +23,7 @@ LIMIT_PERCENT = 10.0
 
 
 def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
-    """One per streaming cache; undecided where dense attention itself saves nothing for sure."""
+    """One per streaming cache, of the distance that decides; undecided if dense attention saves nothing."""
     rows = recalled(measurements)
     dense = matching(rows, method=method_of(rows, "dense"), is_trained=True)
     lost = matching(rows, policy="streaming", seen=OUTSIDE)
@@ -32,17 +32,26 @@ def findings(measurements: pd.DataFrame) -> Iterator[Finding]:
     far = dense.iloc[-1].to_dict()
     whole = estimate(far, "z.3f", unit="nats")
     beside = f"{whole} a token that dense attention saves at {far['position']:,} tokens"
-    for method, of_one in lost.groupby("method", sort=False):
-        most = of_one.loc[of_one["value"].idxmax()].to_dict()
-        said = (
-            f"{method} saves at most {estimate(most, 'z.3f', unit='nats')} a token, at {most['position']:,}"
-        )
-        if min(whole.bounds) <= 0:
-            yield Finding(f"{said}, beside {beside}", UNDECIDED)
-            continue
-        shares = [percent_of(estimate(row), whole) for row in of_one.to_dict("records")]
-        verdict = worst(at_most(share, LIMIT_PERCENT) for share in shares)
-        yield Finding(f"{said}, {percent_of(estimate(most), whole)} of the {beside}", verdict)
+    for method, distances in lost.groupby("method", sort=False):
+        row, verdict = _deciding(distances.to_dict("records"), whole)
+        saved = estimate(row, "z.3f", unit="nats")
+        said = f"{method} saves {saved} a token at {row['position']:,} tokens"
+        share = "" if min(whole.bounds) <= 0 else f"{percent_of(estimate(row), whole)} of the "
+        yield Finding(f"{said}, {share or 'beside '}{beside}", verdict)
+
+
+def _deciding(rows: list[dict], whole: Estimate) -> tuple[dict, str]:
+    """Of all distances the one with the worst verdict, of equal ones that which saves most; its verdict."""
+    verdicts = [_verdict(row, whole) for row in rows]
+    found = worst(verdicts)
+    equal = [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == found]
+    return max(equal, key=lambda row: row["value"]), found
+
+
+def _verdict(row: dict, whole: Estimate) -> str:
+    if min(whole.bounds) <= 0:
+        return UNDECIDED
+    return at_most(percent_of(estimate(row), whole), LIMIT_PERCENT)
 
 
 def percent_of(part: Estimate, whole: Estimate) -> Estimate:
