@@ -1,13 +1,17 @@
 """Compile the fused kernels at Pythia-2.8b's shape for a compute capability, without a GPU.
 
-    PYTHONPATH=scripts python tests/compile_kernels.py 80
+    PYTHONPATH=scripts python tests/compile_kernels.py 80        # Pythia-2.8b
+    PYTHONPATH=scripts python tests/compile_kernels.py 90 12b
 
 A process of its own: where kernels are interpreted (tests/conftest.py) they cannot be compiled. Prints each
-kernel's shared memory in bytes; fails if one does not compile.
+kernel's shared memory, registers and spilled bytes; fails if one does not compile.
 """
 
+import re
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import torch
 import triton
@@ -26,6 +30,22 @@ from triton.compiler import ASTSource
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH_OPTIONS = ("num_warps", "maxnreg", "launch_pdl")
 ALIGNED = [["tt.divisibility", 16]]
+# Of every Pythia: width, heads, MLP, vocabulary.
+SHAPES = {
+    size: dict(
+        zip(("hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"), numbers, strict=True)
+    )
+    for size, numbers in {
+        "70m": (512, 8, 2048, 50304),
+        "160m": (768, 12, 3072, 50304),
+        "410m": (1024, 16, 4096, 50304),
+        "1b": (2048, 8, 8192, 50304),
+        "1.4b": (2048, 16, 8192, 50304),
+        "2.8b": (2560, 32, 10240, 50304),
+        "6.9b": (4096, 32, 16384, 50432),
+        "12b": (5120, 40, 20480, 50688),
+    }.items()
+}
 
 
 class KernelRecorder:
@@ -64,17 +84,18 @@ def compile_launch(kernel, arguments: tuple, constants: dict, capability: int) -
     fixed = {(names.index(name),): value for name, value in constants.items()}
     source = ASTSource(kernel, signature, fixed, alignments(arguments, ()))
     made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    print(f"{kernel.__name__} shared_bytes={made.metadata.shared}", flush=True)
+    print(f"{kernel.__name__} shared_bytes={made.metadata.shared} {usage(made.asm['cubin'])}", flush=True)
 
 
-def launches_of(number_format: str, batch: int, pdl: bool) -> list[tuple]:
+def launches_of(shape: dict, number_format: str, batch: int, block: int, pdl: bool) -> list[tuple]:
     """The different launches of a step of one layer, on tensors without memory."""
-    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
-    shape = study["model"]["shape"] | {"num_hidden_layers": 1}
     with torch.device("meta"):
-        model = random_model(shape, 0, torch.bfloat16, "meta").requires_grad_(False)
+        model = random_model(shape | {"num_hidden_layers": 1}, 0, torch.bfloat16, "meta").requires_grad_(
+            False
+        )
         model = apply_format(format_row(number_format), model)
-        step = FusedStep(model, FusedRing(model, Visibility(4, 2044), batch), pdl)
+        ring = FusedRing(model, Visibility(4, 2044), batch, block=max(1, block))
+        step = FusedStep(model, ring, pdl, block=block)
         launches, own = (
             [],
             {name: value for name, value in vars(layer_kernels).items() if name.endswith("_kernel")},
@@ -87,8 +108,30 @@ def launches_of(number_format: str, batch: int, pdl: bool) -> list[tuple]:
     return launches
 
 
+def usage(cubin: bytes) -> str:
+    """Registers, and bytes of stack a thread, which are what was spilled, as the toolkit states them."""
+    with NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(cubin)
+        tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+        said = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True, check=True)
+    registers, stack = re.search(r"REG:(\d+) STACK:(\d+)", said.stdout).groups()
+    return f"registers={registers} stack_bytes={stack}"
+
+
+# Number format, streams, and tokens of a block.
+STEPS = (
+    ("none", 1, 0),
+    ("none", 16, 0),
+    ("int8_mlp", 1, 0),
+    ("int4", 16, 0),
+    ("none", 1, 5),
+    ("int8_mlp", 1, 5),
+)
+
 if __name__ == "__main__":
     capability = int(sys.argv[1])
-    for number_format, batch in (("none", 1), ("none", 16), ("int8_mlp", 1), ("int4", 16)):
-        for launch in launches_of(number_format, batch, pdl=capability >= 90):
+    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
+    shape = study["model"]["shape"] | (SHAPES[sys.argv[2]] if len(sys.argv) > 2 else {})
+    for step in STEPS:
+        for launch in launches_of(shape, *step, pdl=capability >= 90):
             compile_launch(*launch, capability)
