@@ -119,14 +119,7 @@ def usage(cubin: bytes) -> str:
 
 
 # Number format, streams, and tokens of a block.
-STEPS = (
-    ("none", 1, 0),
-    ("none", 16, 0),
-    ("int8_mlp", 1, 0),
-    ("int4", 16, 0),
-    ("none", 1, 5),
-    ("int8_mlp", 1, 5),
-)
+STEPS = (("none", 1, 0), ("none", 16, 0), ("int8_mlp", 1, 0), ("int4", 16, 0), ("none", 1, 5))
 
 if __name__ == "__main__":
     capability = int(sys.argv[1])
