@@ -5,6 +5,7 @@ from torch import Tensor
 from triton import cdiv, next_power_of_2
 
 from sinkbench.engines.fused import layer_kernels, tiles
+from sinkbench.engines.fused.carveout import prefer_shared
 from sinkbench.engines.fused.l2_prefetch import asked
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
@@ -132,7 +133,8 @@ class FusedStep:
         qkv_tile, up_tile = self._tile("in", qkv), self._tile("in", up)
         up_programs = cdiv(up.rows, up_tile.all_rows)
         attending = (1 if self.block else self.batch) * self.attention["HEADS"] * self.splits
-        layer_kernels.qkv_attention_up_kernel[(cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs,)](
+        programs = cdiv(qkv.rows, qkv_tile.all_rows) + attending + up_programs
+        launched = layer_kernels.qkv_attention_up_kernel[(programs,)](
             self.inputs, self.moments[index], self.eps, _operands(qkv),
             self.qkv[index % len(self.qkv)], self.ready,
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
@@ -142,11 +144,12 @@ class FusedStep:
             K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
             **self.attention, **self._options(up_tile),
         )  # fmt: skip
+        self._carve(launched)
 
     def _out(self, index: int, dense, down: FusedLinear, bias: Tensor, behind: FusedLinear) -> None:
         tile = self._tile("out", down)
         programs = cdiv(down.rows, tile.rows)
-        layer_kernels.dense_down_kernel[(programs,)](
+        launched = layer_kernels.dense_down_kernel[(programs,)](
             self.attended, dense.weight, dense.scales, self.activated, down.weight, down.scales, bias,
             self.residual, self.inputs, self.gammas[index + 1], self.moments[index + 1], self.ready,
             behind.weight,
@@ -155,6 +158,7 @@ class FusedStep:
             BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
             **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
+        self._carve(launched)
 
     def _head(self) -> None:
         tile = self._tile("head", self.head)
@@ -162,6 +166,12 @@ class FusedStep:
             self.inputs[0], _operands(self.head), self.moments[-1], self.logits, self.eps, self.position,
             K=self.head.inputs, BLOCK=self.block, **_shape(self.head, tile), **self._options(tile),
         )  # fmt: skip
+
+    def _carve(self, launched) -> None:
+        """Set the carve-out of a kernel of layers, from its next launch on; a capture is warmed up before."""
+        percent = tiles.CARVEOUTS[self.layers[0][1].bits]
+        if percent is not None and launched is not None:  # nothing is compiled for the interpreter
+            prefer_shared(launched.function, percent)
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
         return tile_of(kernel, linear.bits, self.batch)
