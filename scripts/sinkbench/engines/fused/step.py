@@ -90,7 +90,7 @@ class FusedStep:
             "ROTARY": ring.rotary.dim,
             "BH": next_power_of_2(self.head_dim),
             "SINKS": sinks,
-            "BS": next_power_of_2(max(sinks, 1)),
+            "BS": next_power_of_2(max(sinks, 16 if self.block else 1)),  # matrix units take no fewer
             "SPLITS": self.splits,
             "BKEY": tiles.BLOCK_KEYS[bits],
             "BLOCK": self.block,
