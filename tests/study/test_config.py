@@ -176,7 +176,7 @@ MISTAKES = [
         {"draft_tokens": 2},
         "runs[WIN].speculate: what family speculation has, and no other",
     ),
-    ("runs.SPE.engine", "fused", "runs[SPE].engine: fused does not verify drafts; eager, graph can"),
+    ("runs.SPE.engine", "static", "runs[SPE].engine: static does not verify drafts; eager, graph, fused can"),
     ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine eager"),
     # recall
     ("recall", ABSENT, "measure: recall needs the key recall"),
