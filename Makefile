@@ -25,6 +25,7 @@ demo: .venv/.run
 	@echo "Open results/demo/report.html; tables and figures lie beside it."
 
 real: .venv/.run
+	@echo "Some 23 minutes on two CPU cores, behind a package of 93 MB that is fetched once."
 	$(BIN)/snakemake $(REAL)
 	$(BIN)/snakemake $(REAL) --report results/real/report.html
 	@echo "Open results/real/report.html; tables and figures lie beside it."
