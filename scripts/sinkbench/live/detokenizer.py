@@ -1,4 +1,8 @@
-"""Ids into text as they come, without a piece of a character and in constant memory."""
+"""Ids into text as they come, without a piece of a character and in constant memory.
+
+The `DecodeStream` of the library `tokenizers` keeps bytes that never become a character, and shows nothing
+from then on: sampled text has such bytes.
+"""
 
 from collections.abc import Iterable, Iterator
 

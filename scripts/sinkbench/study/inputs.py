@@ -24,9 +24,8 @@ KEYS = {  # by source
     "random": ("shape", "seed"),
 }
 
-DIGESTS = (
-    "sha256"  # of a hub source the digests of its files, on which no result depends; else of the gguf file
-)
+# Of a hub source the digests of its files, on which no result depends; else that of the gguf file.
+DIGESTS = "sha256"
 
 
 def stated_digests(config: dict) -> dict[str, dict[str, str]]:
