@@ -43,6 +43,8 @@ SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
+OF_BLOCKS = {"BLOCK_KEYS_OF_BLOCKS": (16, 32, 64), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256)}
+NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
 State = dict  # name in tiles: value
@@ -51,7 +53,7 @@ State = dict  # name in tiles: value
 def main() -> None:
     options = parse()
     check_device()
-    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *ATTENTION, *SEQUENCE)}
+    state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -83,10 +85,13 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     A value for a tile may be some of its fields.
     """
     bits = bits_of(options)
-    for name, values in ATTENTION.items():
+    for name, values in (OF_BLOCKS if options.block else ATTENTION).items():
         yield [(name, bits[:1], value) for value in values]
-    if max(options.batch, options.block) > 1:
-        yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
+    if options.block > 1:
+        for kernel, width in product(("in", "out", "head"), bits):
+            yield [("BLOCK_TILES", (kernel, width), tile) for tile in batch_tiles(width)]
+    elif options.batch > 1:
+        yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles(width)] for width in bits)
     else:
         tried = [("in", width, in_tiles(width)) for width in bits]
         tried += [("out", bits[0], out_tiles()), ("head", bits[-1], head_tiles())]
@@ -112,8 +117,10 @@ def head_tiles() -> list[Tile]:
     return [Tile(rows, 512, warps, 2) for rows, warps in product((2, 4), (1, 2))]
 
 
-def batch_tiles() -> list[Tile]:
-    return [Tile(*size) for size in product((16, 32), (64, 128, 256), (1, 2, 4), (2, 4))]
+def batch_tiles(bits: int) -> list[Tile]:
+    inputs = {4: (128, 256, 512), 8: (128, 256, 512)}.get(bits, (64, 128, 256))
+    sizes = product((16, 32, 64), inputs, (1, 2, 4), (3, 5))
+    return [Tile(*size) for size in sizes if 512 <= size[0] * size[1] / size[2] <= 4096]
 
 
 def bits_of(options: argparse.Namespace) -> list[int]:

@@ -30,8 +30,9 @@ def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
     monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
     batch = {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
     monkeypatch.setattr(tiles, "BATCH_TILES", batch)
-    monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
-    monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
+    monkeypatch.setattr(tiles, "BLOCK_TILES", dict.fromkeys(tiles.TILES, batch))
+    for name in ("BLOCK_KEYS", "SPLIT_KEYS", "BLOCK_KEYS_OF_BLOCKS", "SPLIT_KEYS_OF_BLOCKS"):
+        monkeypatch.setattr(tiles, name, dict.fromkeys(small, 4))
     monkeypatch.setattr(tiles, "ASKING", 1)  # they ask a cache that is not there
 
 

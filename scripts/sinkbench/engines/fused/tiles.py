@@ -49,10 +49,18 @@ TILES = {
 }
 # A batch runs on the matrix units, which want 16 rows.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
+# So does a block of tokens of one stream.
+BLOCK_TILES = {
+    "in": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 1, 5), 32: Tile(16, 64, 2)},
+    "out": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)},
+    "head": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 1, 5), 32: Tile(16, 64, 2)},
+}
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
 BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
+BLOCK_KEYS_OF_BLOCKS = {4: 32, 8: 32, 16: 32, 32: 16}  # the same two for blocks of tokens
+SPLIT_KEYS_OF_BLOCKS = {4: 128, 8: 128, 16: 128, 32: 64}
 LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
 ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
@@ -62,12 +70,15 @@ CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, batch: int) -> Tile:
-    """The tile of a kernel whose weights have `bits` bits."""
-    return TILES[kernel][bits] if batch == 1 else BATCH_TILES[bits]
+def tile_of(kernel: str, bits: int, batch: int, block: int) -> Tile:
+    """The tile of a kernel whose weights have `bits` bits, for streams or for a block of tokens."""
+    if batch == 1:
+        return TILES[kernel][bits]
+    return BLOCK_TILES[kernel][bits] if block else BATCH_TILES[bits]
 
 
-def splits_of(slots: int, bits: int, batch: int) -> int:
+def splits_of(slots: int, bits: int, batch: int, block: int) -> int:
     """Programs per head: a power of two, whose parts the last one adds up."""
-    wanted = -(-slots // (SPLIT_KEYS[bits] * min(batch, 8)))
+    each = SPLIT_KEYS_OF_BLOCKS[bits] if block else SPLIT_KEYS[bits] * min(batch, 8)
+    wanted = -(-slots // each)
     return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)
