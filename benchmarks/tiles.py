@@ -26,6 +26,7 @@ from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
 from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.measure.outcome import failure
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
@@ -145,10 +146,10 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     for name, value in state.items():
         setattr(tiles, name, value)
     chosen = options.quantization, options.batch, options.block, options.budget, options.sinks
-    model, ring = model_and_ring(*chosen, layers)
+    model, weights, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
     pdl = torch.cuda.get_device_capability() >= (9, 0)
-    step = FusedStep(model, ring, pdl, block=options.block)
+    step = FusedStep(model, ring, pdl, block=options.block, weights=weights)
     step.begin()
     return step
 
@@ -159,7 +160,7 @@ def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
-    return model, FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
+    return model, FusedWeights(model), FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
 
 
 @torch.inference_mode()
