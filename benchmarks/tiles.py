@@ -44,7 +44,7 @@ SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
-OF_BLOCKS = {"BLOCK_KEYS_OF_BLOCKS": (16, 32, 64), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256)}
+OF_BLOCKS = {"BLOCK_KEYS_OF_BLOCKS": (16, 32, 64), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256, 512)}
 NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
@@ -89,7 +89,7 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     for name, values in (OF_BLOCKS if options.block else ATTENTION).items():
         yield [(name, bits[:1], value) for value in values]
     if options.block > 1:
-        for kernel, width in product(("in", "out", "head"), bits):
+        for kernel, width in [*product(("out", "in"), bits), ("head", bits[-1])]:
             yield [("BLOCK_TILES", (kernel, width), tile) for tile in batch_tiles(width)]
     elif options.batch > 1:
         yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles(width)] for width in bits)
@@ -119,9 +119,8 @@ def head_tiles() -> list[Tile]:
 
 
 def batch_tiles(bits: int) -> list[Tile]:
-    inputs = {4: (128, 256, 512), 8: (128, 256, 512)}.get(bits, (64, 128, 256))
-    sizes = product((16, 32, 64), inputs, (1, 2, 4), (3, 5))
-    return [Tile(*size) for size in sizes if 512 <= size[0] * size[1] / size[2] <= 4096]
+    sizes = product((8, 16, 32), (128, 256, 512), (1, 2, 4), (3, 5))
+    return [Tile(*size) for size in sizes if 512 * (16 / bits) <= size[0] * size[1] / size[2] <= 4096]
 
 
 def bits_of(options: argparse.Namespace) -> list[int]:
@@ -160,7 +159,8 @@ def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
-    return model, FusedWeights(model), FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
+    ring = FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
+    return model, FusedWeights(model), ring
 
 
 @torch.inference_mode()

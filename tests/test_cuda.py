@@ -231,7 +231,7 @@ def test_speculation_in_the_fused_kernels_keeps_to_the_target(text, rule, prompt
     whole = torch.cat((prompt, tokens))[None]
     scores = torch.cat([given.clone() for given in decode_logits(judge, whole, prompt_tokens)])
     lost = scores.amax(1) - scores.gather(1, tokens[:, None])[:, 0]
-    assert lost.max() < (1e-3 if rule == "greedy" else 12)
+    assert lost.max() < (1e-3 if rule == "greedy" else 16)
     if rule == "sampled":
         surprise = torch.log_softmax(scores, 1)
         entropy = -(surprise.exp() * surprise).sum(1).mean()

@@ -49,4 +49,6 @@ def test_blocks_compute_the_exact_nlls(policy, block, start, length):
     decoded = decode_in_blocks(decoder_of(model, policy, block), text, start, Random(length).randint)
     exact = Evaluator(model.double().cpu(), 16)
     expected = exact.stream(text.cpu(), policy.visibility(length))[start - 1 :]
-    torch.testing.assert_close(decoded.cpu().double(), expected, rtol=0, atol=3e-5)
+    torch.testing.assert_close(
+        decoded.cpu().double(), expected, rtol=0, atol=3e-5 if DEVICE == "cpu" else 1e-4
+    )

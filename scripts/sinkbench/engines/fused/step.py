@@ -169,7 +169,7 @@ class FusedStep:
 
     def _carve(self, launched) -> None:
         """Set the carve-out of a kernel of layers, from its next launch on; a capture is warmed up before."""
-        percent = tiles.CARVEOUTS[self.layers[0][1].bits]
+        percent = tiles.CARVEOUTS[self.layers[0][1].bits] if self.batch == 1 else None
         if percent is not None and launched is not None:  # nothing is compiled for the interpreter
             prefer_shared(launched.function, percent)
 

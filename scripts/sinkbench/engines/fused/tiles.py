@@ -65,7 +65,7 @@ LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that s
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
 ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
-# driver. As measured on one H100, for all kernels at once.
+# driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
 ASKING = 256  # programs that do nothing else, while a step begins
 
