@@ -202,7 +202,7 @@ def dense_down_kernel(
     residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
     DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, CHAINS: tl.constexpr, PDL: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
@@ -228,9 +228,7 @@ def dense_down_kernel(
         first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, BATCH, DENSE_BK)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
-        total = multiply_rows(
-            down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES, 0, CHAINS
-        )  # fmt: skip
+        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
         other = multiply_behind_first(
             first, dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES

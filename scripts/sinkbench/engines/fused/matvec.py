@@ -175,30 +175,18 @@ def multiply_strip(
 def multiply_rows(
     weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
     BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, SKIPPED: tl.constexpr = 0,
-    CHAINS: tl.constexpr = 1,
 ):  # fmt: skip
-    """W x for long rows or several streams, float32 [rows, 1 or columns]: BK inputs at a time, in a pipeline.
+    """W x for long rows or several streams, float32 [rows, 1 or 16]: BK inputs at a time, in a pipeline.
 
-    The first SKIPPED tiles are left out. Of a batch, CHAINS tiles are summed side by side, since each product
-    of the matrix units waits for the sum that it adds to.
+    The first SKIPPED tiles are left out.
     """
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
-    EVEN: tl.constexpr = (K - SKIPPED * BK) % (BK * CHAINS) == 0
-    EACH: tl.constexpr = BK // WORD
-    totals = ()
-    for _ in tl.static_range(CHAINS):
-        totals = totals + (zeros(rows, BITS, BATCH, BK),)  # noqa: RUF005
-    for column in tl.range(SKIPPED * EACH, K // WORD, CHAINS * EACH, num_stages=STAGES):
-        sums = ()
-        for chain in tl.static_range(CHAINS):
-            place = column + chain * EACH
-            loaded = load_tile(weight, scales, rows, place, ROWS, K, BITS, BATCH, BK, EVEN)
-            inputs = load_inputs(x, place, K, BITS, BATCH, BK, EVEN)
-            sums = sums + (multiply_tile(totals[chain], loaded, inputs, x.dtype.element_ty, BITS, BATCH),)  # noqa: RUF005
-        totals = sums
-    total = totals[0]
-    for chain in tl.static_range(1, CHAINS):
-        total += totals[chain]
+    EVEN: tl.constexpr = K % BK == 0
+    total = zeros(rows, BITS, BATCH, BK)
+    for column in tl.range(SKIPPED * (BK // WORD), K // WORD, BK // WORD, num_stages=STAGES):
+        loaded = load_tile(weight, scales, rows, column, ROWS, K, BITS, BATCH, BK, EVEN)
+        inputs = load_inputs(x, column, K, BITS, BATCH, BK, EVEN)
+        total = multiply_tile(total, loaded, inputs, x.dtype.element_ty, BITS, BATCH)
     return tl.sum(total, 1)[:, None] if BATCH == 1 else total
 
 

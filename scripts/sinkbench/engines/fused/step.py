@@ -155,7 +155,7 @@ class FusedStep:
             behind.weight,
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
             DOWN_BITS=down.bits, HEADS=self.attention["HEADS"],
-            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, CHAINS=tile.chains,
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
             **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
         self._carve(launched)

@@ -16,7 +16,6 @@ class Tile:
         stages: depth of its pipeline of tiles.
         strips: as many times `rows` are computed one after another, where rows are read whole.
         registers: at most, per thread; None leaves it to the compiler.
-        chains: tiles that the MLP's second half sums side by side, of several tokens or streams.
     """
 
     rows: int
@@ -25,7 +24,6 @@ class Tile:
     stages: int = 3
     strips: int = 1
     registers: int | None = None
-    chains: int = 1
 
     @property
     def all_rows(self) -> int:
