@@ -5,6 +5,7 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.model.loading import random_model
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -17,6 +18,8 @@ class Interpreted(engine.Engine):
     def __init__(self, model, policy):
         self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
         self.evaluator.kernel = MaskedKernel()
+        self.weights = FusedWeights(model)
+        self._free()
         self.reset()
 
 

@@ -92,7 +92,7 @@ class FusedStep:
             "SINKS": sinks,
             "BS": next_power_of_2(max(sinks, 16 if self.block else 1)),  # matrix units take no fewer
             "SPLITS": self.splits,
-            "BKEY": (tiles.BLOCK_KEYS_OF_BLOCKS if self.block else tiles.BLOCK_KEYS)[bits],
+            "BKEY": tiles.keys_at_a_time(bits, self.head_dim, self.block),
             "BLOCK": self.block,
         }
 
@@ -174,7 +174,7 @@ class FusedStep:
             prefer_shared(launched.function, percent)
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
-        return tile_of(kernel, linear.bits, self.batch, self.block)
+        return tile_of(kernel, linear.bits, self.residual.shape[1], self.batch, self.block)
 
     def _keep_queries(self) -> None:
         """Where refreshes look for them; the step has moved `position` on to its token."""

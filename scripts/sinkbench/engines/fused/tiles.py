@@ -3,7 +3,9 @@
 Other cards and shapes compute the same; they may be a little faster with other numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from triton import cdiv, next_power_of_2
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ BLOCK_TILES = {
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
 BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
+KEY_ELEMENTS = 2560  # of keys that a program holds at most, and as many of values: registers are short
+WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 MOST_SPLITS = 64  # is not exceeded
 BLOCK_KEYS_OF_BLOCKS = {4: 32, 8: 32, 16: 32, 32: 16}  # the same two for blocks of tokens
 SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}
@@ -71,11 +75,21 @@ CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, batch: int, block: int) -> Tile:
-    """The tile of a kernel whose weights have `bits` bits, for streams or for a block of tokens."""
+def tile_of(kernel: str, bits: int, width: int, batch: int, block: int) -> Tile:
+    """The tile of a kernel whose weights have `bits` bits, for streams or for a block of tokens.
+
+    One stream's programs hold rows of the model's width whole: wider ones share them among more warps.
+    """
     if batch == 1:
-        return TILES[kernel][bits]
+        tile = TILES[kernel][bits]
+        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(width, WIDEST)))
     return BLOCK_TILES[kernel][bits] if block else BATCH_TILES[bits]
+
+
+def keys_at_a_time(bits: int, head_dim: int, block: int) -> int:
+    """Keys of a head that a program holds: a power of two, fewer of wider heads."""
+    most = 1 << (KEY_ELEMENTS // head_dim).bit_length() - 1
+    return min((BLOCK_KEYS_OF_BLOCKS if block else BLOCK_KEYS)[bits], most)
 
 
 def splits_of(slots: int, bits: int, batch: int, block: int) -> int:
