@@ -161,8 +161,9 @@ def qkv_attention_up_kernel(
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
-    Programs start in the order of their index. The first compute qkv [B, 3 D] float32; attention's wait for
-    those of their head, and stand behind `lead` of the MLP's programs so that they rarely wait in fact.
+    Programs start in the order of their index (so cards do, though CUDA does not promise it). The first
+    compute qkv [B, 3 D] float32; attention's wait for those of their head, and stand behind `lead` of the
+    MLP's programs so that they rarely wait in fact.
     """
     QKV_EACH: tl.constexpr = QKV_STRIPS * QKV_BN  # rows of a program
     QKV: tl.constexpr = (QKV_ROWS + QKV_EACH - 1) // QKV_EACH
