@@ -74,6 +74,7 @@ def overlay(tiny_folder, tmp_path) -> Path:
 def test_every_file_is_tested_here():
     """A new benchmark needs a test of its own in this folder."""
     tested = {
+        "dialled",
         "evaluator",
         "faults",
         "flat_memory",
@@ -82,6 +83,7 @@ def test_every_file_is_tested_here():
         "offline",
         "speculation",
         "tiles",
+        "verify_cost",
     }
     assert {path.stem for path in BENCHMARKS.iterdir() if path.is_file()} == tested | {"library", "rungs"}
 
