@@ -224,7 +224,7 @@ def test_kernels_compile_and_fit_without_a_gpu(capability):
 @pytest.mark.parametrize("size", ["70m", "1b", "1.4b", "2.8b", "12b"])  # heads of 64, 256, 128, 80, wide rows
 @pytest.mark.parametrize("capability", ["80", "90"])
 def test_no_kernel_of_one_stream_runs_out_of_registers(capability, size):
-    """With weights of each width; `embed_kernel` is left out, whose sine keeps a table of its own in memory."""
+    """With weights of each width; `embed_kernel` is left out, whose sine keeps a table in memory."""
     shown = re.findall(r"(\w+) shared_bytes.* stack_bytes=(\d+)", compiled(capability, size))
     spilled = [int(nbytes) for kernel, nbytes in shown if kernel != "embed_kernel"]
     assert len(spilled) == 9 and max(spilled) == 0
