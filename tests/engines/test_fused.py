@@ -135,6 +135,15 @@ def test_a_prompt_begins_as_the_first_did(captures, policy, kept):
     assert captures
 
 
+def test_the_ring_of_several_streams_is_freed():
+    """It may be larger than what the next measurement leaves room for."""
+    engine = Interpreted(model_of(), build("streaming", {"budget": 11, "sinks": 4}))
+    for batch in (1, 2):
+        engine.prefill(torch.randint(VOCABULARY, (batch, 9), device=DEVICE), 1)
+        engine.reset()
+        assert (engine.ring is None) == (batch > 1)
+
+
 # Both widths of word, with and without the layers that stay unquantized, for one stream and for several.
 QUICK = {("int4", 1), ("int8_mlp", 3)}
 QUANTIZED = [

@@ -24,7 +24,7 @@ PARTS = {
 class Engine:
     """Up to 16 streams in step; the step is captured when it is first taken.
 
-    A ring whose size never changes stays where it is, with its step, for the next prompts of as many streams.
+    One stream's ring whose size never changes stays where it is, with its step, for the next prompt.
 
     Raises Unavailable off CUDA, for models that the kernels do not compute, and where these do not fit.
     """
@@ -79,8 +79,9 @@ class Engine:
         return scores
 
     def reset(self) -> None:
+        """Free a cache that grows, and that of several streams: others count on the memory of a large one."""
         self.refresh: RingRefresh | None = None
-        if self.policy.cache == "growing":
+        if self.policy.cache == "growing" or (self.ring is not None and self.ring.keys.shape[1] > 1):
             self._free()
 
     def cache_bytes(self) -> int:
