@@ -5,7 +5,6 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.tiles import Tile
-from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.model.loading import random_model
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -18,7 +17,6 @@ class Interpreted(engine.Engine):
     def __init__(self, model, policy):
         self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
         self.evaluator.kernel = MaskedKernel()
-        self.weights = FusedWeights(model)
         self._free()
         self.reset()
 
@@ -34,8 +32,11 @@ def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
     batch = {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
     monkeypatch.setattr(tiles, "BATCH_TILES", batch)
     monkeypatch.setattr(tiles, "BLOCK_TILES", dict.fromkeys(tiles.TILES, batch))
-    for name in ("BLOCK_KEYS", "SPLIT_KEYS", "BLOCK_KEYS_OF_BLOCKS", "SPLIT_KEYS_OF_BLOCKS"):
-        monkeypatch.setattr(tiles, name, dict.fromkeys(small, 4))
+    for name, value in {"SPLIT_KEYS": 4, "KEY_ELEMENTS": 40}.items():  # two of 20 dimensions at a time
+        for blocks in ("", "_OF_BLOCKS"):
+            monkeypatch.setattr(tiles, name + blocks, dict.fromkeys(small, value))
+    if DEVICE == "cpu":  # where there are no matrix units
+        monkeypatch.setattr(tiles, "LEAST_KEYS_OF_BLOCKS", 1)
     monkeypatch.setattr(tiles, "ASKING", 1)  # they ask a cache that is not there
 
 

@@ -11,7 +11,6 @@ pytest.importorskip("triton")
 from interpreted import DEVICE, VOCABULARY, model_of, use_tiles
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
-from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.blocks import Blocks
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.policies import build
@@ -21,8 +20,6 @@ from sinkbench.policies import build
 def small_tiles(monkeypatch):
     """Tiles that do not divide the shapes."""
     use_tiles(monkeypatch, rows=8, inputs=32)
-    if DEVICE == "cuda":  # no fewer on the matrix units
-        monkeypatch.setattr(tiles, "BLOCK_KEYS_OF_BLOCKS", dict.fromkeys((4, 8, 16, 32), 16))
 
 
 def decoder_of(model, policy, block: int) -> BlockDecoder:

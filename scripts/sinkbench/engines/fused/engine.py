@@ -1,5 +1,7 @@
 """Hand-written Triton kernels, two launches a layer, in one CUDA graph (see layer_kernels)."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -37,9 +39,13 @@ class Engine:
             raise Unavailable("the fused engine needs a CUDA device; the other engines decode on a CPU")
         self.model, self.policy, self.evaluator = model, policy, evaluator
         self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
-        self.weights = FusedWeights(model)
         self._free()
         self.reset()
+
+    @cached_property
+    def weights(self) -> FusedWeights:
+        """What all steps read of the model."""
+        return FusedWeights(self.model)
 
     def separate_launches(self) -> None:
         """From the next prefill on, no kernel does anything for the next one before it has ended."""

@@ -49,7 +49,7 @@ TILES = {
     },
     "head": {4: Tile(8, 512, 4), 8: Tile(8, 512, 4), 16: Tile(2, 512, 1, 2), 32: Tile(4, 512, 4)},
 }
-# A batch runs on the matrix units, which want 16 rows.
+# A batch runs on the matrix units.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
 # So does a block of tokens of one stream. As measured for blocks of 5 on one H100 and one H200, in 16 and 8
 # bits; those of 4 bits are a batch's.
@@ -59,13 +59,13 @@ BLOCK_TILES = {
     "head": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 1), 32: Tile(16, 64, 2)},
 }
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
-BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
-KEY_ELEMENTS = 2560  # of keys that a program holds at most, and as many of values: registers are short
-WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 MOST_SPLITS = 64  # is not exceeded
-BLOCK_KEYS_OF_BLOCKS = {4: 32, 8: 32, 16: 32, 32: 16}  # the same two for blocks of tokens
-SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}
+KEY_ELEMENTS = dict.fromkeys((4, 8, 16, 32), 2560)  # of a head's keys at a time, as of values: 32 keys of 80
+SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}  # the same two for blocks of tokens,
+KEY_ELEMENTS_OF_BLOCKS = {4: 2560, 8: 2560, 16: 2560, 32: 1280}
+LEAST_KEYS_OF_BLOCKS = 16  # which the matrix units multiply, and take no fewer
+WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
 ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
@@ -87,9 +87,9 @@ def tile_of(kernel: str, bits: int, width: int, batch: int, block: int) -> Tile:
 
 
 def keys_at_a_time(bits: int, head_dim: int, block: int) -> int:
-    """Keys of a head that a program holds: a power of two, fewer of wider heads."""
-    most = 1 << (KEY_ELEMENTS // head_dim).bit_length() - 1
-    return min((BLOCK_KEYS_OF_BLOCKS if block else BLOCK_KEYS)[bits], most)
+    """Keys of a head that a program reads at a time: a power of two, fewer of wider heads."""
+    elements, least = (KEY_ELEMENTS_OF_BLOCKS, LEAST_KEYS_OF_BLOCKS) if block else (KEY_ELEMENTS, 1)
+    return 1 << max(least, elements[bits] // head_dim).bit_length() - 1
 
 
 def splits_of(slots: int, bits: int, batch: int, block: int) -> int:
