@@ -16,8 +16,7 @@ from statistics import median
 
 import pandas as pd
 import torch
-import yaml
-from library import ROOT, check_device  # puts the library on the path
+from library import LATENCY, check_device, read_study  # puts the library on the path
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
@@ -61,7 +60,7 @@ def main() -> None:
     options = parse()
     check_device()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {options.format}", flush=True)
-    study = yaml.safe_load(options.study.read_text(encoding="utf-8"))
+    study = read_study(options.study)
     dtype = {"dtype": study["model"]["dtype"]}
     target = apply_format(format_row(options.format), load_model(study["model"], "cuda"))
     draft = load_model(study["draft"] | dtype, "cuda")
@@ -86,7 +85,7 @@ def parse() -> argparse.Namespace:
         return lambda text: [kind(word) for word in text.split(",")]
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--study", type=Path, default=ROOT / "workflow/studies/latency.yaml")
+    parser.add_argument("--study", type=Path, default=LATENCY)
     parser.add_argument("--format", default="none", help="of the target's weights")
     parser.add_argument("--engines", type=each(str), default=["fused", "graph"])
     parser.add_argument("--draft-tokens", type=each(int), default=[2, 4, 6])

@@ -12,8 +12,7 @@ import time
 
 import numpy as np
 import torch
-import yaml
-from library import DEMO, ROOT, check_device  # puts the library on the path
+from library import DEMO, check_device, read_study  # puts the library on the path
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.decode import decode_nll
@@ -67,8 +66,7 @@ def parse() -> argparse.Namespace:
 def model_settings(options: argparse.Namespace) -> dict:
     if options.shape == "demo":
         return {"source": "folder", "path": str(DEMO), "dtype": options.dtype}
-    study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))
-    return study["model"] | {"dtype": options.dtype}
+    return read_study()["model"] | {"dtype": options.dtype}
 
 
 def stdlib_tokens(count: int) -> torch.Tensor:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-import yaml
-from library import ROOT, check_device  # puts the library on the path
+from library import LATENCY, check_device, read_study  # puts the library on the path
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.table import engine_row
@@ -29,7 +28,7 @@ SINKS, CHUNK_TOKENS = 4, 8192
 def main() -> None:
     options = parse()
     check_device(options.device)
-    settings = yaml.safe_load(options.study.read_text(encoding="utf-8"))["model"]
+    settings = read_study(options.study)["model"]
     model = load_model(settings, options.device)
     policy = policies.build("streaming", {"budget": options.budget, "sinks": SINKS})
     rows = []
@@ -42,9 +41,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--study", type=Path, default=ROOT / "workflow/studies/latency.yaml", help="its model"
-    )
+    parser.add_argument("--study", type=Path, default=LATENCY, help="its model")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--engines", type=lambda text: text.split(","), default=["fused", "graph"])
     parser.add_argument("--budget", type=int, default=2048, help="cached tokens, sinks included")

@@ -170,20 +170,20 @@ def continued(evaluators, policy, prompt, rule: str, options):
     for draft_tokens in options.draft_tokens:
         speculator = build(evaluators, policy, draft_tokens, rule, options)
         (got, kept), ms = timed(partial(speculate, speculator, prompt), options.tokens)
-        gap = tie(plain, prompt, got, expected) if rule == "greedy" else float("nan")
+        parted, gap = tie(plain, prompt, got, expected) if rule == "greedy" else (float("nan"),) * 2
         judged = sum(min(count + 1, draft_tokens) for count in kept)
-        counts = {"rounds": len(kept), "kept": sum(kept), "judged": judged, "tie": gap}
+        counts = {"rounds": len(kept), "kept": sum(kept), "judged": judged, "parted": parted, "tie": gap}
         yield {"rule": rule, "draft_tokens": draft_tokens, **counts, "ms": ms, "plain_ms": plain_ms}
 
 
-def tie(plain, prompt, got, expected) -> float:
-    """How far apart, in logits, the two ids stand where continuations part for the first time; 0: nowhere."""
+def tie(plain, prompt, got, expected) -> tuple[float, float]:
+    """Whether continuations part (1 or 0), and the distance of the two ids' logits where they first do."""
     parted = (got != expected).nonzero()
     if len(parted) == 0:
-        return 0.0
+        return 0.0, float("nan")
     index = int(parted[0])
     scores = plain.prefill(torch.cat((prompt, expected[:index]))[None], 1)[0].float()
-    return float((scores[expected[index]] - scores[got[index]]).abs())
+    return 1.0, float((scores[expected[index]] - scores[got[index]]).abs())
 
 
 def build(evaluators, policy, draft_tokens: int, rule: str, options) -> Speculator:
@@ -216,12 +216,12 @@ def show_rounds(rows: pd.DataFrame, options) -> None:
     if options.output:
         rows.to_csv(options.output, index=False)
     grouped = rows.groupby(["policy", "rule", "draft_tokens", "position"], sort=False)
-    sums = grouped[["kept", "judged", "rounds", "ms", "plain_ms"]].sum(min_count=1)
+    sums = grouped[["kept", "judged", "rounds", "ms", "plain_ms", "parted"]].sum(min_count=1)
     table = pd.DataFrame({
         "acceptance": sums.kept / sums.judged,
         "tokens_per_step": sums.kept / sums.rounds + 1,
         "speedup": sums.plain_ms / sums.ms,
-        "parted": grouped["tie"].agg(lambda gaps: (gaps > 0).sum()),
+        "parted": sums.parted,
         "largest_tie": grouped["tie"].max(),
     })  # fmt: skip
     print("Continuations:", table.round(3).to_string(), sep="\n", flush=True)

@@ -20,8 +20,7 @@ from itertools import product
 from statistics import median
 
 import torch
-import yaml
-from library import ROOT, check_device  # puts the library on the path
+from library import check_device, read_study, replay_ms  # puts the library on the path
 from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
@@ -33,18 +32,17 @@ from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.runtime.cuda_graph import capture
-from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
 # Values of tiles' constants, by bits of the MLP: of attention, tried first, and of how launches and their
 # parts follow each other, which the tiles decide.
-ATTENTION = {"BLOCK_KEYS": (16, 32, 64), "SPLIT_KEYS": (64, 128, 256)}
+ATTENTION = {"KEY_ELEMENTS": (1280, 2560, 5120), "SPLIT_KEYS": (64, 128, 256)}
 SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
-OF_BLOCKS = {"BLOCK_KEYS_OF_BLOCKS": (16, 32, 64), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256, 512)}
+OF_BLOCKS = {"KEY_ELEMENTS_OF_BLOCKS": (1280, 2560, 5120), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256, 512)}
 NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
@@ -155,7 +153,7 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
 
 @cache
 def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks: int, layers: int | None):
-    settings = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text(encoding="utf-8"))["model"]
+    settings = read_study()["model"]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
@@ -184,16 +182,7 @@ def step_ms(options: argparse.Namespace, state: State) -> float:
         if failure(error) is None:
             raise
         return float("inf")
-    return median(timed(replay, step.position.device) for _ in range(REPETITIONS))
-
-
-def timed(replay, device: torch.device) -> float:
-    marks = [record_event(device)]
-    for _ in range(REPLAYS):
-        replay()
-    marks.append(record_event(device))
-    synchronise(device)
-    return elapsed_ms(*marks) / REPLAYS
+    return median(replay_ms(replay, REPLAYS, step.position.device) for _ in range(REPETITIONS))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from statistics import median
 
 import pandas as pd
 import torch
-import yaml
-from library import ROOT, check_device  # puts the library on the path
+from library import LATENCY, check_device, read_study, replay_ms  # puts the library on the path
 from sinkbench import engines
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
@@ -26,7 +25,6 @@ from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.runtime.cuda_graph import capture
-from sinkbench.runtime.device import elapsed_ms, record_event, synchronise
 
 FAR = 10_000  # stream position: the ring is full
 REPLAYS = 20
@@ -59,9 +57,7 @@ def parse() -> argparse.Namespace:
         return [int(number) for number in words(text)]
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--study", type=Path, default=ROOT / "workflow/studies/latency.yaml", help="its model"
-    )
+    parser.add_argument("--study", type=Path, default=LATENCY, help="its model")
     parser.add_argument("--formats", type=words, default=["none", "int8_mlp", "int4_mlp"])
     parser.add_argument("--engines", type=words, default=["fused", "graph"])
     parser.add_argument("--budgets", type=numbers, default=[2048, 512], help="cached tokens, sinks included")
@@ -72,7 +68,7 @@ def parse() -> argparse.Namespace:
 
 
 def model_of(options: argparse.Namespace, number_format: str):
-    settings = yaml.safe_load(options.study.read_text(encoding="utf-8"))["model"]
+    settings = read_study(options.study)["model"]
     return apply_format(format_row(number_format), load_model(settings, "cuda"))
 
 
@@ -114,15 +110,8 @@ def block_pass(ring, tokens: int) -> Callable:
 
 def timed(replay: Callable, repetitions: int) -> dict:
     """Milliseconds of a replay: median, least and most of the repetitions."""
-    times = []
-    for _ in range(repetitions + 1):
-        begun = record_event(torch.device("cuda"))
-        for _ in range(REPLAYS):
-            replay()
-        ended = record_event(torch.device("cuda"))
-        synchronise(torch.device("cuda"))
-        times.append(elapsed_ms(begun, ended) / REPLAYS)
-    times = times[1:]  # the first warms up
+    device = torch.device("cuda")
+    _, *times = (replay_ms(replay, REPLAYS, device) for _ in range(repetitions + 1))  # the first warms up
     return {"ms": median(times), "least_ms": min(times), "most_ms": max(times)}
 
 

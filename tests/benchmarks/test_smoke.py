@@ -97,19 +97,8 @@ def test_evaluator(run):
 
 
 def test_prompt_start(run, overlay):
-    said = run(
-        "prompt_start",
-        "--study",
-        overlay,
-        "--device",
-        "cpu",
-        "--engines",
-        "eager",
-        "--budget",
-        24,
-        "--prompt",
-        40,
-    )
+    sizes = ("--budget", 24, "--prompt", 40)
+    said = run("prompt_start", "--study", overlay, "--device", "cpu", "--engines", "eager", *sizes)
     head, *rows = (line.split() for line in said.splitlines())
     assert head == ["engine", "prompt", "prompt_ms", "first_step_ms"]
     assert [row[:2] for row in rows] == [["eager", str(number)] for number in range(1, 5)]
