@@ -27,7 +27,7 @@ def larger(a, b):
 def in_chunks(x):
     """x [..., words] as [..., chunks, CHUNK]."""
     WORDS: tl.constexpr = x.shape[len(x.shape) - 1]
-    return tl.reshape(x, x.shape[:-1] + [WORDS // CHUNK, CHUNK])  # noqa: RUF005
+    return tl.reshape(x, x.shape[:-1] + [WORDS // CHUNK, CHUNK])
 
 
 @triton.jit
@@ -49,12 +49,12 @@ def fixed_inputs(planes, BITS: tl.constexpr):
     total = tl.zeros(top.shape, tl.int32)
     for plane in tl.static_range(PLANES):
         n = (planes[plane] * inverse + ROUND).to(tl.int32, bitcast=True)
-        integers = integers + (n,)  # noqa: RUF005
+        integers = integers + (n,)
         total += n
     pairs = ()
     for half in tl.static_range(HALVES):
         for first in tl.static_range(half, PLANES, 2 * HALVES):
-            pairs = pairs + ((integers[first] & 0xFFFF) | (integers[first + HALVES] << 16),)  # noqa: RUF005
+            pairs = pairs + ((integers[first] & 0xFFFF) | (integers[first + HALVES] << 16),)
     total = tl.sum(in_chunks(total), 1)
     return pairs, (total << 10) >> 10, step  # ROUND's own bits stand above the lowest 22
 
@@ -65,7 +65,7 @@ def add_products(total, pair, word, HIGH: tl.constexpr):
     if INTERPRETED:
         low = (word >> 16 if HIGH else word) & 0xFFFF
         return total + ((pair << 16) >> 16) * (low & 255) + (pair >> 16) * (low >> 8)
-    else:  # noqa: RET505
+    else:
         dp2a: tl.constexpr = "dp2a.hi.s32.u32 $0, $1, $2, $3;" if HIGH else "dp2a.lo.s32.u32 $0, $1, $2, $3;"
         return tl.inline_asm_elementwise(
             dp2a, "=r,r,r,r", [pair, word, total], tl.int32, is_pure=True, pack=1

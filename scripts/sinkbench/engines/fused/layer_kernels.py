@@ -42,7 +42,7 @@ def load_gammas(gammas, rows, D: tl.constexpr):
 
 @triton.jit
 def store_inputs(y, rows, residual, inputs, gamma, D: tl.constexpr, BATCH: tl.constexpr):
-    """Rows y [rows, 1 or 16] of the residual stream, and what the LayerNorms after them need of them.
+    """Rows y [rows, columns] of the residual stream, and what the LayerNorms after them need of them.
 
     That is y gamma for either norm, in the model's dtype. Returns each stream's sums of y and y^2 over these
     rows, counted by `in_units`.

@@ -47,7 +47,7 @@ def load_tile(
     tile = tl.load(place, mask=mask, other=0, eviction_policy="evict_first")
     if BITS != 4:
         return (tile,)
-    else:  # noqa: RET505
+    else:
         GROUP_WORDS: tl.constexpr = GROUP // WORD
         EACH: tl.constexpr = CHUNK if BATCH == 1 else GROUP_WORDS
         group = (column + EACH * tl.arange(0, BK // WORD // EACH)) // GROUP_WORDS
@@ -60,7 +60,7 @@ def load_tile(
 def load_inputs(
     x, column, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr
 ):
-    """What a tile is multiplied with: of each of its planes, inputs float32 [columns], or [columns, 16].
+    """What a tile is multiplied with: of each of its planes, inputs float32 [n], or [n, columns] as they are.
 
     Packed weights of one stream are multiplied with `fixed_inputs`.
     """
@@ -78,7 +78,7 @@ def load_inputs(
             inputs = tl.load(x + k).to(tl.float32)
         else:
             inputs = tl.load(x + k, mask=k < K, other=0.0).to(tl.float32)
-        planes = planes + (inputs,)  # noqa: RUF005
+        planes = planes + (inputs,)
     return fixed_inputs(planes, BITS) if BITS < 16 and BATCH == 1 else planes
 
 
@@ -100,7 +100,7 @@ def multiply_tile(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexpr
     """total + W x over the inputs of a loaded tile; see `zeros` for the shape of total."""
     if BATCH > 1:
         return multiply_batch(total, loaded, inputs, DTYPE, BITS)
-    elif BITS >= 16:  # noqa: RET505
+    elif BITS >= 16:
         return total + loaded[0].to(tl.float32) * inputs[0][None, :]
     elif BITS == 8:
         return total + multiply_words(loaded[0], inputs, BITS)
@@ -124,7 +124,7 @@ def multiply_batch(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexp
 
 @triton.jit
 def zeros(rows, BITS: tl.constexpr, BATCH: tl.constexpr, BK: tl.constexpr):
-    """What `multiply_tile` adds to: [rows, 16] for a batch, else not yet summed over a tile's columns."""
+    """What `multiply_tile` adds to: [rows, columns]; of one stream not yet summed over a tile's columns."""
     COLUMNS: tl.constexpr = BK if BITS >= 16 else BK * BITS // 32 // CHUNK
     return tl.zeros((rows.shape[0], COLUMNS if BATCH == 1 else columns_of(BATCH)), tl.float32)
 
@@ -134,7 +134,7 @@ def load_row_scales(scales, rows, ROWS: tl.constexpr, BITS: tl.constexpr):
     """Scales [rows, 1] of 8-bit weights; ones for others."""
     if BITS == 8:
         return tl.load(scales + rows, mask=rows < ROWS, other=0.0).to(tl.float32)[:, None]
-    else:  # noqa: RET505
+    else:
         return tl.full((rows.shape[0], 1), 1.0, tl.float32)
 
 
@@ -146,7 +146,7 @@ def load_strip(
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     tiles = ()
     for k in tl.static_range(0, K, BK):
-        tiles = tiles + (load_tile(weight, scales, rows, k // WORD, ROWS, K, BITS, 1, BK, k + BK <= K),)  # noqa: RUF005
+        tiles = tiles + (load_tile(weight, scales, rows, k // WORD, ROWS, K, BITS, 1, BK, k + BK <= K),)
     return tiles
 
 
@@ -156,7 +156,7 @@ def load_strip_inputs(x, K: tl.constexpr, BITS: tl.constexpr, BK: tl.constexpr):
     WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     tiles = ()
     for k in tl.static_range(0, K, BK):
-        tiles = tiles + (load_inputs(x, k // WORD, K, BITS, 1, BK, k + BK <= K),)  # noqa: RUF005
+        tiles = tiles + (load_inputs(x, k // WORD, K, BITS, 1, BK, k + BK <= K),)
     return tiles
 
 
@@ -176,7 +176,7 @@ def multiply_rows(
     weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
     BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, SKIPPED: tl.constexpr = 0,
 ):  # fmt: skip
-    """W x for long rows or several streams, float32 [rows, 1 or 16]: BK inputs at a time, in a pipeline.
+    """W x for long rows or several streams, float32 [rows, columns]: BK inputs at a time, in a pipeline.
 
     The first SKIPPED tiles are left out.
     """
@@ -204,7 +204,7 @@ def multiply_behind_first(
     first, weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
     BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """W x of several streams, float32 [rows, 16], whose `load_first` is multiplied last."""
+    """W x of several streams, float32 [rows, columns], whose `load_first` is multiplied last."""
     total = multiply_rows(weight, scales, rows, x, ROWS, K, BITS, BATCH, BK, STAGES, 1)
     inputs = load_inputs(x, 0, K, BITS, BATCH, BK, K % BK == 0)
     return multiply_tile(total, first, inputs, x.dtype.element_ty, BITS, BATCH)

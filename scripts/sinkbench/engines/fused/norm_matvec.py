@@ -102,21 +102,21 @@ def finish_rows(
 
 @triton.jit
 def load_moments(moments, eps, K: tl.constexpr, BATCH: tl.constexpr):
-    """Mean and 1 / standard deviation of x over its K elements, from its `moments`: numbers, or [1, 16]."""
+    """Mean and 1 / standard deviation of x over its K elements, from `moments`: numbers, or [1, columns]."""
     mean = load_sum(moments[0], BATCH) / K
     rstd = tl.rsqrt(load_sum(moments[1], BATCH) / K - mean * mean + eps)
     if BATCH == 1:
         return mean, rstd
-    else:  # noqa: RET505
+    else:
         return mean[None, :], rstd[None, :]
 
 
 @triton.jit
 def load_sum(place, BATCH: tl.constexpr):
-    """A sum of every stream, as `in_units` counted it: a number, or [16] for a batch."""
+    """A sum of every stream, as `in_units` counted it: a number, or [columns] for a batch."""
     if BATCH == 1:
         return (tl.load(place).to(tl.float64) * UNIT).to(tl.float32)
-    else:  # noqa: RET505
+    else:
         stream = tl.arange(0, columns_of(BATCH))
         return (tl.load(place + stream, mask=stream < BATCH, other=0).to(tl.float64) * UNIT).to(tl.float32)
 
