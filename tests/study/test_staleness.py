@@ -40,7 +40,7 @@ TABLE = "measurements"
 STEPS, TEXT = f"speed/{FULL}.eager", f"continuations/{FULL}.eager"
 DRAFTED, BY_MODEL = f"speed/{FULL}.eager-*k2", f"speed/{FULL}.eager-k2"
 TIMED = {"speed/*", "profile/*"}
-# Not `graph`, nor what has drafts: they take 256 steps and 64 rounds, whatever is asked.
+# Not `graph`, nor what has drafts: they take 256 steps and 32 rounds, whatever is asked.
 STEPPED = {"speed/*[!h2]", "speed/*[!p]h", "profile/*"}
 CONTINUED = {"continuations/*", "report/continuations"}
 MEASURED = {"nll/*", *TIMED, "recall/*", "sinks/*", "continuations/*"}

@@ -26,7 +26,7 @@ FAMILIES = (
     "speculation",
 )
 
-DRAFTING = {"drafts": "model", "temperature": 0, "places": 8}  # what `speculate` need not say
+DRAFTING = {"drafts": "model", "temperature": 0, "places": 16}  # what `speculate` need not say
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ SAMPLING = ("samples",)  # keys of a corpus that replace a policy's options ther
 SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
 SCHEMA = ROOT.parent / "workflow/schemas/measurements.schema.yaml"
 ONE_LAUNCH_STEPS = 256  # at least, a repetition: fewer steps of a millisecond are soon over
-LEAST_ROUNDS = 64  # from each place, so that any text is long enough to be told from a loop (measure.places)
+LEAST_ROUNDS = 32  # from each place: a loop is drafted well, and then its text is long enough to tell it
 
 
 class Study:
