@@ -110,7 +110,7 @@ def test_planning_imports_no_torch():
 
 
 def test_an_engine_of_one_launch_is_timed_over_256_steps_and_more(latency):
-    """At a millisecond a step the study's 32 are soon over; rounds with drafts are at least 32 from each place."""
+    """At a millisecond a step the study's 32 are soon over; of rounds with drafts each place has 32."""
     steps = {run: latency.timing_settings(run)["speed"]["steps"] for run in latency.runs}
     asked = latency.config["speed"]["steps"]
     assert steps["streaming-4+2044.fused"] == steps["dense.graph"] == 256 > asked
