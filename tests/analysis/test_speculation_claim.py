@@ -58,6 +58,7 @@ def test_a_lookup_is_judged_like_a_draft_model():
 def test_the_cause_tells_draft_verification_and_yield_apart():
     cause = judge("speculation", whole()).cause
     assert f"a round of {FULL}.eager-k2 yields 1.80 [1.62, 1.98] tokens and takes 4.60 [" in cause
+    assert "; of 8 texts that it went on with 2 became loops" in cause
     assert "by its rounds of 2 and 4 drafts, a drafted token takes 0.90 [0.79, 1.01] ms" in cause
     assert "the verification 2.80 [2.49, 3.11] ms" in cause
     assert f"if every draft stayed, {FULL}.eager-k2 had 1.96 [" in cause

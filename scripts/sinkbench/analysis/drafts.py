@@ -60,7 +60,16 @@ def a_round(measurements: pd.DataFrame, run: dict) -> str:
     yielded, takes, needed = (_of_round(measurements, run, metric) for metric in metrics)
     return (
         f"a round of {run_name(run)} yields {yielded} tokens and takes {takes} ms, the time in which "
-        f"{needed} are decoded without drafts on the same engine"
+        f"{needed} are decoded without drafts on the same engine{_looped(measurements, run)}"
+    )
+
+
+def _looped(measurements: pd.DataFrame, run: dict) -> str:
+    """How many of the texts became loops, which flatter drafts; nothing where no text was long enough."""
+    where = {name: run[name] for name in (*RUN, "position")}
+    rows = matching(usable(measurements), metric="loops", **where)
+    return "".join(
+        f"; of {row.n} texts that it went on with {row.value:.0f} became loops" for row in rows.itertuples()
     )
 
 
