@@ -26,6 +26,7 @@ from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
 from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.measure.outcome import failure
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
@@ -43,6 +44,8 @@ SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
+OF_BLOCKS = {"BLOCK_KEYS_OF_BLOCKS": (16, 32, 64), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256, 512)}
+NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
 State = dict  # name in tiles: value
@@ -51,7 +54,7 @@ State = dict  # name in tiles: value
 def main() -> None:
     options = parse()
     check_device()
-    state = {name: deepcopy(getattr(tiles, name)) for name in ("TILES", "BATCH_TILES", *ATTENTION, *SEQUENCE)}
+    state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -83,10 +86,13 @@ def rounds(options: argparse.Namespace) -> Iterator[list[tuple]]:
     A value for a tile may be some of its fields.
     """
     bits = bits_of(options)
-    for name, values in ATTENTION.items():
+    for name, values in (OF_BLOCKS if options.block else ATTENTION).items():
         yield [(name, bits[:1], value) for value in values]
-    if max(options.batch, options.block) > 1:
-        yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles()] for width in bits)
+    if options.block > 1:
+        for kernel, width in [*product(("out", "in"), bits), ("head", bits[-1])]:
+            yield [("BLOCK_TILES", (kernel, width), tile) for tile in batch_tiles(width)]
+    elif options.batch > 1:
+        yield from ([("BATCH_TILES", (width,), tile) for tile in batch_tiles(width)] for width in bits)
     else:
         tried = [("in", width, in_tiles(width)) for width in bits]
         tried += [("out", bits[0], out_tiles()), ("head", bits[-1], head_tiles())]
@@ -112,8 +118,9 @@ def head_tiles() -> list[Tile]:
     return [Tile(rows, 512, warps, 2) for rows, warps in product((2, 4), (1, 2))]
 
 
-def batch_tiles() -> list[Tile]:
-    return [Tile(*size) for size in product((16, 32), (64, 128, 256), (1, 2, 4), (2, 4))]
+def batch_tiles(bits: int) -> list[Tile]:
+    sizes = product((8, 16, 32), (128, 256, 512), (1, 2, 4), (3, 5))
+    return [Tile(*size) for size in sizes if 512 * (16 / bits) <= size[0] * size[1] / size[2] <= 4096]
 
 
 def bits_of(options: argparse.Namespace) -> list[int]:
@@ -138,10 +145,10 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     for name, value in state.items():
         setattr(tiles, name, value)
     chosen = options.quantization, options.batch, options.block, options.budget, options.sinks
-    model, ring = model_and_ring(*chosen, layers)
+    model, weights, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
     pdl = torch.cuda.get_device_capability() >= (9, 0)
-    step = FusedStep(model, ring, pdl, block=options.block)
+    step = FusedStep(model, ring, pdl, block=options.block, weights=weights)
     step.begin()
     return step
 
@@ -152,7 +159,8 @@ def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
-    return model, FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
+    ring = FusedRing(model, Visibility(sinks, budget - sinks), batch, block=max(1, block))
+    return model, FusedWeights(model), ring
 
 
 @torch.inference_mode()

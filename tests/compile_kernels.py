@@ -1,7 +1,7 @@
 """Compile the fused kernels at Pythia-2.8b's shape for a compute capability, without a GPU.
 
     PYTHONPATH=scripts python tests/compile_kernels.py 80        # Pythia-2.8b
-    PYTHONPATH=scripts python tests/compile_kernels.py 90 12b
+    PYTHONPATH=scripts python tests/compile_kernels.py 90 12b    # one stream, weights of each width
 
 A process of its own: where kernels are interpreted (tests/conftest.py) they cannot be compiled. Prints each
 kernel's shared memory, registers and spilled bytes; fails if one does not compile.
@@ -120,11 +120,12 @@ def usage(cubin: bytes) -> str:
 
 # Number format, streams, and tokens of a block.
 STEPS = (("none", 1, 0), ("none", 16, 0), ("int8_mlp", 1, 0), ("int4", 16, 0), ("none", 1, 5))
+ONE_STREAM = tuple((word, 1, 0) for word in ("none", "int8_mlp", "int4"))
 
 if __name__ == "__main__":
     capability = int(sys.argv[1])
     study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
     shape = study["model"]["shape"] | (SHAPES[sys.argv[2]] if len(sys.argv) > 2 else {})
-    for step in STEPS:
+    for step in STEPS if len(sys.argv) < 3 else ONE_STREAM:
         for launch in launches_of(shape, *step, pdl=capability >= 90):
             compile_launch(*launch, capability)

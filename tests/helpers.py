@@ -144,8 +144,8 @@ def decode_in_blocks(decoder, ids, start: int, draw) -> torch.Tensor:
         again = draw(0, min(true, decoder.block - len(block)))
         if again:  # what is read a second time is written over itself
             decoder.take_back(again)
-            torch.testing.assert_close(
-                decoder.read(ids[position + true - again : position + true]), scores[-1][true - again :]
-            )
+            second = decoder.read(ids[position + true - again : position + true])
+            near = 2e-4 if ids.is_cuda else 1e-5  # fewer rows may take other kernels there
+            torch.testing.assert_close(second, scores[-1][true - again :], rtol=1.3e-6, atol=near)
         position += true
     return token_nll_of_logits(torch.cat(scores), ids[start:])

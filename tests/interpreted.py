@@ -5,6 +5,7 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines.fused import engine, tiles
 from sinkbench.engines.fused.tiles import Tile
+from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.model.loading import random_model
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -17,6 +18,8 @@ class Interpreted(engine.Engine):
     def __init__(self, model, policy):
         self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
         self.evaluator.kernel = MaskedKernel()
+        self.weights = FusedWeights(model)
+        self._free()
         self.reset()
 
 
@@ -30,8 +33,9 @@ def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
     monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
     batch = {bits: Tile(16, tile.inputs, 4) for bits, tile in small.items()}
     monkeypatch.setattr(tiles, "BATCH_TILES", batch)
-    monkeypatch.setattr(tiles, "BLOCK_KEYS", dict.fromkeys(small, 4))
-    monkeypatch.setattr(tiles, "SPLIT_KEYS", dict.fromkeys(small, 4))
+    monkeypatch.setattr(tiles, "BLOCK_TILES", dict.fromkeys(tiles.TILES, batch))
+    for name in ("BLOCK_KEYS", "SPLIT_KEYS", "BLOCK_KEYS_OF_BLOCKS", "SPLIT_KEYS_OF_BLOCKS"):
+        monkeypatch.setattr(tiles, name, dict.fromkeys(small, 4))
     monkeypatch.setattr(tiles, "ASKING", 1)  # they ask a cache that is not there
 
 

@@ -12,11 +12,11 @@ from sinkbench.artifacts.parquet import read_table
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines import static
-from sinkbench.engines.decode import generate, greedy
+from sinkbench.engines.decode import decode_logits, generate, greedy
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.lookup import LookupSpeculator
 from sinkbench.engines.speculation.speculator import Speculator, speculate
-from sinkbench.engines.speculation.verification import Greedy
+from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import ENGINES as ENGINE_ROWS
 from sinkbench.engines.table import engine_row
 from sinkbench.errors import Unavailable
@@ -188,10 +188,14 @@ def test_refreshed_caches_on_real_text(demo, text, stock_gap, name, word, dtype)
     assert float((exact - plain).abs().mean()) > 10 * 1e-4  # or streaming would pass for it
 
 
+def folder(name: str) -> dict:
+    """A model of resources/ in float32."""
+    return {"source": "folder", "path": str(ROOT / "resources" / name), "dtype": "float32"}
+
+
 def wide_model(name: str):
     """A model of resources/ in float64."""
-    source = {"source": "folder", "path": str(ROOT / "resources" / name), "dtype": "float32"}
-    return load_model(source, "cuda").double()
+    return load_model(folder(name), "cuda").double()
 
 
 @pytest.mark.parametrize("prompt_tokens", [256, 1000])  # the ring fills on the way, and is full
@@ -219,6 +223,32 @@ def test_a_lookup_in_graphs_is_greedy_decoding(text):
     tokens, kept = speculate(own, prompt, count)
     assert torch.equal(tokens, expected)
     assert set(own.passes) == {0, 4} and sum(kept) > 0
+
+
+@pytest.mark.parametrize("prompt_tokens", [256, 1000])
+@pytest.mark.parametrize("rule", ["greedy", "sampled"])
+def test_speculation_in_the_fused_kernels_keeps_to_the_target(text, rule, prompt_tokens):
+    """In float32 every id is the likeliest of float64, up to rounding; a draw is at least possible."""
+    wide = [wide_model(name) for name in ("demo-model", "demo-draft")]
+    evaluators = [Evaluator(load_model(folder(name), "cuda"), 1024) for name in ("demo-model", "demo-draft")]
+    prompt, count = text[:prompt_tokens], 400
+    vocabulary = wide[0].config.vocab_size
+    chosen = Greedy() if rule == "greedy" else Sampled(4, vocabulary, 1.0, 0, prompt.device)
+    blocks = engines.blocks(engine_row("fused"))
+    decoders = [BlockDecoder(each.model, RING, each, 5, blocks) for each in evaluators]
+    tokens, kept = speculate(Speculator(*decoders, 4, chosen, captured=True), prompt, count)
+    assert len(set(kept)) > 1
+    exact = Evaluator(wide[0], 1024)
+    exact.kernel = MaskedKernel()
+    judge = engines.build(engine_row("graph"), wide[0], RING, exact)
+    whole = torch.cat((prompt, tokens))[None]
+    scores = torch.cat([given.clone() for given in decode_logits(judge, whole, prompt_tokens)])
+    lost = scores.amax(1) - scores.gather(1, tokens[:, None])[:, 0]
+    assert lost.max() < (1e-3 if rule == "greedy" else 16)
+    if rule == "sampled":
+        surprise = torch.log_softmax(scores, 1)
+        entropy = -(surprise.exp() * surprise).sum(1).mean()
+        assert abs(-surprise.gather(1, tokens[:, None]).mean() - entropy) < 0.5
 
 
 def test_reduce_overhead_records_graphs_and_keeps_them(models, known, ids):

@@ -74,14 +74,17 @@ def overlay(tiny_folder, tmp_path) -> Path:
 def test_every_file_is_tested_here():
     """A new benchmark needs a test of its own in this folder."""
     tested = {
+        "dialled",
         "evaluator",
         "faults",
         "flat_memory",
         "ladder",
         "new_lengths",
         "offline",
+        "prompt_start",
         "speculation",
         "tiles",
+        "verify_cost",
     }
     assert {path.stem for path in BENCHMARKS.iterdir() if path.is_file()} == tested | {"library", "rungs"}
 
@@ -91,6 +94,25 @@ def test_evaluator(run):
     rows = said.splitlines()
     assert [row.split()[0] for row in rows] == ["evaluator", "eager", "paper"]
     assert all("nats on 4 tokens" in row for row in rows[1:])
+
+
+def test_prompt_start(run, overlay):
+    said = run(
+        "prompt_start",
+        "--study",
+        overlay,
+        "--device",
+        "cpu",
+        "--engines",
+        "eager",
+        "--budget",
+        24,
+        "--prompt",
+        40,
+    )
+    head, *rows = (line.split() for line in said.splitlines())
+    assert head == ["engine", "prompt", "prompt_ms", "first_step_ms"]
+    assert [row[:2] for row in rows] == [["eager", str(number)] for number in range(1, 5)]
 
 
 def test_flat_memory(run):

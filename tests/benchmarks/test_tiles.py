@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import ROOT
 from sinkbench.engines.fused.ring import FusedRing
+from sinkbench.engines.fused.weights import FusedWeights
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility
 
@@ -66,7 +67,7 @@ def test_a_step_is_built_and_timed(monkeypatch):
     shape = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
     model = random_model(shape | {"intermediate_size": 128}, 0, torch.float32, "cpu")
     ring = FusedRing(model, Visibility(4, 28), 1)
-    monkeypatch.setattr(benchmark, "model_and_ring", lambda *_: (model, ring))
+    monkeypatch.setattr(benchmark, "model_and_ring", lambda *_: (model, FusedWeights(model), ring))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(benchmark, "capture", lambda step, rewind: step)
     for name in ("REPLAYS", "REPETITIONS"):

@@ -113,6 +113,28 @@ def test_refreshed_caches_give_the_exact_nlls(captures, name, sinks, start, leng
     torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
 
 
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        (build("streaming", {"budget": 11, "sinks": 4}), True),
+        (build("select", {"budget": 11, "sinks": 4, **REFRESHED["select"]}), True),
+        (build("dense", {"max_tokens": 24}), False),
+    ],
+)
+def test_a_prompt_begins_as_the_first_did(captures, policy, kept):
+    """A long text and a short one, in turn, with an engine that keeps its ring and with one of their own."""
+    small = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36}
+    model = model_of(**small)
+    texts = [torch.randint(VOCABULARY, (length,), device=DEVICE) for length in (18, 9)]
+    engine, steps = Interpreted(model, policy), set()
+    for text in (*texts, texts[0]):
+        alone = decode(Interpreted(model, policy), text, len(text) - 4)
+        torch.testing.assert_close(decode(engine, text, len(text) - 4), alone, rtol=0, atol=0)
+        steps.add(engine.fused)
+    assert len(steps) == (1 if kept else 3)
+    assert captures
+
+
 # Both widths of word, with and without the layers that stay unquantized, for one stream and for several.
 QUICK = {("int4", 1), ("int8_mlp", 3)}
 QUANTIZED = [
@@ -194,13 +216,28 @@ def test_models_that_the_kernels_do_not_compute_are_refused_by_name(changes, rea
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", ["80", "90"])  # A100 and A800; H100, H200 and H800
 def test_kernels_compile_and_fit_without_a_gpu(capability):
+    shared = [int(found) for found in re.findall(r"shared_bytes=(\d+)", compiled(capability))]
+    assert len(shared) == 20 and max(shared) <= 163 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["70m", "1b", "1.4b", "2.8b", "12b"])  # heads of 64, 256, 128, 80, wide rows
+@pytest.mark.parametrize("capability", ["80", "90"])
+def test_no_kernel_of_one_stream_runs_out_of_registers(capability, size):
+    """With weights of each width; `embed_kernel` is left out, whose sine keeps a table in memory."""
+    shown = re.findall(r"(\w+) shared_bytes.* stack_bytes=(\d+)", compiled(capability, size))
+    spilled = [int(nbytes) for kernel, nbytes in shown if kernel != "embed_kernel"]
+    assert len(spilled) == 9 and max(spilled) == 0
+
+
+def compiled(*arguments: str) -> str:
+    """What tests/compile_kernels.py prints."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = str(ROOT / "scripts")
-    command = [sys.executable, str(ROOT / "tests/compile_kernels.py"), capability]
+    command = [sys.executable, str(ROOT / "tests/compile_kernels.py"), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr[-2000:]
-    shared = [int(found) for found in re.findall(r"shared_bytes=(\d+)", run.stdout)]
-    assert len(shared) == 20 and max(shared) <= 163 * 1024
+    return run.stdout
 
 
 def test_weights_in_a_foreign_format_are_refused_by_name():

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("triton")
 
 from helpers import decode
-from interpreted import Interpreted, use_tiles
+from interpreted import DEVICE, Interpreted, use_tiles
 from sinkbench import engines
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.engines.fused.weights import check_supported
@@ -54,11 +54,12 @@ def text() -> torch.Tensor:
     return torch.randint(61, (START + COUNT,), generator=torch.Generator().manual_seed(1))
 
 
-def error(word: str, engine_of, count: int = COUNT) -> float:
+def error(word: str, engine_of, count: int = COUNT, device: str = "cpu") -> float:
     """Mean |NLL difference| to float64 of an engine that `engine_of` makes of the planted model, in nats."""
     model, ids = planted(word), text()[: START + count]
     exact = POLICY.nll_at(Evaluator(widened(model, torch.float64), 16), ids, range(START - 1, len(ids) - 1))
-    return float((decode(engine_of(model), ids, START) - exact).abs().mean())
+    given = decode(engine_of(model.to(device)), ids.to(device), START).cpu()
+    return float((given - exact).abs().mean())
 
 
 def made(name: str):
@@ -91,7 +92,7 @@ def test_torch_engines_are_as_exact_as_bfloat16(word, name):
 def test_fused_kernels_are_as_exact_as_bfloat16(word, captures, monkeypatch):
     """Inputs of packed weights are rounded to 16 bits of their largest neighbour, however massive it is."""
     use_tiles(monkeypatch, rows=64, inputs=128)
-    assert error(word, lambda model: Interpreted(model, POLICY), count=4) < FACTOR * own_error()
+    assert error(word, lambda model: Interpreted(model, POLICY), 4, DEVICE) < FACTOR * own_error()
 
 
 def test_fused_refuses_float16_which_overflows_before_its_norms():

@@ -35,6 +35,7 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
         graph.replay()
         return output
 
+    replay.step = step  # the graph knows the addresses of what it reads, but does not keep it
     return replay
 
 

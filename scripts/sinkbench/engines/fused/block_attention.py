@@ -17,9 +17,9 @@ ROWS = tl.constexpr(16)  # of a tile of queries, as the matrix units want them
 
 
 @triton.jit
-def load_rows(x, tables, part: tl.constexpr, scale, HEADS: tl.constexpr, HEAD: tl.constexpr,
-              ROTARY: tl.constexpr, BH: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    """One head's vectors of all tokens times `scale`, rotated: [ROWS, WIDE] and the rest.
+def load_rows(x, tables, part: tl.constexpr, scale, dtype: tl.constexpr, HEADS: tl.constexpr,
+              HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    """One head's vectors of all tokens times `scale`, rotated, as `dtype`: [ROWS, WIDE] and the rest.
 
     Args:
         part: which two of a token's tables [4, BH] rotate: those at t (0), or at min(t, budget) (1).
@@ -27,7 +27,8 @@ def load_rows(x, tables, part: tl.constexpr, scale, HEADS: tl.constexpr, HEAD: t
     WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
     wide = rotated_rows(x, tables, part, tl.arange(0, WIDE), HEADS, HEAD, ROTARY, BH, BLOCK)
     d = WIDE + tl.arange(0, triton.next_power_of_2(HEAD - WIDE))
-    return wide * scale, rotated_rows(x, tables, part, d, HEADS, HEAD, ROTARY, BH, BLOCK) * scale
+    rest = rotated_rows(x, tables, part, d, HEADS, HEAD, ROTARY, BH, BLOCK)
+    return (wide * scale).to(dtype), (rest * scale).to(dtype)
 
 
 @triton.jit
@@ -48,11 +49,9 @@ def rotated_rows(x, tables, part: tl.constexpr, d, HEADS: tl.constexpr, HEAD: tl
 
 @triton.jit
 def scores_of(queries, keys):
-    """Products [ROWS, n] of queries with keys [n], both in the keys' dtype."""
-    wide, rest = keys
-    dtype: tl.constexpr = wide.dtype
-    product = tl.dot(queries[0].to(dtype), tl.trans(wide), input_precision="ieee")
-    return tl.dot(queries[1].to(dtype), tl.trans(rest), product, input_precision="ieee")
+    """Products [ROWS, n] of queries with keys [n]."""
+    product = tl.dot(queries[0], tl.trans(keys[0]), input_precision="ieee")
+    return tl.dot(queries[1], tl.trans(keys[1]), product, input_precision="ieee")
 
 
 @triton.jit
@@ -82,36 +81,48 @@ def store_rows(place, vectors, inside, HEAD: tl.constexpr):
 
 
 @triton.jit
-def begin_with_block(
-    new, keys, values, first, recent, queries, tables, slots, SINKS: tl.constexpr, HEADS: tl.constexpr,
-    HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr, BLOCK: tl.constexpr,
+def absorb_block(
+    top, weight, total, new, keys, values, first, recent, queries, tables, slots,
+    SINKS: tl.constexpr, HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Write the block's keys and values to their slots; attention of its tokens over each other."""
+    """Write the block's keys and values to their slots; attention of its tokens over each other too."""
     dtype: tl.constexpr = keys.dtype.element_ty
     row = tl.arange(0, ROWS)
-    wide, rest = load_rows(new + HEAD, tables, 0, 1.0, HEADS, HEAD, ROTARY, BH, BLOCK)
-    own_keys = (wide.to(dtype), rest.to(dtype))
+    own_keys = load_rows(new + HEAD, tables, 0, 1.0, dtype, HEADS, HEAD, ROTARY, BH, BLOCK)
     wide, rest = load_vectors(new + 2 * HEAD, row * (3 * HEADS), row < BLOCK, HEAD, ".cg")
     own_values = (wide.to(dtype), rest.to(dtype))
-    slot = SINKS + (first + row - SINKS) % (slots - SINKS)
+    slot = first + row
+    slot = tl.where(slot < slots, slot, slot - (slots - SINKS))
     store_rows(keys + slot * HEAD, own_keys, row < BLOCK, HEAD)
     store_rows(values + slot * HEAD, own_values, row < BLOCK, HEAD)
     back = row[:, None] - row[None, :]
     live = (back >= 0) & (back <= recent) & (row < BLOCK)[None, :]
-    top = tl.full((ROWS,), NOTHING, tl.float32)
-    total = (tl.zeros_like(wide).to(tl.float32), tl.zeros_like(rest).to(tl.float32))
-    return absorb_rows(top, tl.zeros((ROWS,), tl.float32), total, queries, own_keys, own_values, live)
+    return absorb_rows(top, weight, total, queries, own_keys, own_values, live)
 
 
 @triton.jit
-def seen(slot, first, recent, slots, end, SINKS: tl.constexpr, BLOCK: tl.constexpr):
+def absorb_sinks(
+    top, weight, total, new, keys, values, tables, scale,
+    SINKS: tl.constexpr, HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
+    BS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Attention over the sinks too, by queries that are rotated at min(t, budget)."""
+    capped = load_rows(new, tables, 1, scale, keys.dtype.element_ty, HEADS, HEAD, ROTARY, BH, BLOCK)
+    n = tl.arange(0, BS)
+    sink_keys = load_vectors(keys, n, n < SINKS, HEAD, "")
+    sink_values = load_vectors(values, n, n < SINKS, HEAD, "")
+    live = (n < SINKS)[None, :] & (tl.arange(0, ROWS) < BLOCK)[:, None]
+    return absorb_rows(top, weight, total, capped, sink_keys, sink_values, live)
+
+
+@triton.jit
+def seen(slot, first, earlier, recent, slots, end, SINKS: tl.constexpr):
     """Whether each row sees the earlier token that a slot [n] below `end` holds: [ROWS, n]."""
-    newest = first + BLOCK - 1
-    ring = slots - SINKS
-    held = newest - (newest - slot + ring) % ring  # as (slot - SINKS) and (newest - SINKS), sinks cancel
-    t = first + tl.arange(0, ROWS)
-    earlier = (held >= SINKS) & (held < first) & (slot < end)
-    return earlier[None, :] & (t[:, None] - held[None, :] <= recent)
+    back = first - slot
+    back = tl.where(back <= 0, back + slots - SINKS, back)  # before the block's first token
+    held = (back <= earlier) & (slot < end)
+    return held[None, :] & (back[None, :] + tl.arange(0, ROWS)[:, None] <= recent)
 
 
 @triton.jit
@@ -133,34 +144,33 @@ def attend_block(
     first_values = load_vectors(values, s, s < end, HEAD, "")
     wait_for_inputs(PDL)
     wait_for_query(ready, head, QKV_BN, 3 * HEAD)
-    first = tl.load(state)  # index of the block's first token
+    first = tl.load(state).to(tl.int32)  # slot of the block's first token
+    earlier = tl.load(state + 1).to(tl.int32)  # tokens that the ring holds before it
     new = qkv + head * 3 * HEAD
-    queries = load_rows(new, tables, 0, scale, HEADS, HEAD, ROTARY, BH, BLOCK)
+    queries = load_rows(new, tables, 0, scale, keys.dtype.element_ty, HEADS, HEAD, ROTARY, BH, BLOCK)
     top = tl.full((ROWS,), NOTHING, tl.float32)
     weight = tl.zeros((ROWS,), tl.float32)
-    total = (tl.zeros_like(queries[0]), tl.zeros_like(queries[1]))
-    if split == 0:
-        top, weight, total = begin_with_block(
-            new, keys, values, first, recent, queries, tables, slots,
-            SINKS, HEADS, HEAD, ROTARY, BH, BLOCK,
-        )  # fmt: skip
-        if SINKS > 0:
-            capped = load_rows(new, tables, 1, scale, HEADS, HEAD, ROTARY, BH, BLOCK)
-            n = tl.arange(0, BS)
-            sink_keys = load_vectors(keys, n, n < SINKS, HEAD, "")
-            sink_values = load_vectors(values, n, n < SINKS, HEAD, "")
-            live = (n < SINKS)[None, :] & (tl.arange(0, ROWS) < BLOCK)[:, None]
-            top, weight, total = absorb_rows(top, weight, total, capped, sink_keys, sink_values, live)
-    live = seen(s, first, recent, slots, end, SINKS, BLOCK)
+    total = (tl.zeros(queries[0].shape, tl.float32), tl.zeros(queries[1].shape, tl.float32))
+    live = seen(s, first, earlier, recent, slots, end, SINKS)
     top, weight, total = absorb_rows(top, weight, total, queries, first_keys, first_values, live)
     begin += BKEY
     while begin < end:
         s = begin + tl.arange(0, BKEY)
         more_keys = load_vectors(keys, s, s < end, HEAD, "")
         more_values = load_vectors(values, s, s < end, HEAD, "")
-        live = seen(s, first, recent, slots, end, SINKS, BLOCK)
+        live = seen(s, first, earlier, recent, slots, end, SINKS)
         top, weight, total = absorb_rows(top, weight, total, queries, more_keys, more_values, live)
         begin += BKEY
+    if split == 0:  # last, when the registers of the first keys and values are free
+        top, weight, total = absorb_block(
+            top, weight, total, new, keys, values, first, recent, queries, tables, slots,
+            SINKS, HEADS, HEAD, ROTARY, BH, BLOCK,
+        )  # fmt: skip
+        if SINKS > 0:
+            top, weight, total = absorb_sinks(
+                top, weight, total, new, keys, values, tables, scale,
+                SINKS, HEADS, HEAD, ROTARY, BH, BS, BLOCK,
+            )  # fmt: skip
     finish_block(split, head, top, weight, total, partial, out, HEADS, HEAD, SPLITS, BLOCK)
 
 

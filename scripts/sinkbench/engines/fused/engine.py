@@ -6,7 +6,7 @@ from torch import Tensor
 from sinkbench.attention.ring import ring_visibility
 from sinkbench.attention.ring_refresh import RingRefresh, kept_queries, prefill_ring
 from sinkbench.engines.fused.ring import FusedRing
-from sinkbench.engines.fused.weights import check_supported
+from sinkbench.engines.fused.weights import FusedWeights, check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 from sinkbench.runtime.cuda_graph import capture
@@ -24,6 +24,8 @@ PARTS = {
 class Engine:
     """Up to 16 streams in step; the step is captured when it is first taken.
 
+    A ring whose size never changes stays where it is, with its step, for the next prompts of as many streams.
+
     Raises Unavailable off CUDA, for models that the kernels do not compute, and where these do not fit.
     """
 
@@ -35,11 +37,14 @@ class Engine:
             raise Unavailable("the fused engine needs a CUDA device; the other engines decode on a CPU")
         self.model, self.policy, self.evaluator = model, policy, evaluator
         self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
+        self.weights = FusedWeights(model)
+        self._free()
         self.reset()
 
     def separate_launches(self) -> None:
         """From the next prefill on, no kernel does anything for the next one before it has ended."""
         self.pdl = self.asks = False
+        self._free()
 
     def bytes_read(self) -> dict[str, int]:
         """Bytes that each kernel must read in the next step, by its name; after a step was taken."""
@@ -49,12 +54,16 @@ class Engine:
     def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         batch, tokens = prompts.shape
         self.reset()
-        visibility = ring_visibility(self.policy, tokens + max_new_tokens)
-        self.ring = FusedRing(self.model, visibility, batch, kept_queries(self.policy))
+        if self.ring is None or self.ring.keys.shape[1] != batch:
+            self._free()  # two might not fit
+            visibility = ring_visibility(self.policy, tokens + max_new_tokens)
+            self.ring = FusedRing(self.model, visibility, batch, kept_queries(self.policy))
         hidden = []
         for row, prompt in enumerate(prompts):
             last, self.refresh = prefill_ring(self.evaluator, self.policy, prompt, self.ring, row)
             hidden.append(last)
+        if self.fused is not None:
+            self.fused.begin()
         return logits(self.model, torch.cat(hidden))
 
     @torch.inference_mode()
@@ -70,17 +79,21 @@ class Engine:
         return scores
 
     def reset(self) -> None:
-        self.ring = self.fused = self.replay = None
         self.refresh: RingRefresh | None = None
+        if self.policy.cache == "growing":
+            self._free()
 
     def cache_bytes(self) -> int:
         store = 0 if self.refresh is None else self.refresh.nbytes()
         return self.ring.nbytes() + store
 
+    def _free(self) -> None:
+        self.ring = self.fused = self.replay = None
+
     def _build(self, tokens: Tensor) -> None:
         from sinkbench.engines.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring
 
-        self.fused = fused = FusedStep(self.model, self.ring, self.pdl, self.asks)
+        self.fused = fused = FusedStep(self.model, self.ring, self.pdl, self.asks, weights=self.weights)
         fused.begin()
         fused.tokens.copy_(tokens)
         self.replay = capture(fused, rewind=lambda: fused.position.sub_(1))

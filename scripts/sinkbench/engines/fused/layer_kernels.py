@@ -18,6 +18,7 @@ import triton.language as tl
 from sinkbench.engines.fused.block_attention import attend_block
 from sinkbench.engines.fused.l2_prefetch import prefetch_l2
 from sinkbench.engines.fused.matvec import (
+    columns_of,
     load_first,
     load_row_scales,
     load_strip,
@@ -48,7 +49,7 @@ def store_inputs(y, rows, residual, inputs, gamma, D: tl.constexpr, BATCH: tl.co
     """
     first, second = inputs
     first_gamma, second_gamma = gamma
-    stream = tl.arange(0, 1 if BATCH == 1 else 16)
+    stream = tl.arange(0, columns_of(BATCH))
     inside = (rows < D)[:, None]
     mask = inside & (stream < BATCH)[None, :]
     place = stream[None, :] * D + rows[:, None]
@@ -62,7 +63,7 @@ def store_inputs(y, rows, residual, inputs, gamma, D: tl.constexpr, BATCH: tl.co
 @triton.jit
 def embed_kernel(
     tokens, embedding, residual, inputs, gammas, moments,
-    position, state, tables, frequencies, budget, sinks, ahead,
+    position, state, tables, frequencies, slots, budget, sinks, ahead,
     D: tl.constexpr, BD: tl.constexpr, SUMS: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     BLOCK: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
@@ -82,7 +83,7 @@ def embed_kernel(
         if pid == BATCH:
             other = 2 * BATCH + tl.arange(0, triton.next_power_of_2(SUMS))
             tl.store(moments[0] + other, tl.zeros_like(other).to(tl.int64), mask=other < SUMS)
-            place(t, state, budget, sinks, BLOCK)
+            place(t, state, slots, budget, sinks, BLOCK)
         turn(t, tables + (pid - BATCH) * 4 * BH, frequencies, budget, ROTARY, BH)
     else:
         prefetch_l2(ahead, pid - BATCH - PLACES, LINES, AHEAD_BYTES)
@@ -105,14 +106,10 @@ def embed(
 
 
 @triton.jit
-def place(t, state, budget, sinks, BLOCK: tl.constexpr):
-    """The index of a block's first token t; else the slot of token t and the number of visible slots."""
-    if BLOCK > 0:
-        tl.store(state, t)
-    else:
-        ring = budget + 1 - sinks
-        tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % ring))
-        tl.store(state + 1, tl.minimum(t, budget) + 1)
+def place(t, state, slots, budget, sinks, BLOCK: tl.constexpr):
+    """The slot of token t and the number of visible slots; for a block, of recent tokens before it."""
+    tl.store(state, tl.where(t < sinks, t, sinks + (t - sinks) % (slots - sinks)))
+    tl.store(state + 1, tl.minimum(t - sinks, slots - sinks) if BLOCK > 0 else tl.minimum(t, budget) + 1)
 
 
 @triton.jit
@@ -164,8 +161,9 @@ def qkv_attention_up_kernel(
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
-    Programs start in the order of their index. The first compute qkv [B, 3 D] float32; attention's wait for
-    those of their head, and stand behind `lead` of the MLP's programs so that they rarely wait in fact.
+    Programs start in the order of their index (so cards do, though CUDA does not promise it). The first
+    compute qkv [B, 3 D] float32; attention's wait for those of their head, and stand behind `lead` of the
+    MLP's programs so that they rarely wait in fact.
     """
     QKV_EACH: tl.constexpr = QKV_STRIPS * QKV_BN  # rows of a program
     QKV: tl.constexpr = (QKV_ROWS + QKV_EACH - 1) // QKV_EACH
@@ -210,7 +208,7 @@ def dense_down_kernel(
 ):  # fmt: skip
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
     rows = tl.program_id(0) * BN + tl.arange(0, BN)
-    stream = tl.arange(0, 1 if BATCH == 1 else 16)
+    stream = tl.arange(0, columns_of(BATCH))
     mask = (rows < D)[:, None] & (stream < BATCH)[None, :]
     place = residual + stream[None, :] * D + rows[:, None]
     shift = tl.load(bias + rows, mask=rows < D, other=0.0)[:, None]

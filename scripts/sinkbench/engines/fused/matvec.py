@@ -16,6 +16,12 @@ GROUP = tl.constexpr(128)  # inputs that share a scale (see packing)
 MAGIC = tl.constexpr(0x4B000000)  # float32 2^23: or-ed with a small integer u it is the number 2^23 + u
 
 
+@triton.constexpr_function
+def columns_of(BATCH):
+    """Columns of a product: one stream's, or as many as the matrix units take at once."""
+    return 1 if BATCH == 1 else 8 if BATCH <= 8 else 16
+
+
 @triton.jit
 def wait_for_inputs(PDL: tl.constexpr):
     """Wait for the inputs that the launch before writes, and let the launch after begin early."""
@@ -65,14 +71,14 @@ def load_inputs(
     for plane in tl.static_range(PLANES):
         k = c if BITS >= 16 else (c // P) * GROUP + plane * P + c % P
         if BATCH > 1:
-            stream = tl.arange(0, 16)
+            stream = tl.arange(0, columns_of(BATCH))
             mask = (k < K)[:, None] & (stream < BATCH)[None, :]
             inputs = tl.load(x + stream[None, :] * K + k[:, None], mask=mask, other=0.0)
         elif EVEN:
-            inputs = tl.load(x + k)
+            inputs = tl.load(x + k).to(tl.float32)
         else:
-            inputs = tl.load(x + k, mask=k < K, other=0.0)
-        planes = planes + (inputs.to(tl.float32),)  # noqa: RUF005
+            inputs = tl.load(x + k, mask=k < K, other=0.0).to(tl.float32)
+        planes = planes + (inputs,)  # noqa: RUF005
     return fixed_inputs(planes, BITS) if BITS < 16 and BATCH == 1 else planes
 
 
@@ -109,10 +115,10 @@ def multiply_batch(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexp
     PLANES: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
     P: tl.constexpr = GROUP // PLANES
     for plane in tl.static_range(PLANES):
-        w = tile.to(tl.float32) if BITS >= 16 else unpacked(tile, plane, BITS)
+        w = tile if BITS >= 16 else unpacked(tile, plane, BITS)
         if BITS == 4:
             w = tl.reshape(by_group(w, P) * loaded[1][:, :, None], tile.shape)
-        total = tl.dot(w.to(DTYPE), inputs[plane].to(DTYPE), total, input_precision="ieee")
+        total = tl.dot(w.to(DTYPE), inputs[plane], total, input_precision="ieee")
     return total
 
 
@@ -120,7 +126,7 @@ def multiply_batch(total, loaded, inputs, DTYPE: tl.constexpr, BITS: tl.constexp
 def zeros(rows, BITS: tl.constexpr, BATCH: tl.constexpr, BK: tl.constexpr):
     """What `multiply_tile` adds to: [rows, 16] for a batch, else not yet summed over a tile's columns."""
     COLUMNS: tl.constexpr = BK if BITS >= 16 else BK * BITS // 32 // CHUNK
-    return tl.zeros((rows.shape[0], COLUMNS if BATCH == 1 else 16), tl.float32)
+    return tl.zeros((rows.shape[0], COLUMNS if BATCH == 1 else columns_of(BATCH)), tl.float32)
 
 
 @triton.jit

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from sinkbench.engines.fused.matvec import (
+    columns_of,
     load_first,
     load_row_scales,
     load_strip,
@@ -94,7 +95,7 @@ def finish_rows(
     y = rstd * (total * row_scales - mean * sums) + shift
     if GELU:
         y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
-    stream = tl.arange(0, 1 if BATCH == 1 else 16)
+    stream = tl.arange(0, columns_of(BATCH))
     mask = (rows < ROWS)[:, None] & (stream < BATCH)[None, :]
     tl.store(out + stream[None, :] * ROWS + rows[:, None], y.to(out.dtype.element_ty), mask=mask)
 
@@ -116,7 +117,7 @@ def load_sum(place, BATCH: tl.constexpr):
     if BATCH == 1:
         return (tl.load(place).to(tl.float64) * UNIT).to(tl.float32)
     else:  # noqa: RET505
-        stream = tl.arange(0, 16)
+        stream = tl.arange(0, columns_of(BATCH))
         return (tl.load(place + stream, mask=stream < BATCH, other=0).to(tl.float64) * UNIT).to(tl.float32)
 
 

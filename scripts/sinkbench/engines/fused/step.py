@@ -82,7 +82,7 @@ class FusedStep:
         self.head_dim, self.slots = shape.head_dim, ring.keys.shape[3]
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
-        self.splits = splits_of(self.slots - sinks, bits, 1 if self.block else self.batch)
+        self.splits = splits_of(self.slots - sinks, bits, self.batch, self.block)
         self.share = cdiv(self.slots - sinks, self.splits)
         self.attention = {
             "HEADS": heads,
@@ -92,7 +92,7 @@ class FusedStep:
             "SINKS": sinks,
             "BS": next_power_of_2(max(sinks, 16 if self.block else 1)),  # matrix units take no fewer
             "SPLITS": self.splits,
-            "BKEY": tiles.BLOCK_KEYS[bits],
+            "BKEY": tiles.keys_at_a_time(bits, self.head_dim, self.block),
             "BLOCK": self.block,
         }
 
@@ -122,8 +122,8 @@ class FusedStep:
         width = self.residual.shape[1]
         layer_kernels.embed_kernel[(self.batch + len(self.tables) + tiles.ASKING,)](
             self.tokens, self.embedding, self.residual, self.inputs, self.gammas[0], self.moments[0],
-            self.position, self.state, self.tables, rotary.frequencies, visibility.budget, visibility.sinks,
-            behind.weight,
+            self.position, self.state, self.tables, rotary.frequencies, self.slots, visibility.budget,
+            visibility.sinks, behind.weight,
             D=width, BD=next_power_of_2(width), SUMS=self.sums.numel(),
             ROTARY=rotary.dim, BH=self.attention["BH"], BLOCK=self.block,
             **asked(behind, tiles.ASKING, self.asked_bytes), **self.options,
@@ -169,12 +169,12 @@ class FusedStep:
 
     def _carve(self, launched) -> None:
         """Set the carve-out of a kernel of layers, from its next launch on; a capture is warmed up before."""
-        percent = tiles.CARVEOUTS[self.layers[0][1].bits]
+        percent = tiles.CARVEOUTS[self.layers[0][1].bits] if self.batch == 1 else None
         if percent is not None and launched is not None:  # nothing is compiled for the interpreter
             prefer_shared(launched.function, percent)
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
-        return tile_of(kernel, linear.bits, self.batch)
+        return tile_of(kernel, linear.bits, self.residual.shape[1], self.batch, self.block)
 
     def _keep_queries(self) -> None:
         """Where refreshes look for them; the step has moved `position` on to its token."""

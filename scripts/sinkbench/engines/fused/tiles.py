@@ -3,7 +3,9 @@
 Other cards and shapes compute the same; they may be a little faster with other numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from triton import cdiv, next_power_of_2
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,49 @@ TILES = {
 }
 # A batch runs on the matrix units, which want 16 rows.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
+# So does a block of tokens of one stream. As measured for blocks of 5 on one H100 and one H200, in 16 and 8
+# bits; those of 4 bits are a batch's.
+BLOCK_TILES = {
+    "in": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(8, 128, 1), 32: Tile(16, 64, 2)},
+    "out": {4: Tile(16, 512, 2), 8: Tile(8, 512, 1, 5), 16: Tile(8, 512, 1, 5), 32: Tile(16, 64, 2)},
+    "head": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 1), 32: Tile(16, 64, 2)},
+}
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
 BLOCK_KEYS = {4: 32, 8: 64, 16: 64, 32: 32}  # keys of a head that a program reads at a time
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
+KEY_ELEMENTS = 2560  # of keys that a program holds at most, and as many of values: registers are short
+WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 MOST_SPLITS = 64  # is not exceeded
+BLOCK_KEYS_OF_BLOCKS = {4: 32, 8: 32, 16: 32, 32: 16}  # the same two for blocks of tokens
+SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}
 LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
 ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
-# driver. As measured on one H100, for all kernels at once.
+# driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, batch: int) -> Tile:
-    """The tile of a kernel whose weights have `bits` bits."""
-    return TILES[kernel][bits] if batch == 1 else BATCH_TILES[bits]
+def tile_of(kernel: str, bits: int, width: int, batch: int, block: int) -> Tile:
+    """The tile of a kernel whose weights have `bits` bits, for streams or for a block of tokens.
+
+    One stream's programs hold rows of the model's width whole: wider ones share them among more warps.
+    """
+    if batch == 1:
+        tile = TILES[kernel][bits]
+        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(width, WIDEST)))
+    return BLOCK_TILES[kernel][bits] if block else BATCH_TILES[bits]
 
 
-def splits_of(slots: int, bits: int, batch: int) -> int:
+def keys_at_a_time(bits: int, head_dim: int, block: int) -> int:
+    """Keys of a head that a program holds: a power of two, fewer of wider heads."""
+    most = 1 << (KEY_ELEMENTS // head_dim).bit_length() - 1
+    return min((BLOCK_KEYS_OF_BLOCKS if block else BLOCK_KEYS)[bits], most)
+
+
+def splits_of(slots: int, bits: int, batch: int, block: int) -> int:
     """Programs per head: a power of two, whose parts the last one adds up."""
-    wanted = -(-slots // (SPLIT_KEYS[bits] * min(batch, 8)))
+    each = SPLIT_KEYS_OF_BLOCKS[bits] if block else SPLIT_KEYS[bits] * min(batch, 8)
+    wanted = -(-slots // each)
     return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)
