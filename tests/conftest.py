@@ -97,7 +97,7 @@ def captures(monkeypatch):
     """Steps that engines captured: each is warmed up on the live state, as by a capture, and stays a step."""
     from sinkbench.engines import static
     from sinkbench.engines.fused import engine as fused
-    from sinkbench.engines.speculation import speculator
+    from sinkbench.engines.speculation import lookup, speculator
 
     captured = []
 
@@ -108,6 +108,6 @@ def captures(monkeypatch):
             rewind()
         return step
 
-    for module in (static, fused, speculator):
+    for module in (static, fused, lookup, speculator):
         monkeypatch.setattr(module, "capture", capture)
     return captured

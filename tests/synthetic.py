@@ -95,12 +95,13 @@ LADDER = {
     ("dense", None, None, "none", "hf_eager", 1): (2.4, 0.9),
     ("dense", None, None, "none", "fused", 1): (1.0, 0.9),
 }
-# method, draft_tokens, temperature: share of drafts that stay, tokens a round, ms a round
+# method, drafts, draft_tokens, temperature: share of drafts that stay, tokens a round, ms a round
 DRAFTS = {
-    (("streaming", 4, 512), 2, 0): (0.55, 1.8, 4.6),
-    (("streaming", 4, 512), 4, 0): (0.55, 2.2, 6.4),
-    (("streaming", 4, 512), 4, 1): (0.50, 2.0, 6.6),
-    (("dense", None, None), 4, 0): (0.45, 1.9, 8.8),
+    (("streaming", 4, 512), "model", 2, 0): (0.55, 1.8, 4.6),
+    (("streaming", 4, 512), "model", 4, 0): (0.55, 2.2, 6.4),
+    (("streaming", 4, 512), "lookup", 4, 0): (0.35, 1.4, 4.4),
+    (("streaming", 4, 512), "model", 4, 1): (0.50, 2.0, 6.6),
+    (("dense", None, None), "model", 4, 0): (0.45, 1.9, 8.8),
 }
 # The families compile and attention: policy, sinks, budget, engine; TPOT in ms, what it is compared with and
 # the gain, seconds of compiling and graphs.
@@ -412,10 +413,11 @@ def _rung(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
 
 
 def _speculation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> None:
-    (method, draft_tokens, temperature), (share, tokens, round_ms) = key, DRAFTS[key]
-    engine = f"eager-k{draft_tokens}" + ("-t1" if temperature else "")
+    (method, drafts, draft_tokens, temperature), (share, tokens, round_ms) = key, DRAFTS[key]
+    lookup = "-lookup" if drafts == "lookup" else ""
+    engine = f"eager{lookup}-k{draft_tokens}" + ("-t1" if temperature else "")
     about = {**_about(*method), "family": "speculation", "engine": engine, "batch": 1}
-    about |= {"draft_tokens": draft_tokens, "temperature": temperature}
+    about |= {"drafts": drafts, "draft_tokens": draft_tokens, "temperature": temperature}
     if run_name(about) in failed:
         recorder.add({**about, "status": failed[run_name(about)]}, "tpot_ms", None)
         return
@@ -425,8 +427,11 @@ def _speculation(recorder: RowRecorder, key: tuple, failed: dict[str, str]) -> N
             "position_kind": "context" if method[0] == "dense" else "position",
             "position": point,
         }
-        _add(recorder, here, "acceptance_rate", share, 0.1, n=300)
-        _add(recorder, here, "tokens_per_step", tokens, 0.1, n=160)
+        read = here | {"corpus": "stdlib"}
+        _add(recorder, read, "acceptance_rate", share, 0.1, n=300)
+        _add(recorder, read, "tokens_per_step", tokens, 0.1, n=160)
+        _add(recorder, read, "drafted_rounds", 0.4 if lookup else 1.0, 0.0, n=160)
+        recorder.add(read, "loops", 2, n=8)
         _add(recorder, here, "round_ms", round_ms, 0.02, n=5)
         _add(recorder, here, "tpot_ms", round_ms / tokens, 0.1, n=5)
         own = f"{about['method']}.eager"

@@ -14,6 +14,7 @@ from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines import static
 from sinkbench.engines.decode import decode_logits, generate, greedy
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
+from sinkbench.engines.speculation.lookup import LookupSpeculator
 from sinkbench.engines.speculation.speculator import Speculator, speculate
 from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.engines.table import ENGINES as ENGINE_ROWS
@@ -210,6 +211,18 @@ def test_greedy_speculation_in_a_graph_is_greedy_decoding(text, prompt_tokens):
     tokens, kept = speculate(Speculator(*decoders, 4, Greedy(), captured=True), prompt, count)
     assert torch.equal(tokens, expected)
     assert len(set(kept)) > 1  # drafts were kept, and taken back
+
+
+def test_a_lookup_in_graphs_is_greedy_decoding(text):
+    """Two passes are captured in the first round, and both serve."""
+    evaluator, prompt, count = Evaluator(wide_model("demo-model"), 1024), text[:700], 200
+    evaluator.kernel = MaskedKernel()  # flex attention has no float64
+    alone = engines.build(engine_row("graph"), evaluator.model, RING, evaluator)
+    expected = generate(alone, prompt[None], count, greedy)[0]
+    own = LookupSpeculator(BlockDecoder(evaluator.model, RING, evaluator, 5), 4, Greedy(), captured=True)
+    tokens, kept = speculate(own, prompt, count)
+    assert torch.equal(tokens, expected)
+    assert set(own.passes) == {0, 4} and sum(kept) > 0
 
 
 @pytest.mark.parametrize("prompt_tokens", [256, 1000])

@@ -24,7 +24,7 @@ def drafted(
 def test_drafts_that_are_always_wrong_are_not_reliable():
     verdict = drafted(6.0, first=0.05, last=0.05)
     assert verdict.verdict == HOLDS
-    assert f"{FULL}.eager-k2 (the fastest of 2) 0.50 [" in verdict.measured
+    assert f"{FULL}.eager-k2 (the fastest of 3) 0.50 [" in verdict.measured
     assert drafted(1.5).verdict == FAILS
     assert drafted(1.5, last=0.2).verdict == HOLDS
 
@@ -47,9 +47,18 @@ def test_speculation_is_judged_against_the_fastest_engine_without_drafts():
     assert verdict.verdict == HOLDS and f"times the speed of {FULL}.fused" in verdict.measured
 
 
+def test_a_lookup_is_judged_like_a_draft_model():
+    fast = {"method": FULL, "drafts": "lookup"}
+    verdict = judge("speculation", edited(whole(), "tpot_ms", 1.5, 0.01, **fast))
+    assert verdict.verdict == FAILS
+    assert f"{FULL}.eager-lookup-k4 (the fastest of 3) 2.00 [" in verdict.measured
+    assert "a drafted token takes" not in verdict.cause
+
+
 def test_the_cause_tells_draft_verification_and_yield_apart():
     cause = judge("speculation", whole()).cause
     assert f"a round of {FULL}.eager-k2 yields 1.80 [1.62, 1.98] tokens and takes 4.60 [" in cause
+    assert "; of 8 texts that it went on with 2 became loops" in cause
     assert "by its rounds of 2 and 4 drafts, a drafted token takes 0.90 [0.79, 1.01] ms" in cause
     assert "the verification 2.80 [2.49, 3.11] ms" in cause
     assert f"if every draft stayed, {FULL}.eager-k2 had 1.96 [" in cause

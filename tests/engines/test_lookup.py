@@ -45,10 +45,9 @@ def test_the_index_finds_what_a_search_finds(text, lengths, remembered, cut):
     assert len(index.tokens) <= remembered + lengths[0]
 
 
-def lookup(model, policy, draft_tokens: int, rule) -> LookupSpeculator:
-    return LookupSpeculator(
-        BlockDecoder(model, policy, Evaluator(model, 16), draft_tokens + 1), draft_tokens, rule
-    )
+def lookup(model, policy, draft_tokens: int, rule, captured: bool = False) -> LookupSpeculator:
+    target = BlockDecoder(model, policy, Evaluator(model, 16), draft_tokens + 1)
+    return LookupSpeculator(target, draft_tokens, rule, captured)
 
 
 @settings(max_examples=15, deadline=None)
@@ -73,6 +72,20 @@ def test_a_text_that_repeats_itself_is_drafted_well(tiny):
     """What greedy decoding falls into sooner or later; over a ring that has wrapped."""
     _, kept = speculate(lookup(tiny, Streaming(budget=32, sinks=4), 4, Greedy()), torch.arange(30), 300)
     assert sum(kept[-20:]) > 20
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_both_passes_are_captured_in_the_first_round(tiny, captures, policy):
+    """A capture takes seconds, and rounds after the first are timed."""
+    own = lookup(tiny, policy, 4, Greedy(), captured=True)
+    own.prefill(torch.arange(30), 20)
+    own.round()
+    assert set(own.passes) == {0, 4} and len(captures) == 2
+    captured = [own.prefill(torch.arange(30), 60).item()]
+    while len(captured) < 60:
+        given_round = own.round()
+        captured += given_round.tokens[: int(given_round.accepted) + 1].tolist()
+    assert captured[:60] == speculate(lookup(tiny, policy, 4, Greedy()), torch.arange(30), 60)[0].tolist()
 
 
 @pytest.mark.parametrize("draft", [0, 1, 2])

@@ -255,7 +255,7 @@ def test_a_run_is_profiled_and_every_operator_has_its_part(engine, tokens_path, 
 
 def plan(stamps: dict, speed: dict) -> dict:
     run = {"family": "streaming", "method": "m", "engine": "eager", "batch": 1, "tpot_against": []}
-    run |= {"draft_tokens": None, "temperature": None}
+    run |= {"drafts": None, "draft_tokens": None, "temperature": None}
     stamps = {"quality": {}, "speed": speed, "profile": stamps}
     return {
         "study": "s",

@@ -105,7 +105,7 @@ def test_a_float32_model_is_evaluated_once(tokens_path, monkeypatch):
 
 
 def test_drafts_are_scored_by_their_target(tokens_path):
-    drafts = {"draft": HALF, "draft_tokens": 2, "temperature": 0, "seed": 0}
+    drafts = {"drafts": "model", "draft": HALF, "draft_tokens": 2, "temperature": 0, "seed": 0}
     taker = timer(Bench(SETTINGS | {"model": HALF, "speed": SHORT} | drafts, tokens_path))
     assert scoring.score(taker.bench, taker.decode)["float32"]["mean_gap"] < 0.1
 

@@ -53,7 +53,9 @@ COMPILED = {"seconds": 14.5, "graphs": 3}
 RUNS = {"fast": ("full", "fused", 1), "slow": ("full", "eager", 1), "many": ("full", "fused", 16)}
 RUNS["drafts"] = ("full", "eager-k2", 1)
 FLOAT32 = {"mean_gap": 0.2, "max_gap": 0.6, "top_token_agreement": 0.95, "kl_divergence": 0.01}
+RUNS["looked up"] = ("full", "eager-lookup-k2", 1)
 TOKENS = [1, 3]  # of the two rounds of each repetition with drafts: of 3 that were judged 2 stayed
+JUDGED = {"drafts": [1, 2], "looked up": [0, 2]}  # the lookup's first round had none
 
 
 def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
@@ -65,7 +67,8 @@ def repetition(number: int, ms: float, disturbed: list[str]) -> dict:
         "host_ms": 1.0,
     }
     times = {"ttft_ms": 10 * ms, "tpot_ms": ms, "state": {}, "disturbed": disturbed}
-    return {"kind": "position", "point": 64, "repetition": number, **times, **sizes}
+    looped = {"looped": (None, False, True)[number % 3]}
+    return {"kind": "position", "point": 64, "repetition": number, **times, **sizes, **looped}
 
 
 def run_speed(
@@ -79,12 +82,12 @@ def run_speed(
     paths = []
     for name, timed in repetitions.items():
         points = [repetition(number, *pair) for number, pair in enumerate(timed, start=1)]
-        tokens = TOKENS if name == "drafts" else [1]
+        tokens, judged = (TOKENS, JUDGED[name]) if name in JUDGED else ([1], [None])
         for point in points:
             point["step_ms"] = point["tpot_ms"] * sum(tokens) / len(tokens)
         steps = pd.DataFrame(
             [
-                {**point, "step": step, "ms": point["step_ms"], "tokens": count}
+                {**point, "step": step, "ms": point["step_ms"], "tokens": count, "judged": judged[step]}
                 for point in points
                 for step, count in enumerate(tokens)
             ]
@@ -94,7 +97,7 @@ def run_speed(
         notes = {"stamp": name, "status": "ok", "environment": {"device": device}, "score": score}
         notes["inputs"] = INPUTS | ({"draft": "ghi"} if name == "drafts" else {})
         paths.append(str(tmp_path / f"{name}.parquet"))
-        columns = ["kind", "point", "repetition", "step", "ms", "tokens"]
+        columns = ["kind", "point", "repetition", "step", "ms", "tokens", "judged"]
         notes |= {"points": points, "bandwidth_bytes_per_s": bandwidths}
         notes["compilation"] = COMPILED if name == "slow" else None
         write_table(paths[-1], steps[columns], notes)
@@ -102,9 +105,13 @@ def run_speed(
         name: dict(zip(("method", "engine", "batch"), RUNS[name], strict=True))
         | {"family": "engine", "tpot_against": ["slow"]}
         | (
-            {"draft_tokens": 2, "temperature": 0}
-            if name == "drafts"
-            else {"draft_tokens": None, "temperature": None}
+            {
+                "drafts": "model" if name == "drafts" else "lookup",
+                "draft_tokens": 2,
+                "temperature": 0,
+            }
+            if name in JUDGED
+            else {"drafts": None, "draft_tokens": None, "temperature": None}
         )
         for name in repetitions
     }
@@ -173,6 +180,30 @@ def test_a_round_costs_what_its_tokens_take_and_gives_what_stays(tmp_path):
     assert only(frame, "tokens_per_step", "drafts")["value"] == pytest.approx(2.0)
     assert only(frame, "acceptance_rate", "drafts")["value"] == pytest.approx(2 / 3)
     assert not {"floor_ms", "mbu", "step_p50_ms"} & set(frame[frame.draft_tokens.notna()].metric)
+
+
+def test_a_round_without_drafts_judges_none(tmp_path):
+    frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, **{"looked up": CLEAN, "drafts": CLEAN})
+    assert only(frame, "acceptance_rate", "looked up")["value"] == 1.0
+    assert only(frame, "acceptance_rate", "looked up")["n"] == 2 * len(CLEAN)
+    assert only(frame, "drafted_rounds", "looked up")["value"] == pytest.approx(0.5)
+    assert only(frame, "drafted_rounds", "drafts")["value"] == 1.0
+    assert only(frame, "tokens_per_step", "looked up")["value"] == pytest.approx(2.0)
+    assert only(frame, "acceptance_rate", "looked up")["corpus"] == "d"
+
+
+def test_without_any_draft_nothing_is_said_of_acceptance(tmp_path, monkeypatch):
+    monkeypatch.setitem(JUDGED, "looked up", [0, 0])
+    monkeypatch.setitem(globals(), "TOKENS", [1, 1])
+    frame = run_speed(tmp_path, slow=[(60.0, [])] * 3, **{"looked up": CLEAN})
+    metrics = set(frame[frame.drafts.notna()].metric)
+    assert "acceptance_rate" not in metrics
+    assert only(frame, "drafted_rounds", "looked up")["value"] == 0.0
+
+
+def test_loops_are_counted_of_the_texts_that_are_long_enough(tmp_path):
+    row = only(run_speed(tmp_path, drafts=[(20.0, [])] * 6), "loops", "drafts")
+    assert (row["value"], row["n"]) == (2, 4)
 
 
 def test_of_drafts_from_random_weights_only_the_round_counts(tmp_path):

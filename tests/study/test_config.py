@@ -30,6 +30,7 @@ LATENCY_MODEL = yaml.safe_load((STUDIES / "latency.yaml").read_text())["model"]
 ENTRIES = yaml.safe_load(BASE.read_text())["runs"]
 FIRST = {entry["policy"][:3].upper(): str(index) for index, entry in reversed(list(enumerate(ENTRIES)))}
 FIRST["SPE"] = str(next(i for i, entry in enumerate(ENTRIES) if entry["family"] == "speculation"))
+FIRST["LOO"] = str(next(i for i, entry in enumerate(ENTRIES) if "drafts" in entry.get("speculate", {})))
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,10 @@ MISTAKES = [
     ("draft.dtype", "float32", "draft: unknown key dtype; allowed: source, repo"),
     ("runs.SPE.speculate.draft_tokens", 0, "runs[SPE].speculate.draft_tokens: 0 is "),
     ("runs.SPE.speculate.temperature", -1, "runs[SPE].speculate.temperature: -1 is "),
+    ("runs.SPE.speculate.drafts", "ngram", "runs[SPE].speculate.drafts: 'ngram' is not one of model, lookup"),
+    ("runs.SPE.speculate.places", 1, "runs[SPE].speculate.places: 1 is less than 2"),
+    ("runs.LOO.batch", 4, "runs[LOO].batch: 4 is more than the 1 of engine graph"),
+    ("runs.LOO.speculate.draft_tokens", 16, "runs[LOO].speculate.draft_tokens: 16 is more than the 15 of e"),
     ("runs.SPE.speculate", ABSENT, "runs[SPE].speculate: what family speculation has, and no other"),
     (
         "runs.WIN.speculate",
@@ -260,6 +265,51 @@ def test_one_name_for_two_methods(tmp_path):
 
 def entry(family: str, **keys) -> dict:
     return {"family": family, "policy": "streaming", "options": {"budget": 8, "sinks": 2}} | keys
+
+
+def test_drafts_are_verified_for_one_stream():
+    drafted = entry("speculation", engine="fused", batch=4, speculate={"drafts": "lookup", "draft_tokens": 4})
+    with pytest.raises(UserError) as caught:
+        RunTable([drafted], "float32")
+    assert str(caught.value) == "runs[0].batch: 4 streams; drafts are verified for one"
+
+
+def test_a_run_is_named_by_its_drafts():
+    wanted = {"drafts": ["model", "lookup"], "draft_tokens": [2, 4], "temperature": [0, 1]}
+    table = RunTable([entry("speculation", engine="graph", speculate=wanted)], "float32")
+    labels = {(run.drafts, run.draft_tokens, run.temperature): run.label for run in table.runs.values()}
+    assert len(labels) == 8
+    assert labels["model", 4, 0] == "graph-k4" and labels["lookup", 4, 0] == "graph-lookup-k4"
+    assert labels["lookup", 2, 1] == "graph-lookup-k2-t1"
+
+
+def test_a_lookup_needs_no_draft_model(tmp_path):
+    config = merged(BASE)
+    del config["draft"]
+    config["runs"] = [entry for entry in config["runs"] if entry["family"] != "speculation"]
+    config["runs"].append(ENTRIES[int(FIRST["LOO"])])
+    study = Study(config)
+    run = next(name for name, run in study.runs.items() if run.drafts)
+    assert study.draft is None and study.inputs.draft_files() == []
+    assert "draft" not in study.timing_settings(run) and study.timing_settings(run)["drafts"] == "lookup"
+
+
+def test_places_share_the_rounds_of_the_repetitions():
+    study = Study(merged(BASE))
+    speed = study.timing_settings("streaming-4+2044.graph-lookup-k4")["speed"]
+    asked = study.config["speed"]
+    assert speed["repetitions"] == 16
+    assert speed["repetitions"] * speed["steps"] == asked["repetitions"] * asked["steps"]
+    few = merged(*files_of("demo"))
+    speed = Study(few).timing_settings("streaming-4+508.eager-lookup-k4")["speed"]
+    assert (speed["repetitions"], speed["steps"]) == (3, 32)
+
+
+def test_engines_read_blocks_of_what_their_kernels_can():
+    from sinkbench.engines.fused import blocks
+    from sinkbench.engines.table import ENGINES
+
+    assert ENGINES["fused"].block_tokens == blocks.MOST_TOKENS
 
 
 def test_a_method_may_be_listed_by_several_families():

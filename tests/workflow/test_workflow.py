@@ -58,11 +58,12 @@ def test_measurements_are_whole(finished):
     pooled = frame[(frame.metric == "perplexity") & frame.document.isna()]
     assert len(pooled) == METHODS
     assert frame[frame.metric == "nll_gap"].value.max() < 1e-4
-    drafted = frame[frame.draft_tokens.notna()].set_index(["metric", "position"]).value
+    drafted = frame[frame.draft_tokens.notna()].set_index(["metric", "drafts", "position"]).value.sort_index()
     assert drafted["acceptance_rate"].between(0, 1).all()
-    for position, tokens in drafted["tokens_per_step"].items():
+    assert drafted["drafted_rounds", "model"].eq(1).all()
+    for where, tokens in drafted["tokens_per_step"].items():
         assert 1 <= tokens <= 3
-        assert drafted["speedup", position] > 0
+        assert drafted[("speedup", *where)] > 0
 
 
 def test_the_report_is_made(finished, tmp_path):

@@ -79,7 +79,11 @@ for family in FAMILIES:
         input:
             model=undated_input(study.inputs.model_files()),
             draft=undated_input(
-                study.inputs.draft_files() if family == "speculation" else []
+                lambda wildcards: (
+                    study.inputs.draft_files()
+                    if study.runs[wildcards.run].drafts == "model"
+                    else []
+                )
             ),
             tokens=undated_input(TIMED_TOKENS),
         output:

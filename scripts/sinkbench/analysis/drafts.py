@@ -19,7 +19,7 @@ def fastest_drafted(measurements: pd.DataFrame, method: str) -> list[tuple[dict,
         NotMeasured: no run has a time; with the statuses of those that failed.
     """
     own = matching(measurements, method=method, family="speculation")
-    own = own[own["draft_tokens"].notna()]
+    own = own[own["drafts"].notna()]
     timed = [matching(usable(own), metric=metric) for metric in (PER_TOKEN, PER_ROUND)]
     rows = timed[0] if len(timed[0]) else timed[1]
     if rows.empty:
@@ -60,19 +60,29 @@ def a_round(measurements: pd.DataFrame, run: dict) -> str:
     yielded, takes, needed = (_of_round(measurements, run, metric) for metric in metrics)
     return (
         f"a round of {run_name(run)} yields {yielded} tokens and takes {takes} ms, the time in which "
-        f"{needed} are decoded without drafts on the same engine"
+        f"{needed} are decoded without drafts on the same engine{_looped(measurements, run)}"
+    )
+
+
+def _looped(measurements: pd.DataFrame, run: dict) -> str:
+    """How many of the texts became loops, which flatter drafts; nothing where no text was long enough."""
+    where = {name: run[name] for name in (*RUN, "position")}
+    rows = matching(usable(measurements), metric="loops", **where)
+    return "".join(
+        f"; of {row.n} texts that it went on with {row.value:.0f} became loops" for row in rows.itertuples()
     )
 
 
 def costs(measurements: pd.DataFrame, run: dict) -> Iterator[str]:
     """What a drafted token and the verification take, where rounds of fewer and of more drafts were timed.
 
-    Two rounds differ by their drafts, where a verification takes the same time whatever their number.
+    Two rounds differ by their drafts, where a verification takes the same time whatever their number. That
+    is said of a draft model alone: a lookup proposes them all at once, and in some rounds none.
     """
-    where = {name: run[name] for name in ("method", "temperature", "position", "batch")}
+    where = {name: run[name] for name in ("method", "temperature", "position", "batch")} | {"drafts": "model"}
     rounds = matching(usable(measurements), metric=PER_ROUND, **where).sort_values("draft_tokens")
     rounds = rounds[rounds["engine"].str.partition("-")[0] == run["engine"].partition("-")[0]]
-    if rounds["draft_tokens"].nunique() < 2:
+    if run["drafts"] == "lookup" or rounds["draft_tokens"].nunique() < 2:
         return
     few, many = (int(rounds["draft_tokens"].iloc[end]) for end in (0, -1))
     less, more = (estimate(rounds.iloc[end]) for end in (0, -1))

@@ -71,7 +71,7 @@ def single_stream(rows: pd.DataFrame) -> pd.DataFrame:
 
 def without_drafts(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without those of speculative decoding."""
-    return rows[rows["draft_tokens"].isna()]
+    return rows[rows["drafts"].isna()]
 
 
 def method_of(measurements: pd.DataFrame, policy: str, **where) -> str:
@@ -146,7 +146,7 @@ def corpora(measurements: pd.DataFrame, **where) -> list[str]:
     Args:
         where: columns and values that some row of the corpus must have: not every family scores every corpus.
     """
-    return list(matching(measurements, **where)["corpus"].dropna().unique())
+    return list(matching(without_drafts(measurements), **where)["corpus"].dropna().unique())
 
 
 def statuses(measurements: pd.DataFrame) -> dict[str, str]:

@@ -27,6 +27,7 @@ class Row:
         dtypes: of models that it decodes.
         blocks: module of engines whose class Blocks reads several tokens at once, and so verifies drafts
             (engines.speculation); None: it does not.
+        block_tokens: the most that it reads at once; None: any number.
         compiles: whether its first steps wait for torch.compile.
         one_launch: whether the host launches a whole step at once, in static shapes.
     """
@@ -37,6 +38,7 @@ class Row:
     max_batch: int = 1
     dtypes: tuple[str, ...] = DTYPES
     blocks: str | None = None
+    block_tokens: int | None = None
     compiles: bool = False
     one_launch: bool = False
 
@@ -86,6 +88,7 @@ ENGINES = {
         max_batch=16,
         dtypes=("float32", "bfloat16"),
         blocks="fused.blocks",
+        block_tokens=16,  # fused.blocks.MOST_TOKENS
         one_launch=True,
     ),
 }

@@ -67,7 +67,7 @@ def settings_of(study: Study, run: str, where: str = "--run") -> dict:
         UserError: the study has no such run, or its model is not on this machine.
     """
     check_name(run, study.runs, f"{where}: a run of study {study.name}")
-    if study.runs[run].draft_tokens or study.runs[run].batch > 1:
+    if study.runs[run].drafts or study.runs[run].batch > 1:
         raise UserError(
             f"--run: {shown(run)} drafts, or decodes several texts; here one text is written alone"
         )

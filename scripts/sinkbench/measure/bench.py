@@ -5,6 +5,7 @@ import torch
 
 from sinkbench import engines, policies
 from sinkbench.attention.evaluator import Evaluator
+from sinkbench.measure.places import spread
 from sinkbench.measure.quality import check_vocabulary
 from sinkbench.model.loading import load_model
 from sinkbench.quantization.formats import apply_format
@@ -37,19 +38,19 @@ class Bench:
         self.model = _model(settings) if model is None else model
         self.evaluator = Evaluator(self.model, settings["chunk_tokens"])
         self.engine = engines.build(settings["engine"], self.model, self.policy, self.evaluator)
-        documents = load_documents(tokens_path, settings["tokens"]).values()
+        documents = list(load_documents(tokens_path, settings["tokens"]).values())
         self.rounds = self.speed["repetitions"] + 1  # round 0 is warm-up
         # One text a round; those behind would only lie in the device's memory, which is measured.
-        self.starts = np.cumsum([0, *map(len, documents)])[:-1][: self.rounds]
-        self.text = self._text(np.concatenate(list(documents)))
+        self.starts = spread([len(ids) for ids in documents], self.rounds)
+        self.text = self._text(np.concatenate(documents))
 
-    def texts(self, length: int, document: int = 0) -> torch.Tensor:
+    def texts(self, length: int, place: int = 0) -> torch.Tensor:
         """A stretch of the stream for every member of the batch [batch, length]; no two begin alike.
 
         Args:
-            document: where the stretch starts; counted on from the first behind the last.
+            place: where the stretch starts, one of a round each (places.spread).
         """
-        start = self.starts[document % len(self.starts)]
+        start = self.starts[place]
         return torch.stack([self.text[start + row :][:length] for row in range(self.settings["batch"])])
 
     def rebuild(self) -> None:
@@ -67,7 +68,7 @@ class Bench:
         """The corpus as one stream, repeated until it is long enough for every point from every document."""
         timed = max(self.points) + self.rounds * (self.speed["warmup"] + self.steps)
         needed = max(timed, self.scored_from + self.speed["check_tokens"] + 1) + self.settings["batch"]
-        text = torch.from_numpy(np.resize(ids, needed + self.starts[-1])).to(self.model.device)
+        text = torch.from_numpy(np.resize(ids, needed + self.starts.max())).to(self.model.device)
         check_vocabulary(self.model, text, "of the timed stream")
         return text
 

@@ -27,6 +27,8 @@ class Timing:
     tpot_ms: float
     steps_ms: list[float]
     tokens: list[int]  # that each step gave to every stream
+    judged: list[int] | None = None  # drafts of each round, up to the first that did not stay
+    looped: bool | None = None  # whether the rounds' text became a loop (places.has_looped)
 
 
 def time_decode(engine, prompts: Tensor, warmup: int, steps: int) -> Timing:

@@ -17,7 +17,7 @@ from sinkbench.runtime.interference import disturbances, host_ms, read_state
 from sinkbench.runtime.memory import measure_bandwidth, peak_bytes, reset_peak
 from sinkbench.runtime.progress import Progress
 
-COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens"]
+COLUMNS = ["kind", "point", "repetition", "step", "ms", "tokens", "judged"]
 
 
 def measure(settings: dict, tokens_path: str, output_path: str, model=None) -> None:
@@ -113,10 +113,12 @@ class Timer:
             "cache_bytes": self.engine.cache_bytes(),
             "store_bytes": self._store_bytes(),
             "bytes_per_step": self._bytes_per_step(length),
+            "looped": timing.looped,
             "host_ms": host_ms(state),
             "state": state,
         }
-        return pd.DataFrame({**where, "step": step, "ms": timing.steps_ms, "tokens": timing.tokens}), summary
+        steps = {"step": step, "ms": timing.steps_ms, "tokens": timing.tokens, "judged": timing.judged}
+        return pd.DataFrame({**where, **steps}).astype({"judged": "Int64"}), summary
 
     def _prompt_tokens(self, point: int, repetition: int) -> int:
         """The point itself; for a growing cache, what lets the timed stretch have the point in its middle.

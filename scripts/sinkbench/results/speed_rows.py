@@ -17,6 +17,7 @@ from sinkbench.results.statistics import Bootstrap
 
 LEAST_CLEAN = 3
 PERCENTILES = (10, 50, 90, 99)
+DRAFTING = ("drafts", "draft_tokens", "temperature")
 # metric: its name in the notes of a score (measure.score), against the evaluator in the model's own dtype ...
 GAPS = {"nll_gap": "mean_gap", "nll_gap_max": "max_gap"}
 # ... and against the one in float32; of the first a status says why all are missing
@@ -52,13 +53,13 @@ def record_speed(recorder: RowRecorder, bootstrap: Bootstrap, plan: dict, result
     for run, (steps, notes) in results.items():
         entry = plan["runs"][run]
         about = describe(plan, entry["method"])
-        about |= {name: entry[name] for name in ("family", "engine", "batch", "draft_tokens", "temperature")}
+        about |= {name: entry[name] for name in ("family", "engine", "batch", *DRAFTING)}
         about |= provenance(plan, notes, plan["timed_on"])
         if run not in timed:
             recorder.add({**about, "status": notes["status"]}, "tpot_ms", None)
             continue
         judged = about["draft_tokens"] is None or not plan["random"]
-        _RunRows(recorder, bootstrap, about, notes, judged).record(timed[run], steps)
+        _RunRows(recorder, bootstrap, about, notes, judged, plan["timed_on"]).record(timed[run], steps)
         for against in filter(timed.__contains__, entry["tpot_against"]):
             batches = entry["batch"] / plan["runs"][against]["batch"]
             for here, times, theirs in _comparisons(about, timed[run], timed[against], against):
@@ -75,10 +76,19 @@ class _RunRows:
 
     Args:
         judged: whether its time per token means something.
+        corpus: whose text it read.
     """
 
-    def __init__(self, recorder: RowRecorder, bootstrap: Bootstrap, about: dict, notes: dict, judged: bool):
-        self.judged = judged
+    def __init__(
+        self,
+        recorder: RowRecorder,
+        bootstrap: Bootstrap,
+        about: dict,
+        notes: dict,
+        judged: bool,
+        corpus: str,
+    ):
+        self.judged, self.corpus = judged, corpus
         self.recorder, self.bootstrap, self.about = recorder, bootstrap, about
         self.score, self.measured = notes["score"], pd.DataFrame(notes["bandwidth_bytes_per_s"])
         self.compilation = notes["compilation"]
@@ -103,7 +113,8 @@ class _RunRows:
                 self._add_floor(timed, point.repetitions)
                 self._add_steps(timed, point, at_point)
             elif self.judged:
-                self._add_acceptance(here, at_point)
+                self._add_acceptance({**here, "corpus": self.corpus}, at_point)
+                self._add_loops({**here, "corpus": self.corpus}, point.repetitions)
 
     def _add_score(self) -> None:
         count, wide = self.score["tokens"], self.score["float32"]
@@ -149,11 +160,21 @@ class _RunRows:
 
     def _add_acceptance(self, here: dict, rounds: pd.DataFrame) -> None:
         """The rounds of a repetition continue one text, and are resampled together."""
-        rounds = rounds.assign(document=rounds["repetition"], position=0)
+        rounds = rounds.assign(document=rounds["repetition"], position=0, drafted=rounds["judged"] > 0)
         self.recorder.add(here, "tokens_per_step", *self.bootstrap.mean(rounds, "tokens"), n=len(rounds))
-        drafts = _judged(rounds, here["draft_tokens"])
-        share = np.clip(self.bootstrap.mean(drafts, "accepted"), 0, 1)  # Student's t knows no bounds
-        self.recorder.add(here, "acceptance_rate", *share, n=len(drafts))
+        self._add_share(here, "drafted_rounds", rounds.astype({"drafted": int}), "drafted")
+        self._add_share(here, "acceptance_rate", _judged(rounds), "accepted")
+
+    def _add_share(self, here: dict, metric: str, rows: pd.DataFrame, column: str) -> None:
+        if len(rows):
+            share = np.clip(self.bootstrap.mean(rows, column), 0, 1)  # Student's t knows no bounds
+            self.recorder.add(here, metric, *share, n=len(rows))
+
+    def _add_loops(self, here: dict, part: pd.DataFrame) -> None:
+        """A text that is too short to be told from a loop does not count."""
+        told = part["looped"].dropna()
+        if len(told):
+            self.recorder.add(here, "loops", int(told.sum()), n=len(told))
 
     def _add_steps(self, here: dict, point: _Point, steps: pd.DataFrame) -> None:
         times = steps.ms[steps.repetition.isin(point.repetitions.repetition)]
@@ -180,10 +201,11 @@ def _counted(part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return part, DISTURBED + "; ".join(reasons)
 
 
-def _judged(rounds: pd.DataFrame, draft_tokens: int) -> pd.DataFrame:
-    """One row for every draft that was judged, with `accepted`: none is after the first that was rejected."""
-    accepted = rounds.loc[rounds.index.repeat(rounds["tokens"] - 1)].assign(accepted=1)
-    rejected = rounds[rounds["tokens"] <= draft_tokens].assign(accepted=0)
+def _judged(rounds: pd.DataFrame) -> pd.DataFrame:
+    """One row for every draft that was judged, with `accepted`."""
+    kept = rounds["tokens"] - 1
+    accepted = rounds.loc[rounds.index.repeat(kept)].assign(accepted=1)
+    rejected = rounds.loc[rounds.index.repeat(rounds["judged"] - kept)].assign(accepted=0)
     return pd.concat((accepted, rejected), ignore_index=True)
 
 

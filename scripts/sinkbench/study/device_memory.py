@@ -116,7 +116,7 @@ def _timing(study: Study, run: str, config: dict, draft: dict | None = None) -> 
     tokens = longest + speed["warmup"] + speed["steps"]
     reader = "hf" if chosen.engine.split("_")[0] == "hf" else "evaluator"
     models = [ModelSizes(config, item_bytes)]
-    if chosen.draft_tokens:
+    if chosen.drafts == "model":
         models.append(ModelSizes(draft, item_bytes))
     cache, prefill = _held(study, models[0], policy, tokens, reader)
     cache = chosen.batch * cache + sum(_held(study, model, policy, tokens, reader)[0] for model in models[1:])

@@ -26,6 +26,8 @@ FAMILIES = (
     "speculation",
 )
 
+DRAFTING = {"drafts": "model", "temperature": 0, "places": 16}  # what `speculate` need not say
+
 
 @dataclass(frozen=True)
 class Method:
@@ -72,8 +74,10 @@ class Run:
         tpot_against: names of runs; of a method that is named alone, its run on the same engine.
         positions: stream positions (context lengths) at which it is timed; None: those of the whole study.
         profiled: whether a study that measures profiles has one of it.
-        draft_tokens: tokens that a draft model proposes in a round; None: there is none.
+        drafts: where they come from, "model" or "lookup"; None: it has none.
+        draft_tokens: tokens that are proposed in a round then.
         temperature: at which tokens are sampled then; 0 is greedy.
+        places: of the text, that are continued then.
     """
 
     family: str
@@ -83,19 +87,22 @@ class Run:
     tpot_against: tuple[str, ...]
     positions: tuple[int, ...] | None
     profiled: bool
+    drafts: str | None = None
     draft_tokens: int | None = None
     temperature: float | None = None
+    places: int | None = None
 
     @property
     def name(self) -> str:
-        """The word of the run's files and labels: streaming-4+2044.eager, or .fused-x16, .graph-k4."""
+        """The word of the run's files and labels: streaming-4+2044.eager, .fused-x16, .graph-lookup-k4."""
         return f"{self.method.name}.{self.label}" + (f"-x{self.batch}" if self.batch > 1 else "")
 
     @property
     def label(self) -> str:
-        """The engine as measurements name it, with the tokens drafted and the temperature, if any."""
+        """The engine as measurements name it, with its drafts and temperature, if any."""
+        lookup = "-lookup" if self.drafts == "lookup" else ""
         sampled = f"-t{self.temperature:g}" if self.temperature else ""
-        return self.engine + (f"-k{self.draft_tokens}" if self.draft_tokens else "") + sampled
+        return self.engine + lookup + (f"-k{self.draft_tokens}" if self.drafts else "") + sampled
 
     def describe(self) -> dict:
         """What aggregation needs to know of the run."""
@@ -104,6 +111,7 @@ class Run:
             "method": self.method.name,
             "engine": self.label,
             "batch": self.batch,
+            "drafts": self.drafts,
             "draft_tokens": self.draft_tokens,
             "temperature": self.temperature,
             "tpot_against": self.tpot_against,
@@ -178,18 +186,25 @@ def _runs(entry: dict, method: Method, dtype: str) -> Iterator[Run]:
     if entry.get("engine") and bool(speculate) != (entry["family"] == "speculation"):
         raise UserError("speculate: what family speculation has, and no other")
     axes = [_as_list(entry.get("engine", [])), _as_list(entry.get("batch", 1))]
-    drafts = [
-        _as_list(speculate.get("draft_tokens")),
-        _as_list(speculate.get("temperature", 0 if speculate else None)),
-    ]
-    for engine, batch, *drafting in product(*axes, *drafts):
+    for (engine, batch), drafting in product(product(*axes), list(_drafting(speculate))):
         _check_engine(engine, method, batch, dtype)
         if speculate:
-            _check_speculation(engine, method, batch)
-        yield Run(entry["family"], method, engine, batch, against, positions, profiled, *drafting)
+            _check_speculation(engine, method, batch, drafting["draft_tokens"])
+        yield Run(entry["family"], method, engine, batch, against, positions, profiled, **drafting)
 
 
-def _check_speculation(engine: str, method: Method, batch: int) -> None:
+def _drafting(speculate: dict) -> Iterator[dict]:
+    """What tells runs of `speculate` apart, for every combination listed; once nothing without it."""
+    if not speculate:
+        yield {}
+        return
+    wanted = DRAFTING | speculate
+    places = {"places": wanted.pop("places")}
+    axes = {key: _as_list(value) for key, value in wanted.items()}
+    yield from (dict(zip(axes, values, strict=True)) | places for values in product(*axes.values()))
+
+
+def _check_speculation(engine: str, method: Method, batch: int, draft_tokens: int) -> None:
     if not ENGINES[engine].blocks:
         able = ", ".join(name for name, row in ENGINES.items() if row.blocks)
         raise UserError(f"engine: {engine} does not verify drafts; {able} can")
@@ -197,6 +212,11 @@ def _check_speculation(engine: str, method: Method, batch: int) -> None:
         raise UserError(f"speculate: drafts cannot be taken back from the cache of {method.policy}")
     if batch > 1:
         raise UserError(f"batch: {batch} streams; drafts are verified for one")
+    most = ENGINES[engine].block_tokens
+    if most and draft_tokens >= most:
+        raise UserError(
+            f"speculate.draft_tokens: {draft_tokens} is more than the {most - 1} of engine {engine}"
+        )
 
 
 def _check_engine(engine: str, method: Method, batch: int, dtype: str) -> None:

@@ -21,6 +21,7 @@ SAMPLING = ("samples",)  # keys of a corpus that replace a policy's options ther
 SCORING = {"families", *SAMPLING}  # keys of a corpus that say nothing of its text
 SCHEMA = ROOT.parent / "workflow/schemas/measurements.schema.yaml"
 ONE_LAUNCH_STEPS = 256  # at least, a repetition: fewer steps of a millisecond are soon over
+LEAST_ROUNDS = 32  # from each place: a loop is drafted well, and then its text is long enough to tell it
 
 
 class Study:
@@ -37,7 +38,7 @@ class Study:
         self.config, self.name = config, config["study"]
         table = RunTable(config["runs"], config["model"]["dtype"])
         self.methods, self.runs = table.methods, table.runs
-        self.inputs = StudyInputs(config, drafts=any(run.draft_tokens for run in self.runs.values()))
+        self.inputs = StudyInputs(config, drafts=any(run.drafts == "model" for run in self.runs.values()))
         self.model, self.draft = self.inputs.model, self.inputs.draft
         self.tokenizer, self.corpora = self.inputs.tokenizer, self.inputs.corpora
         check_measurable(config, self.methods, self.runs, self.corpora)
@@ -83,13 +84,14 @@ class Study:
         return replace(own, options=own.options | replaced)
 
     def timing_settings(self, run: str) -> dict:
-        """Settings of the job that times a run, whether or not it has a draft model."""
+        """Settings of the job that times a run, whether or not it has drafts."""
         chosen = self.runs[run]
-        if not chosen.draft_tokens:
+        if not chosen.drafts:
             return self._run_settings("speed", run)
-        drafting = {"draft_tokens": chosen.draft_tokens, "temperature": chosen.temperature}
-        drafting |= {"draft": self.draft, "seed": self.config["statistics"]["seed"]}
-        return self._run_settings("speculation", run) | drafting
+        settings = self._run_settings("speculation", run)
+        drafting = {name: getattr(chosen, name) for name in ("drafts", "draft_tokens", "temperature")}
+        drafting |= {"draft": self.draft} if chosen.drafts == "model" else {}
+        return settings | drafting | {"seed": self.config["statistics"]["seed"]}
 
     def profile_settings(self, run: str) -> dict:
         """Settings of a profile job: those of the run's speed job, whose engine and points it shares."""
@@ -154,7 +156,10 @@ class Study:
             speed["positions"] = speed["contexts"] = list(chosen.positions)
         kind, points = chosen.method.build().timed_at(speed)
         del speed["contexts"], speed["positions"]
-        if ENGINES[chosen.engine].one_launch and not chosen.draft_tokens:
+        if chosen.drafts:
+            rounds = -(-speed["repetitions"] * speed["steps"] // chosen.places)
+            speed |= {"repetitions": chosen.places, "steps": max(rounds, LEAST_ROUNDS)}
+        elif ENGINES[chosen.engine].one_launch:
             speed["steps"] = max(speed["steps"], ONE_LAUNCH_STEPS)
         settings = self._settings(job, run, chosen.method, corpus, chosen.engine)
         return settings | {"batch": chosen.batch, "speed": speed | {"kind": kind, "points": points}}

@@ -21,8 +21,9 @@ from sinkbench.analysis.select import NotMeasured, full_budget, method_of, run_n
 TECHNIQUE = "Speculative decoding"
 CLAIM = "Speculative decoding is unreliable over long streams"
 EXPERIMENT = (
-    "A smaller model drafted tokens that the model then verified without changing its output; both kept "
-    "caches of the same policy. Speed is against the fastest engine without drafts, whichever that is."
+    "Tokens were drafted that the model then verified without changing its output: by a smaller model with a "
+    "cache of the same policy, or by looking up what followed the same tokens before. Real texts were "
+    "continued from several places. Speed is against the fastest engine without drafts, whichever that is."
 )
 THRESHOLD = (
     "under streaming at the full budget, greedy and sampled: the fastest run with drafts is at the largest "

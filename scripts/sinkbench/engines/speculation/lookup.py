@@ -52,6 +52,9 @@ class LookupSpeculator:
     def round(self) -> Round:
         """Decode 1 to k + 1 tokens."""
         self.rule.renew()
+        if self.captured and not self.passes:  # both at once, so that no later round waits for a capture
+            self._pass(0)
+            self._pass(self.draft_tokens)
         drafts = self.index.following(self.draft_tokens)
         self.block[1 : len(drafts) + 1] = torch.tensor(drafts, dtype=torch.int64)
         given = self._pass(len(drafts))()
