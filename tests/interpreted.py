@@ -17,7 +17,7 @@ class Interpreted(engine.Engine):
     def __init__(self, model, policy):
         self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
         self.evaluator.kernel = MaskedKernel()
-        self.reset()
+        self._free()
 
 
 def use_tiles(monkeypatch, rows: int, inputs: int) -> None:

@@ -12,7 +12,9 @@ import torch
 import yaml
 from helpers import FIXTURES, ROOT
 from sinkbench.artifacts.parquet import read_table
+from sinkbench.attention.evaluator import Evaluator
 from sinkbench.errors import UserError
+from sinkbench.policies import build
 from sinkbench.runtime.memory import BYTES
 from tiny_texts import bytes_tokenizer
 
@@ -74,14 +76,17 @@ def overlay(tiny_folder, tmp_path) -> Path:
 def test_every_file_is_tested_here():
     """A new benchmark needs a test of its own in this folder."""
     tested = {
+        "dialled",
         "evaluator",
         "faults",
         "flat_memory",
         "ladder",
         "new_lengths",
         "offline",
+        "prompt_start",
         "speculation",
         "tiles",
+        "verify_cost",
     }
     assert {path.stem for path in BENCHMARKS.iterdir() if path.is_file()} == tested | {"library", "rungs"}
 
@@ -159,8 +164,13 @@ def test_ladder_refuses_a_wrong_option_in_a_line(run, overlay, options, expected
     assert str(caught.value).startswith(f"error: {expected}")
 
 
-CUDA_ALONE = [("new_lengths",), ("tiles",), ("ladder",), ("evaluator", "--device", "cuda")]
-CUDA_ALONE += [("flat_memory", "--device", "cuda"), ("speculation", "--device", "cuda")]
+CUDA_ALONE = [("new_lengths",), ("tiles",), ("prompt_start",), ("ladder",), ("evaluator", "--device", "cuda")]
+CUDA_ALONE += [
+    ("dialled",),
+    ("verify_cost",),
+    ("flat_memory", "--device", "cuda"),
+    ("speculation", "--device", "cuda"),
+]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -175,6 +185,14 @@ def test_new_lengths_prints_medians():
     line = import_module("new_lengths").line
     said = line(2048, "flash", [(1.0, 0.1, 0.01), (3.0, 0.3, 0.03), (2.0, 0.2, 0.02)])
     assert said.endswith("new length   2.000 ms  again   0.200 ms  device   0.020 ms")
+
+
+def test_prompt_start_times_the_first_prompt_and_later_ones(tiny):
+    row = import_module("prompt_start").row(
+        "static", build("window", {"budget": 9}), Evaluator(tiny, 16), 12, 3
+    )
+    assert row["tokens"] == 12 and row["first_ms"] > 0
+    assert row["prefill_ms"] > 0 and row["least_ms"] <= row["again_ms"] <= row["most_ms"]
 
 
 def test_faults_counts_what_it_has_seen():

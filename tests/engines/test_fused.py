@@ -15,8 +15,10 @@ import triton
 import triton.language as tl
 from helpers import decode
 from interpreted import DEVICE, VOCABULARY, Interpreted, model_of, use_tiles
+from sinkbench.attention import ring as rings
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.engines.decode import decode_nll
 from sinkbench.engines.fused.fixed_point import multiply_words
 from sinkbench.engines.fused.matvec import load_inputs
 from sinkbench.engines.fused.ring import FusedRing
@@ -104,13 +106,73 @@ REFRESHED = {
 def test_refreshed_caches_give_the_exact_nlls(captures, name, sinks, start, length):
     """Chosen keys at their true distance, sinks at theirs, queries of every layer."""
     policy = build(name.split("-")[0], {"budget": sinks + 7, "sinks": sinks, **REFRESHED[name]})
-    small = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36, "num_hidden_layers": 2}
-    model, text = model_of(**small), torch.randint(VOCABULARY, (length,), device=DEVICE)
+    model, text = model_of(**SMALL), torch.randint(VOCABULARY, (length,), device=DEVICE)
     text[12:16] = text[4:8]  # something to copy
     decoded = decode(Interpreted(model, policy), text, start)
     assert captures
     exact = Evaluator(model.double().cpu(), 16).refreshed(text.cpu(), policy)[start - 1 :]
     torch.testing.assert_close(decoded.cpu().double(), exact, rtol=0, atol=3e-5)
+
+
+SMALL = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 36, "num_hidden_layers": 2}
+LEAST = SMALL | {"num_hidden_layers": 1}
+KEPT = {
+    "streaming": build("streaming", {"budget": 5, "sinks": 2}),
+    "select": build("select", {"budget": 8, "sinks": 2, **REFRESHED["select"]}),
+}
+
+
+@torch.inference_mode()
+def poison(engine) -> None:
+    """Spoil all that a prefill, or an earlier kernel of the same step, must write before it is read."""
+    step, ring = engine.fused, engine.ring
+    parts = [step.tables, step.residual, *step.inputs, step.qkv, step.attended, step.activated, step.logits]
+    for part in [*parts, *step.partial[:3], ring.keys, ring.values, ring.sink_keys, ring.queries]:
+        part.fill_(float("nan"))
+    for part in (step.tokens, step.state, step.position):
+        part.fill_(1 << 40)
+
+
+# The ring fills on the way, and is full.
+@pytest.mark.parametrize(
+    ("name", "starts"), [("streaming", (2, 7)), ("streaming", (7, 2)), ("select", (9, 3))]
+)
+def test_a_second_prompt_takes_the_same_step_and_meets_nothing_of_the_first(captures, name, starts):
+    """Which was interrupted, and whose numbers are spoilt."""
+    model, texts = model_of(**LEAST), torch.randint(VOCABULARY, (2, 12), device=DEVICE)
+    fresh = [decode(Interpreted(model, KEPT[name]), *each) for each in zip(texts, starts, strict=True)]
+    captures.clear()
+    engine = Interpreted(model, KEPT[name])
+    decode(engine, texts[0, : starts[0] + 2], starts[0])
+    kept = engine.fused
+    poison(engine)
+    assert torch.equal(decode(engine, texts[1], starts[1]), fresh[1])
+    engine.reset()
+    assert torch.equal(decode(engine, texts[0], starts[0]), fresh[0])
+    assert engine.fused is kept and len(captures) == 1
+    engine.separate_launches()
+    decode(engine, texts[0, : starts[0] + 2], starts[0])
+    assert len(captures) == 2 and captures[1] is not kept
+
+
+def test_only_a_ring_of_constant_size_is_kept_and_one_of_several_streams_until_a_reset(captures, monkeypatch):
+    monkeypatch.setattr(rings, "SLOT_MULTIPLE", 10)
+    model, texts = model_of(**LEAST), torch.randint(VOCABULARY, (2, 8), device=DEVICE)
+    engine, steps = Interpreted(model, KEPT["streaming"]), []
+    for batch in (1, 2, 2, 1):
+        decode_nll(engine, texts[:batch], 6)
+        steps.append(engine.fused)
+    assert len({*map(id, steps)}) == len(captures) == 3 and steps[1] is steps[2]
+    decode_nll(engine, texts, 6)
+    engine.reset()
+    assert engine.ring is engine.fused is None
+    growing, weights = Interpreted(model, build("dense", {"max_tokens": 9})), set()
+    for _ in range(2):
+        decode(growing, texts[0], 6)
+        weights.add(id(growing.weights))
+    assert len(captures) == 6 and len(weights) == 1
+    growing.reset()
+    assert growing.ring is growing.fused is None
 
 
 # Both widths of word, with and without the layers that stay unquantized, for one stream and for several.
