@@ -1,4 +1,4 @@
-"""Compile the fused kernels and those of acceptance for a compute capability without a GPU, at Pythia-2.8b's shape.
+"""Compile the fused kernels and those of acceptance at Pythia-2.8b's shape, for a capability, without a GPU.
 
     PYTHONPATH=scripts python tests/compile_kernels.py 80        # Pythia-2.8b
     PYTHONPATH=scripts python tests/compile_kernels.py 90 12b
