@@ -1,4 +1,4 @@
-"""Compile the fused kernels at Pythia-2.8b's shape for a compute capability, without a GPU.
+"""Compile the fused kernels and those of acceptance at Pythia-2.8b's shape, for a capability, without a GPU.
 
     PYTHONPATH=scripts python tests/compile_kernels.py 80        # Pythia-2.8b
     PYTHONPATH=scripts python tests/compile_kernels.py 90 12b    # one stream, each width; a block
@@ -19,6 +19,9 @@ import yaml
 from sinkbench.engines.fused import layer_kernels
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
+from sinkbench.engines.speculation import acceptance_kernel
+from sinkbench.engines.speculation.acceptance_kernel import Acceptance
+from sinkbench.engines.speculation.verification import Greedy, Sampled
 from sinkbench.model.loading import random_model
 from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
@@ -108,6 +111,23 @@ def launches_of(shape: dict, number_format: str, batch: int, block: int, pdl: bo
     return launches
 
 
+def acceptance_launches() -> list[tuple]:
+    """Those that end a round of four drafts: on the target's logits, and on a rule's verdict."""
+    launches, own = [], {}
+    for name in ("greedy_kernel", "settle_kernel"):
+        own[name] = getattr(acceptance_kernel, name)
+        setattr(acceptance_kernel, name, KernelRecorder(own[name], launches))
+    with torch.device("meta"):
+        ids, scores = [torch.zeros(size, dtype=torch.long) for size in (4, 2, 1, 1)], torch.zeros(5, 50304)
+        end, drafts, tail, positions = Acceptance(torch.device("meta")), ids[0], ids[1], tuple(ids[2:])
+        for rule in (Greedy(), Sampled(4, 50304, 1.0, 0, torch.device("cpu"))):
+            rule.verify = lambda *_: positions
+            end(rule, drafts, None, scores, tail, positions)
+    for name, kernel in own.items():
+        setattr(acceptance_kernel, name, kernel)
+    return launches
+
+
 def usage(cubin: bytes) -> str:
     """Registers, and bytes of stack a thread, which are what was spilled, as the toolkit states them."""
     with NamedTemporaryFile(suffix=".cubin") as file:
@@ -129,3 +149,5 @@ if __name__ == "__main__":
     for step in STEPS if len(sys.argv) < 3 else OF_ANY_SIZE:
         for launch in launches_of(shape, *step, pdl=capability >= 90):
             compile_launch(*launch, capability)
+    for launch in acceptance_launches():
+        compile_launch(*launch, capability)

@@ -18,7 +18,6 @@ class Interpreted(engine.Engine):
         self.model, self.policy, self.evaluator, self.pdl = model, policy, Evaluator(model, 16), False
         self.evaluator.kernel = MaskedKernel()
         self._free()
-        self.reset()
 
 
 def use_tiles(monkeypatch, rows: int, inputs: int) -> None:

@@ -13,6 +13,7 @@ from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
 from sinkbench.engines import static
 from sinkbench.engines.decode import decode_logits, generate, greedy
+from sinkbench.engines.fused import engine as fused
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.engines.speculation.lookup import LookupSpeculator
 from sinkbench.engines.speculation.speculator import Speculator, speculate
@@ -330,10 +331,12 @@ def test_a_million_tokens_down_the_stream(demo, far, monkeypatch, word):
     check_gap(decoded, exact, "float32", 0.0)
 
 
-@pytest.mark.parametrize("word", ["graph", "compiled_graph"])
-def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monkeypatch, word):
+@pytest.mark.parametrize(
+    ("word", "module", "count"), [("graph", static, 2), ("compiled_graph", static, 2), ("fused", fused, 1)]
+)
+def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monkeypatch, word, module, count):
     captured, counters = [], torch._dynamo.utils.counters["stats"]
-    monkeypatch.setattr(static, "capture", lambda *a, **k: captured.append(a) or capture(*a, **k))
+    monkeypatch.setattr(module, "capture", lambda *a, **k: captured.append(a) or capture(*a, **k))
     policy = Streaming(budget=32, sinks=4)
     engine = engines.build(engine_row(word), models["float32"], policy, Evaluator(models["float32"], 128))
     first = decode(engine, ids, 2)
@@ -341,7 +344,7 @@ def test_a_second_prefill_captures_and_compiles_nothing(models, known, ids, monk
     compiled = counters["unique_graphs"]
     engine.reset()
     assert largest_gap(decode(engine, ids, 2).cpu(), known["sinks4_window28"][1:]) < TOLERANCE
-    assert len(captured) == 2
+    assert len(captured) == count
     assert counters["unique_graphs"] == compiled
 
 

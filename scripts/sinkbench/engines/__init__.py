@@ -2,7 +2,7 @@
 
 `Engine(model, policy, evaluator, **options)` raises errors.Unavailable where it cannot run, and offers:
 
-    reset()                  forget everything and free the cache
+    reset()                  forget everything; free a cache that grows
     prefill(prompts, max_new_tokens)   reset, read ids [batch, T], make room for `room` more tokens;
                              return float32 logits [batch, vocabulary] of the last token
     step(tokens)             read one id of each stream [batch], return float32 logits [batch, vocabulary]

@@ -11,6 +11,7 @@ from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.weights import FusedWeights, check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
+from sinkbench.policies import Visibility
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.runtime.unavailable import ON_CHIP_MEMORY, PACKAGE, unavailable_on
 
@@ -26,7 +27,8 @@ PARTS = {
 class Engine:
     """Up to 16 streams in step; the step is captured when it is first taken.
 
-    One stream's ring whose size never changes stays where it is, with its step, for the next prompt.
+    A ring whose size never changes is kept with its step over prefills of as many streams. The next prefill
+    overwrites all that a step reads of it.
 
     Raises Unavailable off CUDA, for models that the kernels do not compute, and where these do not fit.
     """
@@ -40,7 +42,6 @@ class Engine:
         self.model, self.policy, self.evaluator = model, policy, evaluator
         self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
         self._free()
-        self.reset()
 
     @cached_property
     def weights(self) -> FusedWeights:
@@ -48,9 +49,9 @@ class Engine:
         return FusedWeights(self.model)
 
     def separate_launches(self) -> None:
-        """From the next prefill on, no kernel does anything for the next one before it has ended."""
+        """From the next step on, no kernel does anything for the next one before it has ended."""
         self.pdl = self.asks = False
-        self._free()
+        self.fused = self.replay = None
 
     def bytes_read(self) -> dict[str, int]:
         """Bytes that each kernel must read in the next step, by its name; after a step was taken."""
@@ -59,12 +60,11 @@ class Engine:
     @torch.inference_mode()
     def prefill(self, prompts: Tensor, max_new_tokens: int) -> Tensor:
         batch, tokens = prompts.shape
-        self.reset()
-        if self.ring is None or self.ring.keys.shape[1] != batch:
+        visibility = ring_visibility(self.policy, tokens + max_new_tokens)
+        if not self._serves(visibility, batch):
             self._free()  # two might not fit
-            visibility = ring_visibility(self.policy, tokens + max_new_tokens)
             self.ring = FusedRing(self.model, visibility, batch, kept_queries(self.policy))
-        hidden = []
+        self.refresh, hidden = None, []
         for row, prompt in enumerate(prompts):
             last, self.refresh = prefill_ring(self.evaluator, self.policy, prompt, self.ring, row)
             hidden.append(last)
@@ -85,9 +85,9 @@ class Engine:
         return scores
 
     def reset(self) -> None:
-        """Free a cache that grows, and that of several streams: others count on the memory of a large one."""
-        self.refresh: RingRefresh | None = None
-        if self.policy.cache == "growing" or (self.ring is not None and self.ring.keys.shape[1] > 1):
+        """Free a cache that grows, and that of several streams, which is large."""
+        self.refresh = None
+        if self.ring is not None and (self.policy.cache == "growing" or self.ring.keys.shape[1] > 1):
             self._free()
 
     def cache_bytes(self) -> int:
@@ -95,12 +95,21 @@ class Engine:
         return self.ring.nbytes() + store
 
     def _free(self) -> None:
-        self.ring = self.fused = self.replay = None
+        self.ring: FusedRing | None = None
+        self.fused = self.replay = None
+        self.refresh: RingRefresh | None = None
+
+    def _serves(self, visibility: Visibility, batch: int) -> bool:
+        """Whether the ring is one for such streams, and may be kept."""
+        if self.ring is None or self.policy.cache == "growing":
+            return False
+        return (self.ring.visibility, self.ring.keys.shape[1]) == (visibility, batch)
 
     def _build(self, tokens: Tensor) -> None:
         from sinkbench.engines.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring
 
-        self.fused = fused = FusedStep(self.model, self.ring, self.pdl, self.asks, weights=self.weights)
+        fused = FusedStep(self.model, self.ring, self.pdl, self.asks, weights=self.weights)
         fused.begin()
         fused.tokens.copy_(tokens)
         self.replay = capture(fused, rewind=lambda: fused.position.sub_(1))
+        self.fused = fused  # not before: a launch that failed leaves counters as they are

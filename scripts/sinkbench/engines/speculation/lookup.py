@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from sinkbench.engines.speculation.acceptance import Round, settler
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
-from sinkbench.engines.speculation.speculator import Round
 from sinkbench.engines.speculation.suffix_index import SuffixIndex
 from sinkbench.model.families import shape_of
 from sinkbench.runtime.cuda_graph import capture
@@ -34,6 +34,7 @@ class LookupSpeculator:
     def __init__(self, target: BlockDecoder, draft_tokens: int, rule, captured: bool = False):
         self.target, self.draft_tokens, self.rule, self.captured = target, draft_tokens, rule, captured
         self.block = torch.zeros(draft_tokens + 1, dtype=torch.int64, device=target.model.device)
+        self._settle = settler(target.model.device)
         self.passes: dict[int, Callable[[], Round]] = {}
 
     @torch.inference_mode()
@@ -81,10 +82,8 @@ class LookupSpeculator:
         """One pass over the last token and so many drafts."""
         drafts = self.block[1 : count + 1].clone()
         scores = self.target.read(self.block[: count + 1])
-        accepted, following = self.rule.verify(drafts, self._certain(drafts), scores)
-        self.target.take_back(count - accepted)
-        self.block[:1] = following
-        return Round(torch.cat((drafts, following)).scatter(0, accepted, following), accepted)
+        state = self.block[:1], (self.target.ring.position,)
+        return self._settle(self.rule, drafts, self._certain(drafts), scores, *state)
 
     def _certain(self, drafts: Tensor) -> Tensor:
         """Logits [drafts, vocabulary] of a model that is sure of each draft."""

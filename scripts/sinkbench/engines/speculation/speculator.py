@@ -7,24 +7,17 @@ one CUDA graph. The host learns only afterwards how many tokens the round gave.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from sinkbench.engines.speculation.acceptance import Round, settler
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.model.families import shape_of
 from sinkbench.runtime.cuda_graph import capture
 
 LEAST_PROMPT = 2  # tokens; see Speculator.prefill
-
-
-class Round(NamedTuple):
-    """What a round gave. A captured one overwrites it in the next."""
-
-    tokens: Tensor  # ids [k + 1], of which the first `accepted` + 1 count
-    accepted: Tensor  # int64 [1], drafts that stayed
 
 
 class Speculator:
@@ -52,7 +45,7 @@ class Speculator:
             captured,
         )
         self.pair = torch.zeros(2, dtype=torch.int64, device=target.model.device)
-        self._step = None
+        self._settle, self._step = settler(target.model.device), None
 
     @torch.inference_mode()
     def prefill(self, prompt: Tensor, rounds: int) -> Tensor:
@@ -87,12 +80,8 @@ class Speculator:
     def _round(self) -> Round:
         drafts, guesses = self._propose()
         scores = self.target.read(torch.cat((self.pair[1:], drafts)))
-        accepted, following = self.rule.verify(drafts, guesses, scores)
-        text = torch.cat((self.pair[1:], drafts, drafts[-1:])).scatter(0, accepted + 1, following)
-        for decoder in (self.target, self.draft):  # the draft model read a token before, and not the last
-            decoder.take_back(self.draft_tokens - accepted)
-        self.pair.copy_(text.gather(0, torch.cat((accepted, accepted + 1))))
-        return Round(text[1:], accepted)
+        positions = self.target.ring.position, self.draft.ring.position  # the draft's is one behind
+        return self._settle(self.rule, drafts, guesses, scores, self.pair, positions)
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         """The drafts [k], and the logits [k, vocabulary] that they were chosen from."""
