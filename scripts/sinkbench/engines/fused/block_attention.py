@@ -11,9 +11,10 @@ import triton
 import triton.language as tl
 
 from sinkbench.engines.fused.matvec import wait_for_inputs
-from sinkbench.engines.fused.split_attention import NOTHING, add_up, load_vectors, wait_for_query
+from sinkbench.engines.fused.split_attention import NOTHING, load_vectors, wait_for_query
 
 ROWS = tl.constexpr(16)  # of a tile of queries, as the matrix units want them
+PARTS = tl.constexpr(32)  # of rows and splits that are added up at a time: registers are short
 
 
 @triton.jit
@@ -140,8 +141,8 @@ def attend_block(
     begin = SINKS + split * share
     end = tl.minimum(begin + share, slots)
     s = begin + tl.arange(0, BKEY)
-    first_keys = load_vectors(keys, s, s < end, HEAD, "")
-    first_values = load_vectors(values, s, s < end, HEAD, "")
+    some_keys = load_vectors(keys, s, s < end, HEAD, "")
+    some_values = load_vectors(values, s, s < end, HEAD, "")
     wait_for_inputs(PDL)
     wait_for_query(ready, head, QKV_BN, 3 * HEAD)
     first = tl.load(state).to(tl.int32)  # slot of the block's first token
@@ -151,16 +152,15 @@ def attend_block(
     top = tl.full((ROWS,), NOTHING, tl.float32)
     weight = tl.zeros((ROWS,), tl.float32)
     total = (tl.zeros(queries[0].shape, tl.float32), tl.zeros(queries[1].shape, tl.float32))
-    live = seen(s, first, earlier, recent, slots, end, SINKS)
-    top, weight, total = absorb_rows(top, weight, total, queries, first_keys, first_values, live)
-    begin += BKEY
     while begin < end:
-        s = begin + tl.arange(0, BKEY)
-        more_keys = load_vectors(keys, s, s < end, HEAD, "")
-        more_values = load_vectors(values, s, s < end, HEAD, "")
         live = seen(s, first, earlier, recent, slots, end, SINKS)
-        top, weight, total = absorb_rows(top, weight, total, queries, more_keys, more_values, live)
         begin += BKEY
+        s = begin + tl.arange(0, BKEY)
+        next_keys = load_vectors(keys, s, s < end, HEAD, "")  # on their way while those before are multiplied
+        next_values = load_vectors(values, s, s < end, HEAD, "")
+        top, weight, total = absorb_rows(top, weight, total, queries, some_keys, some_values, live)
+        some_keys = next_keys
+        some_values = next_values
     if split == 0:  # last, when the registers of the first keys and values are free
         top, weight, total = absorb_block(
             top, weight, total, new, keys, values, first, recent, queries, tables, slots,
@@ -194,6 +194,35 @@ def finish_block(
         tl.debug_barrier()  # all threads of the program have stored before one of them reports it
         arrived = tl.atomic_add(arrivals + head, 1, sem="acq_rel")
         if arrived == SPLITS - 1:
-            for each in tl.range(0, BLOCK):
-                add_up(each * HEADS + head, tops, weights, totals, out, HEAD, SPLITS)
+            add_up_rows(head, tops, weights, totals, out, HEADS, HEAD, SPLITS, BLOCK)
             tl.store(arrivals + head, 0)
+
+
+@triton.jit
+def add_up_rows(
+    head, tops, weights, totals, out,
+    HEADS: tl.constexpr, HEAD: tl.constexpr, SPLITS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The head's outputs [BLOCK, HEAD] from its splits, of all rows at once: one by one they would queue."""
+    WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
+    REST: tl.constexpr = triton.next_power_of_2(HEAD - WIDE)
+    FEW: tl.constexpr = triton.next_power_of_2(BLOCK)
+    SOME: tl.constexpr = min(SPLITS, PARTS // FEW)
+    row = tl.arange(0, FEW)
+    inside = (row < BLOCK)[:, None]
+    of_row = row * HEADS + head
+    part = (of_row * SPLITS)[:, None] + tl.arange(0, SPLITS)[None, :]
+    top = tl.load(tops + part, mask=inside, other=0.0, cache_modifier=".cg")
+    weight = tl.load(weights + part, mask=inside, other=1.0, cache_modifier=".cg")
+    highest = tl.max(top, 1)[:, None]
+    weight = tl.sum(weight * tl.exp(top - highest), 1)[:, None]
+    wide_total = tl.zeros((FEW, WIDE), tl.float32)
+    rest_total = tl.zeros((FEW, REST), tl.float32)
+    for first in tl.range(0, SPLITS, SOME):
+        some = (of_row * SPLITS)[:, None] + first + tl.arange(0, SOME)[None, :]
+        share = tl.exp(tl.load(tops + some, mask=inside, other=0.0, cache_modifier=".cg") - highest)
+        kept = tl.reshape(tl.broadcast_to(inside, some.shape), (FEW * SOME,))
+        wide, rest = load_vectors(totals, tl.reshape(some, (FEW * SOME,)), kept, HEAD, ".cg")
+        wide_total += tl.sum(tl.reshape(wide, (FEW, SOME, WIDE)) * share[:, :, None], 1)
+        rest_total += tl.sum(tl.reshape(rest, (FEW, SOME, REST)) * share[:, :, None], 1)
+    store_rows(out + of_row * HEAD, (wide_total / weight, rest_total / weight), row < BLOCK, HEAD)

@@ -134,13 +134,14 @@ def turn(t, tables, frequencies, budget, ROTARY: tl.constexpr, BH: tl.constexpr)
 def head_kernel(
     x, linear, moments, out, eps, position,
     ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """Logits [B, V] float32 of the last hidden states; the step's end, so the position moves on."""
     row = tl.program_id(0) * (STRIPS * BN)
     normed_product(
         linear, x, moments, eps, out, row,
-        ROWS, K, BITS, BATCH, BN, BK, STRIPS, STAGES, False, PDL,
+        ROWS, K, BITS, BATCH, BN, BK, STRIPS, STAGES, FIRST, False, PDL,
     )  # fmt: skip
     if tl.program_id(0) == 0:
         tl.store(position, tl.load(position) + (BLOCK if BLOCK > 0 else 1))
@@ -152,9 +153,9 @@ def qkv_attention_up_kernel(
     keys, values, state, tables, partial, attended, slots, share, recent, scale,
     up_linear, activated, lead,
     K: tl.constexpr, QKV_ROWS: tl.constexpr, QKV_BITS: tl.constexpr, QKV_BN: tl.constexpr,
-    QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr,
+    QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr, QKV_FIRST: tl.constexpr,
     UP_ROWS: tl.constexpr, UP_BITS: tl.constexpr, UP_BN: tl.constexpr, UP_BK: tl.constexpr,
-    UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr,
+    UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr, UP_FIRST: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
     BLOCK: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
@@ -174,7 +175,7 @@ def qkv_attention_up_kernel(
         row = pid * QKV_EACH
         normed_product(
             qkv_linear, qkv_x, moments, eps, qkv, row,
-            QKV_ROWS, K, QKV_BITS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, False, PDL,
+            QKV_ROWS, K, QKV_BITS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, QKV_FIRST, False, PDL,
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
@@ -193,7 +194,7 @@ def qkv_attention_up_kernel(
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
         normed_product(
             up_linear, up_x, moments, eps, activated, row,
-            UP_ROWS, K, UP_BITS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, True, PDL,
+            UP_ROWS, K, UP_BITS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, UP_FIRST, True, PDL,
         )  # fmt: skip
 
 
@@ -203,7 +204,7 @@ def dense_down_kernel(
     residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
     DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
     """residual += dense attended + down activated + biases, and what the next layer needs of it."""
@@ -226,7 +227,7 @@ def dense_down_kernel(
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
         other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)
     else:
-        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, BATCH, DENSE_BK)
+        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, BATCH, DENSE_BK, FIRST)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
         total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)

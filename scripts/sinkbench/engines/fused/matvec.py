@@ -193,10 +193,14 @@ def multiply_rows(
 @triton.jit
 def load_first(
     weight, scales, rows, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
-    BK: tl.constexpr,
+    BK: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
-    """The first tile of the rows, to be on its way before the wait for the inputs."""
-    return load_tile(weight, scales, rows, 0, ROWS, K, BITS, BATCH, BK, K % BK == 0)
+    """The FIRST tiles of the rows, or all, to be on their way before the wait for the inputs."""
+    WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
+    tiles = ()
+    for k in tl.static_range(0, min(K, FIRST * BK), BK):
+        tiles = tiles + (load_tile(weight, scales, rows, k // WORD, ROWS, K, BITS, BATCH, BK, K % BK == 0),)
+    return tiles
 
 
 @triton.jit
@@ -204,7 +208,10 @@ def multiply_behind_first(
     first, weight, scales, rows, x, ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr,
     BATCH: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """W x of several streams, float32 [rows, columns], whose `load_first` is multiplied last."""
-    total = multiply_rows(weight, scales, rows, x, ROWS, K, BITS, BATCH, BK, STAGES, 1)
-    inputs = load_inputs(x, 0, K, BITS, BATCH, BK, K % BK == 0)
-    return multiply_tile(total, first, inputs, x.dtype.element_ty, BITS, BATCH)
+    """W x of several streams, float32 [rows, columns], whose tiles of `load_first` are multiplied last."""
+    WORD: tl.constexpr = 1 if BITS >= 16 else 32 // BITS
+    total = multiply_rows(weight, scales, rows, x, ROWS, K, BITS, BATCH, BK, STAGES, len(first))
+    for index in tl.static_range(len(first)):
+        inputs = load_inputs(x, index * (BK // WORD), K, BITS, BATCH, BK, K % BK == 0)
+        total = multiply_tile(total, first[index], inputs, x.dtype.element_ty, BITS, BATCH)
+    return total

@@ -26,7 +26,7 @@ UNIT = tl.constexpr(2.0**-28)  # of sums of x and x^2: up to 3e10, such as that 
 def normed_product(
     linear, x, moments, eps, out, row,
     ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr,
     GELU: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Write LayerNorm(x) W^T + b, or its exact GELU, to out [B, ROWS]: STRIPS x BN rows from `row` on."""
@@ -35,7 +35,7 @@ def normed_product(
     else:
         rows = row + tl.arange(0, BN)
         constants = load_constants(linear, rows, ROWS, BITS)
-        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BATCH, BK)
+        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BATCH, BK, FIRST)
         wait_for_inputs(PDL)
         total = multiply_behind_first(
             first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES

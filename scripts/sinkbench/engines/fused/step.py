@@ -155,7 +155,7 @@ class FusedStep:
             behind.weight,
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
             DOWN_BITS=down.bits, HEADS=self.attention["HEADS"],
-            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, FIRST=tile.first,
             **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
         self._carve(launched)
@@ -198,5 +198,6 @@ def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
         "BK": tile.inputs,
         "STRIPS": tile.strips,
         "STAGES": tile.stages,
+        "FIRST": tile.first,
     }
     return {prefix + name: value for name, value in values.items()}

@@ -18,6 +18,8 @@ class Tile:
         stages: depth of its pipeline of tiles.
         strips: as many times `rows` are computed one after another, where rows are read whole.
         registers: at most, per thread; None leaves it to the compiler.
+        first: tiles that several streams or tokens ask for before their inputs are there (of `out`, tiles of
+            attention's projection).
     """
 
     rows: int
@@ -26,6 +28,7 @@ class Tile:
     stages: int = 3
     strips: int = 1
     registers: int | None = None
+    first: int = 1
 
     @property
     def all_rows(self) -> int:
