@@ -8,6 +8,21 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "resources/demo-model"
 LATENCY = ROOT / "workflow/studies/latency.yaml"  # whose model is Pythia-2.8b's shape
+# Shapes of every Pythia.
+NUMBERS = "num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"
+SIZES = {
+    size: dict(zip(NUMBERS, numbers, strict=True))
+    for size, numbers in {
+        "70m": (6, 512, 8, 2048, 50304),
+        "160m": (12, 768, 12, 3072, 50304),
+        "410m": (24, 1024, 16, 4096, 50304),
+        "1b": (16, 2048, 8, 8192, 50304),
+        "1.4b": (24, 2048, 16, 8192, 50304),
+        "2.8b": (32, 2560, 32, 10240, 50304),
+        "6.9b": (32, 4096, 32, 16384, 50432),
+        "12b": (36, 5120, 40, 20480, 50688),
+    }.items()
+}
 sys.path.insert(0, str(ROOT / "scripts"))
 
 

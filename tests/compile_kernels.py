@@ -1,7 +1,7 @@
 """Compile the fused kernels and those of acceptance at Pythia-2.8b's shape, for a capability, without a GPU.
 
-    PYTHONPATH=scripts python tests/compile_kernels.py 80        # Pythia-2.8b
-    PYTHONPATH=scripts python tests/compile_kernels.py 90 12b    # one stream, each width; a block
+    PYTHONPATH=scripts:benchmarks python tests/compile_kernels.py 80        # Pythia-2.8b
+    PYTHONPATH=scripts:benchmarks python tests/compile_kernels.py 90 12b    # one stream, each width; a block
 
 A process of its own: where kernels are interpreted (tests/conftest.py) they cannot be compiled. Prints each
 kernel's shared memory, registers and spilled bytes; fails if one does not compile.
@@ -16,6 +16,7 @@ from tempfile import NamedTemporaryFile
 import torch
 import triton
 import yaml
+from library import SIZES
 from sinkbench.engines.fused import layer_kernels
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
@@ -33,22 +34,6 @@ from triton.compiler import ASTSource
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH_OPTIONS = ("num_warps", "maxnreg", "launch_pdl")
 ALIGNED = [["tt.divisibility", 16]]
-# Of every Pythia: width, heads, MLP, vocabulary.
-SHAPES = {
-    size: dict(
-        zip(("hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"), numbers, strict=True)
-    )
-    for size, numbers in {
-        "70m": (512, 8, 2048, 50304),
-        "160m": (768, 12, 3072, 50304),
-        "410m": (1024, 16, 4096, 50304),
-        "1b": (2048, 8, 8192, 50304),
-        "1.4b": (2048, 16, 8192, 50304),
-        "2.8b": (2560, 32, 10240, 50304),
-        "6.9b": (4096, 32, 16384, 50432),
-        "12b": (5120, 40, 20480, 50688),
-    }.items()
-}
 
 
 class KernelRecorder:
@@ -145,7 +130,7 @@ OF_ANY_SIZE = (*((word, 1, 0) for word in ("none", "int8_mlp", "int4")), ("none"
 if __name__ == "__main__":
     capability = int(sys.argv[1])
     study = yaml.safe_load((ROOT / "workflow/studies/latency.yaml").read_text())
-    shape = study["model"]["shape"] | (SHAPES[sys.argv[2]] if len(sys.argv) > 2 else {})
+    shape = study["model"]["shape"] | (SIZES[sys.argv[2]] if len(sys.argv) > 2 else {})
     for step in STEPS if len(sys.argv) < 3 else OF_ANY_SIZE:
         for launch in launches_of(shape, *step, pdl=capability >= 90):
             compile_launch(*launch, capability)

@@ -82,6 +82,7 @@ def test_every_file_is_tested_here():
         "new_lengths",
         "offline",
         "prompt_start",
+        "shares",
         "speculation",
         "tiles",
         "verify_cost",

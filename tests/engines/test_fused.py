@@ -204,7 +204,7 @@ def packed_product_kernel(words, x, out, K: tl.constexpr, BITS: tl.constexpr):
     row = tl.program_id(0)
     columns = tl.arange(0, K * BITS // 32)
     tile = tl.load(words + row * (K * BITS // 32) + columns)[None, :]
-    product = multiply_words(tile, load_inputs(x, 0, K, BITS, 1, K, True), BITS)
+    product = multiply_words(tile, load_inputs(x, 0, K, BITS, K, True), BITS)
     tl.store(out + row, tl.sum(product))
 
 
@@ -273,7 +273,7 @@ def test_no_kernel_of_one_stream_runs_out_of_registers(capability, size):
 def compiled(*arguments: str) -> str:
     """What tests/compile_kernels.py prints."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment["PYTHONPATH"] = str(ROOT / "scripts")
+    environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "scripts"), str(ROOT / "benchmarks")))
     command = [sys.executable, str(ROOT / "tests/compile_kernels.py"), *arguments]
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr[-2000:]

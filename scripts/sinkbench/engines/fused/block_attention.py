@@ -10,6 +10,7 @@ so what was taken back is never seen.
 import triton
 import triton.language as tl
 
+from sinkbench.engines.fused.l2_prefetch import prefetch_l2
 from sinkbench.engines.fused.matvec import wait_for_inputs
 from sinkbench.engines.fused.split_attention import NOTHING, load_vectors, wait_for_query
 
@@ -131,7 +132,7 @@ def attend_block(
     pid, qkv, keys, values, state, tables, partial, out, ready, slots, share, recent, scale,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    QKV_BN: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
+    QKV_BN: tl.constexpr, BLOCK: tl.constexpr, LINES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """One split, `share` keys, of one head, for a block of tokens; split 0 also takes them and the sinks."""
     split = pid % SPLITS
@@ -143,6 +144,9 @@ def attend_block(
     s = begin + tl.arange(0, BKEY)
     some_keys = load_vectors(keys, s, s < end, HEAD, "")
     some_values = load_vectors(values, s, s < end, HEAD, "")
+    nbytes = (end - begin) * (HEAD * keys.dtype.element_ty.primitive_bitwidth // 8)
+    prefetch_l2(keys + begin * HEAD, 0, LINES, nbytes)
+    prefetch_l2(values + begin * HEAD, 0, LINES, nbytes)
     wait_for_inputs(PDL)
     wait_for_query(ready, head, QKV_BN, 3 * HEAD)
     first = tl.load(state).to(tl.int32)  # slot of the block's first token

@@ -17,13 +17,11 @@ import triton.language as tl
 
 from sinkbench.engines.fused.block_attention import attend_block
 from sinkbench.engines.fused.l2_prefetch import prefetch_l2
+from sinkbench.engines.fused.matmul import columns_of, load_first, multiply_many
 from sinkbench.engines.fused.matvec import (
-    columns_of,
-    load_first,
     load_row_scales,
     load_strip,
     load_strip_inputs,
-    multiply_behind_first,
     multiply_rows,
     multiply_strip,
     wait_for_inputs,
@@ -158,7 +156,7 @@ def qkv_attention_up_kernel(
     UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr, UP_FIRST: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    BLOCK: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
+    BLOCK: tl.constexpr, KEY_LINES: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
@@ -188,7 +186,7 @@ def qkv_attention_up_kernel(
             attend_block(
                 pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready,
                 slots, share, recent, scale,
-                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, PDL,
+                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, KEY_LINES, PDL,
             )  # fmt: skip
     else:
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
@@ -221,18 +219,17 @@ def dense_down_kernel(
         strip = load_strip(dense, dense_scales, rows, D, D, DENSE_BITS, DENSE_BK)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
-        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BK, STAGES)
         prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
-        dtype: tl.constexpr = attended.dtype.element_ty
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
-        other = multiply_strip(strip, inputs_of_dense, rows, dtype, D, DENSE_BITS, DENSE_BK)
+        other = multiply_strip(strip, inputs_of_dense, rows, D, DENSE_BITS, DENSE_BK)
     else:
-        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, BATCH, DENSE_BK, FIRST)
+        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, DENSE_BK, FIRST)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
-        total = multiply_rows(down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        total = multiply_many((), down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
         prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
-        other = multiply_behind_first(
+        other = multiply_many(
             first, dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES
         )  # fmt: skip
     y += total * down_row_scales + other * dense_row_scales

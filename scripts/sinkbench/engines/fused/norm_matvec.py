@@ -8,13 +8,11 @@ rstd (W gamma x - mean W gamma) + (W beta + b). W gamma summed over inputs (`sum
 import triton
 import triton.language as tl
 
+from sinkbench.engines.fused.matmul import columns_of, load_first, multiply_many
 from sinkbench.engines.fused.matvec import (
-    columns_of,
-    load_first,
     load_row_scales,
     load_strip,
     load_strip_inputs,
-    multiply_behind_first,
     multiply_strip,
     wait_for_inputs,
 )
@@ -35,11 +33,9 @@ def normed_product(
     else:
         rows = row + tl.arange(0, BN)
         constants = load_constants(linear, rows, ROWS, BITS)
-        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BATCH, BK, FIRST)
+        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BK, FIRST)
         wait_for_inputs(PDL)
-        total = multiply_behind_first(
-            first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES
-        )  # fmt: skip
+        total = multiply_many(first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES)
         moments = load_moments(moments, eps, K, BATCH)
         finish_rows(out, total, rows, constants, moments, ROWS, BATCH, GELU)
 
@@ -57,7 +53,6 @@ def multiply_strips(
     the others follow it without a gap. Their constants are asked for one strip ahead.
     """
     weight, scales = linear[0], linear[1]
-    DTYPE: tl.constexpr = x.dtype.element_ty
     first = row + tl.arange(0, BN)
     first_constants = load_constants(linear, first, ROWS, BITS)
     first_strip = load_strip(weight, scales, first, ROWS, K, BITS, BK)
@@ -69,11 +64,11 @@ def multiply_strips(
     for _ in tl.range(1, STRIPS, num_stages=STAGES):
         strip = load_strip(weight, scales, rows, ROWS, K, BITS, BK)
         next_constants = load_constants(linear, rows + BN, ROWS, BITS)
-        total = multiply_strip(strip, inputs, rows, DTYPE, K, BITS, BK)
+        total = multiply_strip(strip, inputs, rows, K, BITS, BK)
         finish_rows(out, total, rows, constants, moments, ROWS, 1, GELU)
         constants = next_constants
         rows += BN
-    total = multiply_strip(first_strip, inputs, first, DTYPE, K, BITS, BK)
+    total = multiply_strip(first_strip, inputs, first, K, BITS, BK)
     finish_rows(out, total, first, first_constants, moments, ROWS, 1, GELU)
 
 

@@ -6,7 +6,7 @@ from triton import cdiv, next_power_of_2
 
 from sinkbench.engines.fused import layer_kernels, tiles
 from sinkbench.engines.fused.carveout import prefer_shared
-from sinkbench.engines.fused.l2_prefetch import asked
+from sinkbench.engines.fused.l2_prefetch import LINE_BYTES, asked
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.engines.fused.weights import FusedLinear, FusedWeights
@@ -94,7 +94,15 @@ class FusedStep:
             "SPLITS": self.splits,
             "BKEY": tiles.keys_at_a_time(bits, self.head_dim, self.block),
             "BLOCK": self.block,
+            "KEY_LINES": self._key_lines(),
         }
+
+    def _key_lines(self) -> int:
+        """Lines of a split's keys, as of its values, that a block asks the L2 cache for."""
+        if not self.block or not self.asked_bytes or not tiles.ASK_KEYS[self.layers[0][1].bits]:
+            return 0
+        nbytes = self.share * self.head_dim * self.ring.keys.element_size()
+        return next_power_of_2(cdiv(nbytes, LINE_BYTES.value))
 
     def _make_buffers(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
         def room(*sizes, of=torch.float32):

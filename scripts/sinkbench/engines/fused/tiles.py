@@ -75,6 +75,7 @@ ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
 # driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
+ASK_KEYS = dict.fromkeys((4, 8, 16, 32), True)
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
