@@ -14,11 +14,11 @@ LINE_BYTES = tl.constexpr(128)
 
 
 @triton.jit
-def prefetch_l2(weight, program, LINES: tl.constexpr, nbytes):
-    """Ask for LINES of the first lines of a matrix of `nbytes`, those of this program; 0: for none."""
+def prefetch_l2(weight, program, LINES: tl.constexpr, NBYTES: tl.constexpr):
+    """Ask for LINES of the first lines of a matrix of NBYTES, those of this program; 0: for none."""
     if LINES > 0:
         line = program * LINES + tl.arange(0, LINES)
-        address = weight.to(tl.int64) + tl.minimum(line * LINE_BYTES, nbytes - 1)
+        address = weight.to(tl.int64) + tl.minimum(line * LINE_BYTES, NBYTES - 1)
         ask: tl.constexpr = "prefetch.global.L2 [$1]; mov.u32 $0, 0;"
         tl.inline_asm_elementwise(ask, "=r,l", [address], tl.int32, is_pure=False, pack=1)
 

@@ -133,13 +133,13 @@ def head_kernel(
     x, linear, moments, out, eps, position,
     ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, BATCH: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr,
-    PDL: tl.constexpr,
+    WARPS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Logits [B, V] float32 of the last hidden states; the step's end, so the position moves on."""
     row = tl.program_id(0) * (STRIPS * BN)
     normed_product(
         linear, x, moments, eps, out, row,
-        ROWS, K, BITS, BATCH, BN, BK, STRIPS, STAGES, FIRST, False, PDL,
+        ROWS, K, BITS, BATCH, WARPS, BN, BK, STRIPS, STAGES, FIRST, False, PDL,
     )  # fmt: skip
     if tl.program_id(0) == 0:
         tl.store(position, tl.load(position) + (BLOCK if BLOCK > 0 else 1))
@@ -156,7 +156,7 @@ def qkv_attention_up_kernel(
     UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr, UP_FIRST: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    BLOCK: tl.constexpr, KEY_LINES: tl.constexpr, BATCH: tl.constexpr, PDL: tl.constexpr,
+    BLOCK: tl.constexpr, BATCH: tl.constexpr, WARPS: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
@@ -173,7 +173,8 @@ def qkv_attention_up_kernel(
         row = pid * QKV_EACH
         normed_product(
             qkv_linear, qkv_x, moments, eps, qkv, row,
-            QKV_ROWS, K, QKV_BITS, BATCH, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, QKV_FIRST, False, PDL,
+            QKV_ROWS, K, QKV_BITS, BATCH, WARPS, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, QKV_FIRST,
+            False, PDL,
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
@@ -186,13 +187,13 @@ def qkv_attention_up_kernel(
             attend_block(
                 pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready,
                 slots, share, recent, scale,
-                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, KEY_LINES, PDL,
+                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, PDL,
             )  # fmt: skip
     else:
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
         normed_product(
             up_linear, up_x, moments, eps, activated, row,
-            UP_ROWS, K, UP_BITS, BATCH, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, UP_FIRST, True, PDL,
+            UP_ROWS, K, UP_BITS, BATCH, WARPS, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, UP_FIRST, True, PDL,
         )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def dense_down_kernel(
     attended, dense, dense_scales, activated, down, down_scales, bias,
     residual, inputs, gammas, moments, ready, ahead,
     D: tl.constexpr, F: tl.constexpr, DENSE_BITS: tl.constexpr, DENSE_BK: tl.constexpr,
-    DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, BATCH: tl.constexpr,
+    DOWN_BITS: tl.constexpr, HEADS: tl.constexpr, BATCH: tl.constexpr, WARPS: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr, PDL: tl.constexpr,
     LINES: tl.constexpr, AHEAD_BYTES: tl.constexpr,
 ):  # fmt: skip
@@ -224,13 +225,15 @@ def dense_down_kernel(
         inputs_of_dense = load_strip_inputs(attended, D, DENSE_BITS, DENSE_BK)
         other = multiply_strip(strip, inputs_of_dense, rows, D, DENSE_BITS, DENSE_BK)
     else:
-        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, DENSE_BK, FIRST)
+        first = load_first(dense, dense_scales, rows, D, D, DENSE_BITS, DENSE_BK, WARPS, FIRST)
         wait_for_inputs(PDL)
         y = tl.load(place, mask=mask, other=0.0) + shift
-        total = multiply_many((), down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, STAGES)
+        total = multiply_many(
+            (), down, down_scales, rows, activated, D, F, DOWN_BITS, BATCH, BK, WARPS, STAGES
+        )
         prefetch_l2(ahead, tl.program_id(0), LINES, AHEAD_BYTES)
         other = multiply_many(
-            first, dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, STAGES
+            first, dense, dense_scales, rows, attended, D, D, DENSE_BITS, BATCH, DENSE_BK, WARPS, STAGES
         )  # fmt: skip
     y += total * down_row_scales + other * dense_row_scales
     sum_x, sum_xx = store_inputs(y, rows, residual, inputs, gamma, D, BATCH)

@@ -23,7 +23,7 @@ UNIT = tl.constexpr(2.0**-28)  # of sums of x and x^2: up to 3e10, such as that 
 @triton.jit
 def normed_product(
     linear, x, moments, eps, out, row,
-    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr,
+    ROWS: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, BATCH: tl.constexpr, WARPS: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, STRIPS: tl.constexpr, STAGES: tl.constexpr, FIRST: tl.constexpr,
     GELU: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
@@ -33,9 +33,9 @@ def normed_product(
     else:
         rows = row + tl.arange(0, BN)
         constants = load_constants(linear, rows, ROWS, BITS)
-        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BK, FIRST)
+        first = load_first(linear[0], linear[1], rows, ROWS, K, BITS, BK, WARPS, FIRST)
         wait_for_inputs(PDL)
-        total = multiply_many(first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, STAGES)
+        total = multiply_many(first, linear[0], linear[1], rows, x, ROWS, K, BITS, BATCH, BK, WARPS, STAGES)
         moments = load_moments(moments, eps, K, BATCH)
         finish_rows(out, total, rows, constants, moments, ROWS, BATCH, GELU)
 

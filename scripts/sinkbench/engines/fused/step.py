@@ -6,7 +6,7 @@ from triton import cdiv, next_power_of_2
 
 from sinkbench.engines.fused import layer_kernels, tiles
 from sinkbench.engines.fused.carveout import prefer_shared
-from sinkbench.engines.fused.l2_prefetch import LINE_BYTES, asked
+from sinkbench.engines.fused.l2_prefetch import asked
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.tiles import Tile, splits_of, tile_of
 from sinkbench.engines.fused.weights import FusedLinear, FusedWeights
@@ -83,7 +83,8 @@ class FusedStep:
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
         self.splits = splits_of(self.slots - sinks, bits, self.batch, self.block)
-        self.share = cdiv(self.slots - sinks, self.splits)
+        with_keys = self.splits - 1 if self.block and self.splits > 1 else self.splits
+        self.share = cdiv(self.slots - sinks, with_keys)
         self.attention = {
             "HEADS": heads,
             "HEAD": self.head_dim,
@@ -94,15 +95,7 @@ class FusedStep:
             "SPLITS": self.splits,
             "BKEY": tiles.keys_at_a_time(bits, self.head_dim, self.block),
             "BLOCK": self.block,
-            "KEY_LINES": self._key_lines(),
         }
-
-    def _key_lines(self) -> int:
-        """Lines of a split's keys, as of its values, that a block asks the L2 cache for."""
-        if not self.block or not self.asked_bytes or not tiles.ASK_KEYS[self.layers[0][1].bits]:
-            return 0
-        nbytes = self.share * self.head_dim * self.ring.keys.element_size()
-        return next_power_of_2(cdiv(nbytes, LINE_BYTES.value))
 
     def _make_buffers(self, shape: Shape, device: torch.device, dtype: torch.dtype) -> None:
         def room(*sizes, of=torch.float32):
@@ -191,7 +184,7 @@ class FusedStep:
         self.ring.queries.index_copy_(3, slot, queries)
 
     def _options(self, tile: Tile) -> dict:
-        return {"num_warps": tile.warps, "maxnreg": tile.registers, **self.options}
+        return {"num_warps": tile.warps, "WARPS": tile.warps, "maxnreg": tile.registers, **self.options}
 
 
 def _operands(linear: FusedLinear) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -28,7 +28,7 @@ class Tile:
     stages: int = 3
     strips: int = 1
     registers: int | None = None
-    first: int = 1
+    first: int = 0
 
     @property
     def all_rows(self) -> int:
@@ -57,9 +57,24 @@ BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4)
 # So does a block of tokens of one stream. As measured for blocks of 5 on one H100 and one H200, in 16 and 8
 # bits; those of 4 bits are a batch's.
 BLOCK_TILES = {
-    "in": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(8, 128, 1), 32: Tile(16, 64, 2)},
-    "out": {4: Tile(16, 512, 2), 8: Tile(8, 512, 1, 5), 16: Tile(8, 512, 1, 5), 32: Tile(16, 64, 2)},
-    "head": {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 128, 1), 32: Tile(16, 64, 2)},
+    "in": {
+        4: Tile(16, 512, 2, first=1),
+        8: Tile(16, 256, 2, registers=168, first=1),
+        16: Tile(8, 256, 1, 5, first=1),
+        32: Tile(16, 64, 2, first=1),
+    },
+    "out": {
+        4: Tile(16, 512, 2, first=1),
+        8: Tile(8, 512, 2, 5, first=1),
+        16: Tile(8, 512, 4, 5, first=1),
+        32: Tile(16, 64, 2, first=1),
+    },
+    "head": {
+        4: Tile(16, 512, 2, first=1),
+        8: Tile(16, 256, 2, first=1),
+        16: Tile(16, 512, 4, first=1),
+        32: Tile(16, 64, 2, first=1),
+    },
 }
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
@@ -75,7 +90,6 @@ ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
 # driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
-ASK_KEYS = dict.fromkeys((4, 8, 16, 32), True)
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
