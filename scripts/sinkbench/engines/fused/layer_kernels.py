@@ -151,12 +151,12 @@ def qkv_attention_up_kernel(
     keys, values, state, tables, partial, attended, slots, share, recent, scale,
     up_linear, activated, lead,
     K: tl.constexpr, QKV_ROWS: tl.constexpr, QKV_BITS: tl.constexpr, QKV_BN: tl.constexpr,
-    QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr, QKV_FIRST: tl.constexpr,
+    QKV_BK: tl.constexpr, QKV_STRIPS: tl.constexpr, QKV_STAGES: tl.constexpr,
     UP_ROWS: tl.constexpr, UP_BITS: tl.constexpr, UP_BN: tl.constexpr, UP_BK: tl.constexpr,
-    UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr, UP_FIRST: tl.constexpr,
+    UP_STRIPS: tl.constexpr, UP_STAGES: tl.constexpr,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    BLOCK: tl.constexpr, BATCH: tl.constexpr, WARPS: tl.constexpr, PDL: tl.constexpr,
+    BLOCK: tl.constexpr, BATCH: tl.constexpr, WARPS: tl.constexpr, FIRST: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A layer's first half: query, key and value; attention; GELU(W LayerNorm(x) + b), [B, F].
 
@@ -173,7 +173,7 @@ def qkv_attention_up_kernel(
         row = pid * QKV_EACH
         normed_product(
             qkv_linear, qkv_x, moments, eps, qkv, row,
-            QKV_ROWS, K, QKV_BITS, BATCH, WARPS, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, QKV_FIRST,
+            QKV_ROWS, K, QKV_BITS, BATCH, WARPS, QKV_BN, QKV_BK, QKV_STRIPS, QKV_STAGES, FIRST,
             False, PDL,
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
@@ -193,7 +193,7 @@ def qkv_attention_up_kernel(
         row = tl.where(pid < QKV + lead, pid - QKV, pid - QKV - ATTENDING) * (UP_STRIPS * UP_BN)
         normed_product(
             up_linear, up_x, moments, eps, activated, row,
-            UP_ROWS, K, UP_BITS, BATCH, WARPS, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, UP_FIRST, True, PDL,
+            UP_ROWS, K, UP_BITS, BATCH, WARPS, UP_BN, UP_BK, UP_STRIPS, UP_STAGES, FIRST, True, PDL,
         )  # fmt: skip
 
 

@@ -156,7 +156,7 @@ class FusedStep:
             behind.weight,
             D=down.rows, F=down.inputs, DENSE_BITS=dense.bits, DENSE_BK=self._tile("in", dense).inputs,
             DOWN_BITS=down.bits, HEADS=self.attention["HEADS"],
-            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages, FIRST=tile.first,
+            BN=tile.rows, BK=tile.inputs, STAGES=tile.stages,
             **asked(behind, programs, self.asked_bytes), **self._options(tile),
         )  # fmt: skip
         self._carve(launched)
@@ -184,7 +184,9 @@ class FusedStep:
         self.ring.queries.index_copy_(3, slot, queries)
 
     def _options(self, tile: Tile) -> dict:
-        return {"num_warps": tile.warps, "WARPS": tile.warps, "maxnreg": tile.registers, **self.options}
+        first = tiles.FIRST_OF_BLOCKS if self.block else 0
+        matrix = {"WARPS": tile.warps, "FIRST": first}
+        return {"num_warps": tile.warps, "maxnreg": tile.registers, **matrix, **self.options}
 
 
 def _operands(linear: FusedLinear) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -199,6 +201,5 @@ def _shape(linear: FusedLinear, tile: Tile, prefix: str = "") -> dict:
         "BK": tile.inputs,
         "STRIPS": tile.strips,
         "STAGES": tile.stages,
-        "FIRST": tile.first,
     }
     return {prefix + name: value for name, value in values.items()}

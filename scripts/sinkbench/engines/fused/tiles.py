@@ -18,8 +18,6 @@ class Tile:
         stages: depth of its pipeline of tiles.
         strips: as many times `rows` are computed one after another, where rows are read whole.
         registers: at most, per thread; None leaves it to the compiler.
-        first: tiles that several streams or tokens ask for before their inputs are there (of `out`, tiles of
-            attention's projection).
     """
 
     rows: int
@@ -28,7 +26,6 @@ class Tile:
     stages: int = 3
     strips: int = 1
     registers: int | None = None
-    first: int = 0
 
     @property
     def all_rows(self) -> int:
@@ -58,22 +55,22 @@ BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4)
 # bits; those of 4 bits are a batch's.
 BLOCK_TILES = {
     "in": {
-        4: Tile(16, 512, 2, first=1),
-        8: Tile(16, 256, 2, registers=168, first=1),
-        16: Tile(8, 256, 1, 5, first=1),
-        32: Tile(16, 64, 2, first=1),
+        4: Tile(16, 512, 2),
+        8: Tile(16, 256, 2, registers=168),
+        16: Tile(8, 256, 1, 5),
+        32: Tile(16, 64, 2),
     },
     "out": {
-        4: Tile(16, 512, 2, first=1),
-        8: Tile(8, 512, 2, 5, first=1),
-        16: Tile(8, 512, 4, 5, first=1),
-        32: Tile(16, 64, 2, first=1),
+        4: Tile(16, 512, 2),
+        8: Tile(8, 512, 2, 5),
+        16: Tile(8, 512, 4, 5),
+        32: Tile(16, 64, 2),
     },
     "head": {
-        4: Tile(16, 512, 2, first=1),
-        8: Tile(16, 256, 2, first=1),
-        16: Tile(16, 512, 4, first=1),
-        32: Tile(16, 64, 2, first=1),
+        4: Tile(16, 512, 2),
+        8: Tile(16, 256, 2),
+        16: Tile(16, 512, 4),
+        32: Tile(16, 64, 2),
     },
 }
 # By bits per weight of the MLP, whose programs attention shares a launch, and its registers, with.
@@ -82,6 +79,7 @@ MOST_SPLITS = 64  # is not exceeded
 KEY_ELEMENTS = dict.fromkeys((4, 8, 16, 32), 2560)  # of a head's keys at a time, as of values: 32 keys of 80
 SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}  # the same two for blocks of tokens,
 KEY_ELEMENTS_OF_BLOCKS = {4: 2560, 8: 2560, 16: 2560, 32: 1280}
+FIRST_OF_BLOCKS = 1  # tiles that a program asks for before their inputs are there; for a batch none
 LEAST_KEYS_OF_BLOCKS = 16  # which the matrix units multiply, and take no fewer
 WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
