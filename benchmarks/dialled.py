@@ -75,7 +75,7 @@ def main() -> None:
             rule = Dialled(draft_tokens, acceptance, prompt.device)
             row = rounds(engine, policy, evaluators, rule, prompt, options.repetitions)
             rows.append({"engine": engine, "k": draft_tokens, "a": acceptance} | row | {"plain_ms": plain})
-        print(table(rows).tail(len(options.draft_tokens) * len(options.acceptances)).to_string(), flush=True)
+            print(table(rows).tail(1).to_string(header=len(rows) == 1), flush=True)
     if options.output:
         table(rows).to_csv(options.output, index=False)
 

@@ -97,7 +97,7 @@ def test_every_run_of_every_study_has_an_estimate(monkeypatch):
     monkeypatch.chdir(ROOT)
     for overlay in ("demo", "latency"):
         planned = study(overlay)
-        configs = [module._config(model) for model in (planned.model, planned.draft)]
+        configs = [module.config_of(model) for model in (planned.model, planned.draft)]
         for run in planned.runs:
             assert module._timing(planned, run, *configs).total > 0
         for method in planned.methods:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -281,6 +282,17 @@ def test_a_draft_of_another_tokenizer():
     with_tokenizer("draft", {"model": rules["model"] | {"vocab": words}})
     said = line(study(draft={"source": "folder", "path": "draft"}))
     assert said.startswith("draft: its own tokenizer, draft/tokenizer.json, gives other ids than the study's")
+
+
+def test_a_draft_that_is_larger_than_the_model():
+    shape = json.loads(Path("model/config.json").read_text())
+    kept = ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size")
+    draft = {"source": "random", "seed": 0, "shape": {key: shape[key] for key in kept}}
+    preflight.check(study(draft=draft | {"shape": draft["shape"] | {"num_hidden_layers": 1}}))
+    said = line(study(draft=draft | {"shape": draft["shape"] | {"num_hidden_layers": 50}}))
+    assert re.fullmatch(
+        r"draft: it has [\d,]{9,} parameters in its layers, more than the [\d,]+ of the model", said
+    )
 
 
 @pytest.mark.parametrize("part", ["normalizer", "pre_tokenizer"])

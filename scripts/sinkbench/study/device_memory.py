@@ -80,7 +80,7 @@ def describe_memory(study: Study, quality: Iterable[tuple[str, str]], timed: Ite
         quality, timed: see cost.describe_cost; one of them names a job.
     """
     models = [model for model in (study.model, study.draft) if model]
-    configs = [_config(model) for model in models]
+    configs = [config_of(model) for model in models]
     unknown = [_name(model) for model, config in zip(models, configs, strict=True) if config is None]
     if unknown:
         return f"device memory: unknown until the sizes of {', '.join(unknown)} are here"
@@ -144,7 +144,7 @@ def _item_bytes(study: Study, method) -> int:
     return ITEM_BYTES[method.dtype or study.model["dtype"]]
 
 
-def _config(model: dict) -> dict | None:
+def config_of(model: dict) -> dict | None:
     """A model's config; None if it is not here yet, or is refused."""
     with suppress(UserError):
         found = model["shape"] if model["source"] == "random" else read_config(local_folder(model))

@@ -11,6 +11,7 @@ from sinkbench.errors import UserError, first_line
 from sinkbench.model import families
 from sinkbench.model.checkpoint import check_model_folder
 from sinkbench.runtime.shell import try_run
+from sinkbench.study.device_memory import ModelSizes, config_of
 from sinkbench.study.study import Study
 from sinkbench.text import corpora
 
@@ -58,6 +59,7 @@ def check(
         for key, model in (("model", study.model), ("draft", study.draft)):
             if model:
                 _check_model(key, model, study.tokenizer)
+        _check_draft(study)
         if study.config["device"] == "cuda":
             _check_cuda()
 
@@ -110,6 +112,16 @@ def _check_model(key: str, settings: dict, tokenizer: dict) -> None:
         return
     if (path := tokenizer_path(tokenizer)).is_file():
         _check_ids(key, size, own, path)
+
+
+def _check_draft(study: Study) -> None:
+    """The draft model is no larger than the model, as far as both are on this machine."""
+    configs = [config_of(model) for model in (study.model, study.draft) if model]
+    model, *draft = [config and ModelSizes(config | {"vocab_size": 1}, 1).weights for config in configs]
+    if model and any(draft) and draft[0] > model:
+        raise UserError(
+            f"draft: it has {draft[0]:,} parameters in its layers, more than the {model:,} of the model"
+        )
 
 
 def _check_ids(key: str, size: int, own: Path | None, path: Path) -> None:
