@@ -64,16 +64,19 @@ def main() -> None:
     dtype = {"dtype": study["model"]["dtype"]}
     target = apply_format(format_row(options.format), load_model(study["model"], "cuda"))
     draft = load_model(study["draft"] | dtype, "cuda")
-    policy = policies.build("streaming", {"budget": options.budget, "sinks": SINKS})
+    chosen = [
+        policies.build("streaming", {"budget": budget, "sinks": SINKS})
+        for budget in (options.budget, options.draft_budget or options.budget)
+    ]
     evaluators = [Evaluator(model, 8192) for model in (target, draft)]
     prompt = torch.randint(1000, (1, PROMPT_TOKENS), device="cuda")
     rows = []
     for engine in options.engines:
-        plain = plain_ms(engine, policy, evaluators[0], prompt, options.repetitions)
+        plain = plain_ms(engine, chosen[0], evaluators[0], prompt, options.repetitions)
         print(f"{engine} without drafts: {plain:.3f} ms a token", flush=True)
         for draft_tokens, acceptance in product(options.draft_tokens, options.acceptances):
             rule = Dialled(draft_tokens, acceptance, prompt.device)
-            row = rounds(engine, policy, evaluators, rule, prompt, options.repetitions)
+            row = rounds(engine, chosen, evaluators, rule, prompt, options.repetitions)
             rows.append({"engine": engine, "k": draft_tokens, "a": acceptance} | row | {"plain_ms": plain})
             print(table(rows).tail(1).to_string(header=len(rows) == 1), flush=True)
     if options.output:
@@ -91,6 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--draft-tokens", type=each(int), default=[2, 4, 6])
     parser.add_argument("--acceptances", type=each(float), default=[0.6, 0.8, 0.9])
     parser.add_argument("--budget", type=int, default=2048, help="cached tokens, sinks included")
+    parser.add_argument("--draft-budget", type=int, help="of the draft model (default: the same)")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--output", type=Path, help="CSV of all rows")
     return parser.parse_args()
@@ -103,10 +107,13 @@ def plain_ms(engine: str, policy, evaluator: Evaluator, prompt, repetitions: int
     return median(timing.tpot_ms for timing in timings)
 
 
-def rounds(engine: str, policy, evaluators: list[Evaluator], rule, prompt, repetitions: int) -> dict:
+def rounds(engine: str, chosen: list, evaluators: list[Evaluator], rule, prompt, repetitions: int) -> dict:
     """Milliseconds of a round and of a token, and tokens of a round."""
     draft_tokens, kind = len(rule.chances), engines.blocks(engine_row(engine))
-    decoders = [BlockDecoder(each.model, policy, each, draft_tokens + 1, kind) for each in evaluators]
+    decoders = [
+        BlockDecoder(each.model, policy, each, draft_tokens + 1, kind)
+        for each, policy in zip(evaluators, chosen, strict=True)
+    ]
     speculator = Speculator(*decoders, draft_tokens, rule, captured=True)
     timings = [time_rounds(speculator, prompt, WARMUP, STEPS) for _ in range(repetitions)]
     given = [token for timing in timings for token in timing.tokens]

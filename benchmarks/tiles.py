@@ -4,6 +4,7 @@
     python benchmarks/tiles.py --quantization int8_mlp
     python benchmarks/tiles.py --batch 16
     python benchmarks/tiles.py --block 5                # five tokens of one stream, as drafts are verified
+    python benchmarks/tiles.py --size 160m              # another Pythia, such as one that drafts
 
 Times whole steps in a CUDA graph (device time, median of repetitions), changes one thing after the other and
 keeps what is faster. What a round tries is compiled beforehand in processes of their own.
@@ -20,7 +21,7 @@ from itertools import product
 from statistics import median
 
 import torch
-from library import check_device, read_study, replay_ms  # puts the library on the path
+from library import SIZES, check_device, read_study, replay_ms  # puts the library on the path
 from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.step import FusedStep
@@ -72,6 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quantization", default="none", choices=READ)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--block", type=int, default=0, help="tokens of the one stream; 0: a plain step")
+    parser.add_argument("--size", choices=SIZES, default="2.8b", help="of the Pythia")
     parser.add_argument("--budget", type=int, default=2048)
     parser.add_argument("--sinks", type=int, default=4)
     parser.add_argument("--processes", type=int, default=max(1, os.cpu_count() - 1), help="that compile")
@@ -142,7 +144,7 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     """A step with the tiles of `state`, of all layers (None) or of some."""
     for name, value in state.items():
         setattr(tiles, name, value)
-    chosen = options.quantization, options.batch, options.block, options.budget, options.sinks
+    chosen = options.size, options.quantization, options.batch, options.block, options.budget, options.sinks
     model, weights, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
     pdl = torch.cuda.get_device_capability() >= (9, 0)
@@ -152,8 +154,11 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
 
 
 @cache
-def model_and_ring(quantization: str, batch: int, block: int, budget: int, sinks: int, layers: int | None):
+def model_and_ring(
+    size: str, quantization: str, batch: int, block: int, budget: int, sinks: int, layers: int | None
+):
     settings = read_study()["model"]
+    settings["shape"] |= SIZES[size]
     if layers is not None:
         settings["shape"] |= {"num_hidden_layers": layers}
     model = apply_format(format_row(quantization), load_model(settings, "cuda"))
