@@ -41,7 +41,7 @@ class Rung:
 
     def build(self, make_model: Callable) -> None:
         bench = Bench(self.settings, self.tokens, make_model())
-        self.timer = speculation.timer(bench) if "draft" in self.settings else Timer(bench)
+        self.timer = speculation.timer(bench) if "drafts" in self.settings else Timer(bench)
 
     def take(self, repetition: int, bandwidth: dict) -> None:
         """One round; the cache goes, since the next rung may need its room."""

@@ -141,11 +141,15 @@ def test_ladder_shows_runs_with_drafts_and_keeps_what_was_measured(run, overlay,
 
 
 def test_ladder_of_runs_with_drafts_alone(run, overlay, tmp_path):
-    """Its other table would be empty."""
+    """Of a model, and looked up. The other table would be empty."""
     study = yaml.safe_load(overlay.read_text())
+    study["runs"][-1]["speculate"]["drafts"] = ["model", "lookup"]
     overlay.write_text(yaml.safe_dump(study | {"runs": study["runs"][-1:]}))
     said = run("ladder", "--study", "demo", overlay, "--results", tmp_path / "kept")
-    assert "| streaming-4+20.eager-k2 |" in without_marks(said) and "The ladder of engines" not in said
+    assert "The ladder of engines" not in said
+    for drafted in ("streaming-4+20.eager-k2", "streaming-4+20.eager-lookup-k2"):
+        assert f"| {drafted} |" in without_marks(said)
+        assert read_table(tmp_path / f"kept/{drafted}.parquet")[0]["judged"].notna().all()
 
 
 def test_ladder_keeps_the_times_of_the_others_where_one_run_is_refused(run, overlay, tmp_path, monkeypatch):
