@@ -1,7 +1,7 @@
 """How much of a card's bandwidth a token on `fused` takes, by size of the model and format of its weights.
 
     python benchmarks/shares.py                                  # Pythia-2.8b in every format, one CUDA GPU
-    python benchmarks/shares.py --sizes 160m,1b,6.9b --formats none
+    python benchmarks/shares.py --sizes 160m 1b 6.9b --formats none
 
 Random weights. A step is one CUDA graph at a far position of a full ring: device time, median, least and most
 of repetitions. Bytes are those that it must read, weights with their scales, keys and values; the share is of
@@ -20,7 +20,7 @@ from sinkbench.engines.fused.step import FusedStep
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
-from sinkbench.quantization.table import format_row
+from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.runtime.cuda_graph import capture
 from sinkbench.runtime.memory import measure_bandwidth
 
@@ -46,15 +46,11 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    def words(text: str) -> list[str]:
-        return text.split(",")
-
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--study", type=Path, default=LATENCY, help="its model, at other sizes")
-    parser.add_argument("--sizes", type=words, default=["2.8b"], help=f"of {', '.join(SIZES)}")
-    parser.add_argument(
-        "--formats", type=words, default=["none", "int8_mlp", "int4_mlp", "int8", "int4"], help="of weights"
-    )
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2.8b"])
+    formats = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
+    parser.add_argument("--formats", nargs="+", choices=formats, default=formats, help="of weights")
     parser.add_argument("--budget", type=int, default=2048, help="cached tokens, sinks included")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--output", type=Path, help="CSV of all rows")

@@ -43,7 +43,7 @@ SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
-OF_BLOCKS = {"KEY_ELEMENTS_OF_BLOCKS": (1280, 2560, 5120), "SPLIT_KEYS_OF_BLOCKS": (64, 128, 256, 512)}
+OF_BLOCKS = {"KEY_ELEMENTS_OF_BLOCKS": (1280, 2560, 5120), "SPLIT_KEYS_OF_BLOCKS": (80, 160, 320)}
 NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
@@ -120,7 +120,13 @@ def head_tiles() -> list[Tile]:
 
 def batch_tiles(bits: int) -> list[Tile]:
     sizes = product((8, 16, 32), (128, 256, 512), (1, 2, 4), (3, 5))
-    return [Tile(*size) for size in sizes if 512 * (16 / bits) <= size[0] * size[1] / size[2] <= 4096]
+    tiles = [Tile(*size) for size in sizes if 512 * (16 / bits) <= size[0] * size[1] / size[2] <= 4096]
+    return [tile for tile in tiles if fits_the_matrix_units(tile.inputs, tile.warps, bits)]
+
+
+def fits_the_matrix_units(inputs: int, warps: int, bits: int) -> bool:
+    """Whether each warp has 16 inputs of a tile, or words of packed ones."""
+    return inputs * (bits if bits < 16 else 32) // 32 // warps >= 16
 
 
 def bits_of(options: argparse.Namespace) -> list[int]:

@@ -28,7 +28,7 @@ def use_tiles(monkeypatch, rows: int, inputs: int) -> None:
     """
     small = {bits: Tile(rows, inputs if bits > 8 else 128, 1, 2, 2) for bits in (32, 16, 8, 4)}
     monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, small))
-    batch = {bits: Tile(16, tile.inputs, 2) for bits, tile in small.items()}
+    batch = {bits: Tile(16, tile.inputs, 1 if bits == 4 else 2) for bits, tile in small.items()}
     monkeypatch.setattr(tiles, "BATCH_TILES", batch)
     monkeypatch.setattr(tiles, "BLOCK_TILES", dict.fromkeys(tiles.TILES, batch))
     for name, value in {"SPLIT_KEYS": 4, "KEY_ELEMENTS": 40}.items():  # two of 20 dimensions at a time

@@ -175,7 +175,7 @@ def test_ladder_refuses_a_wrong_option_in_a_line(run, overlay, options, expected
     assert str(caught.value).startswith(f"error: {expected}")
 
 
-CUDA_ALONE = [("new_lengths",), ("tiles",), ("ladder",), ("evaluator", "--device", "cuda")]
+CUDA_ALONE = [("new_lengths",), ("tiles",), ("shares",), ("ladder",), ("evaluator", "--device", "cuda")]
 CUDA_ALONE += [("flat_memory", "--device", "cuda"), ("speculation", "--device", "cuda")]
 
 

@@ -47,6 +47,29 @@ def test_every_change_names_a_constant_of_the_kernels(monkeypatch, words):
         assert benchmark.changed(state, *change).keys() == state.keys()
 
 
+def test_the_matrix_units_take_every_tile_of_several_columns():
+    """A part of a tile is what a warp multiplies; attention's projection has the inputs of `in`."""
+    kept, fits = benchmark.tiles, benchmark.fits_the_matrix_units
+    assert all(fits(tile.inputs, tile.warps, bits) for bits, tile in kept.BATCH_TILES.items())
+    for of_kernel in kept.BLOCK_TILES.values():
+        assert all(fits(tile.inputs, tile.warps, bits) for bits, tile in of_kernel.items())
+    for dense, down in ((16, 16), (16, 8), (16, 4), (8, 8), (4, 4), (32, 32), (32, 8), (32, 4)):
+        warps = kept.BLOCK_TILES["out"][down].warps
+        assert fits(kept.BLOCK_TILES["in"][dense].inputs, warps, dense)
+    assert not fits(128, 2, 4) and not fits(128, 4, 8) and fits(64, 4, 16)
+
+
+def test_a_step_of_another_size_has_its_shape(monkeypatch):
+    monkeypatch.setattr(benchmark, "load_model", lambda settings, _: settings["shape"])
+    monkeypatch.setattr(benchmark, "apply_format", lambda _, shape: shape)
+    monkeypatch.setattr(benchmark, "FusedRing", lambda *_, **__: None)
+    monkeypatch.setattr(benchmark, "FusedWeights", lambda _: None)
+    make = benchmark.model_and_ring.__wrapped__
+    study, small = (make(size, "none", 1, 0, 2048, 4, None)[0] for size in ("2.8b", "160m"))
+    assert study == benchmark.read_study()["model"]["shape"]  # which is Pythia-2.8b's
+    assert small == study | benchmark.SIZES["160m"] and small["num_hidden_layers"] == 12
+
+
 def test_the_fastest_is_kept(monkeypatch, capsys):
     """One round of two changes, of which the second makes steps faster."""
     chosen = options(monkeypatch)

@@ -11,6 +11,7 @@ pytest.importorskip("triton")
 from interpreted import DEVICE, VOCABULARY, model_of, use_tiles
 from sinkbench.attention.evaluator import Evaluator
 from sinkbench.attention.masked_kernels import MaskedKernel
+from sinkbench.engines.fused import tiles
 from sinkbench.engines.fused.blocks import Blocks
 from sinkbench.engines.speculation.block_decoder import BlockDecoder
 from sinkbench.policies import build
@@ -49,3 +50,16 @@ def test_blocks_compute_the_exact_nlls(policy, block, start, length):
     torch.testing.assert_close(
         decoded.cpu().double(), expected, rtol=0, atol=3e-5 if DEVICE == "cpu" else 1e-4
     )
+
+
+@pytest.mark.parametrize("split_keys", [4, 100])
+def test_sixteen_columns_and_wide_heads_behind_more_sinks_than_a_tile_has_keys(monkeypatch, split_keys):
+    """In several splits, and in one."""
+    monkeypatch.setattr(tiles, "SPLIT_KEYS_OF_BLOCKS", dict.fromkeys((4, 8, 16, 32), split_keys))
+    model = model_of(hidden_size=240, initializer_range=0.15)
+    text = torch.randint(VOCABULARY, (31,), device=DEVICE)
+    policy = build("streaming", {"budget": 24, "sinks": 18})
+    decoded = decode_in_blocks(decoder_of(model, policy, 10), text, 19, lambda _, most: most)
+    expected = Evaluator(model.double().cpu(), 16).stream(text.cpu(), policy.visibility(31))[18:]
+    bound = 1e-5 if DEVICE == "cpu" else 1e-4
+    torch.testing.assert_close(decoded.cpu().double(), expected, rtol=0, atol=bound)

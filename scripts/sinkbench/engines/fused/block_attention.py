@@ -4,23 +4,19 @@ Keys and values of the ring are read once for all tokens of the block, which are
 or 16, as the matrix units want them. A ring of W + B recent slots holds what the first and the last token of
 a block of up to B see (see speculation.block_ring). The sinks are stored once: they stay rotated at their own
 index, and every column meets them with its own query, rotated at min(t, budget). Which token a slot holds
-follows from the newest index, so what was taken back is never seen.
+follows from the newest index, so what was taken back is never seen. A block of one token is read as that of
+a stream is (split_attention).
 """
 
 import triton
 import triton.language as tl
 
+from sinkbench.engines.fused.matmul import columns_of
 from sinkbench.engines.fused.matvec import wait_for_inputs
 from sinkbench.engines.fused.split_attention import NOTHING, load_vectors, wait_for_query
 
-LEAST = tl.constexpr(16)  # keys, as the matrix units want them
+LEAST = tl.constexpr(16)  # keys that the matrix units take; a block has no more tokens
 PARTS = tl.constexpr(32)  # of columns and splits that are added up at a time: registers are short
-
-
-@triton.constexpr_function
-def columns(BLOCK):
-    """Columns of a block, those of nobody among them."""
-    return 8 if BLOCK <= 8 else 16
 
 
 @triton.jit
@@ -43,7 +39,7 @@ def rotated_block(x, tables, part: tl.constexpr, d, HEADS: tl.constexpr, HEAD: t
                   ROTARY: tl.constexpr, BH: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
     """Dimensions d of a head's vectors x [BLOCK, 3 HEADS HEAD], rotated: [d, columns]; zeros outside."""
     HALF: tl.constexpr = ROTARY // 2
-    column = tl.arange(0, columns(BLOCK))[None, :]
+    column = tl.arange(0, columns_of(BLOCK))[None, :]
     inside = (column < BLOCK) & (d < HEAD)[:, None]
     partner = tl.where(d < HALF, d + HALF, tl.where(d < ROTARY, d - HALF, d))
     x += column * (3 * HEADS * HEAD)
@@ -96,7 +92,7 @@ def store_block(
 ):  # fmt: skip
     """Write the block's keys and values to their slots."""
     WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
-    column = tl.arange(0, columns(BLOCK))
+    column = tl.arange(0, columns_of(BLOCK))
     slot = slot_of(column, first, slots, SINKS)
     rotated = load_block(
         new + HEAD, tables, 0, 1.0, keys.dtype.element_ty, HEADS, HEAD, ROTARY, BH, BLOCK
@@ -121,7 +117,7 @@ def absorb_block(
     slot = slot_of(row, first, slots, SINKS)
     own_keys = load_vectors(keys, slot, row < BLOCK, HEAD, ".cg")
     own_values = load_vectors(values, slot, row < BLOCK, HEAD, ".cg")
-    back = tl.arange(0, columns(BLOCK))[None, :] - row[:, None]
+    back = tl.arange(0, columns_of(BLOCK))[None, :] - row[:, None]
     live = (back >= 0) & (back <= recent) & (row < BLOCK)[:, None]
     return absorb_columns(top, weight, total, queries, own_keys, own_values, live)
 
@@ -137,7 +133,7 @@ def absorb_sinks(
     n = tl.arange(0, BS)
     sink_keys = load_vectors(keys, n, n < SINKS, HEAD, "")
     sink_values = load_vectors(values, n, n < SINKS, HEAD, "")
-    live = (n < SINKS)[:, None] & (tl.arange(0, columns(BLOCK)) < BLOCK)[None, :]
+    live = (n < SINKS)[:, None] & (tl.arange(0, columns_of(BLOCK)) < BLOCK)[None, :]
     return absorb_columns(top, weight, total, capped, sink_keys, sink_values, live)
 
 
@@ -147,7 +143,7 @@ def seen(slot, first, earlier, recent, slots, end, SINKS: tl.constexpr, BLOCK: t
     back = first - slot
     back = tl.where(back <= 0, back + slots - SINKS, back)  # before the block's first token
     held = (back <= earlier) & (slot < end)
-    return held[:, None] & (back[:, None] + tl.arange(0, columns(BLOCK))[None, :] <= recent)
+    return held[:, None] & (back[:, None] + tl.arange(0, columns_of(BLOCK))[None, :] <= recent)
 
 
 @triton.jit
@@ -175,9 +171,10 @@ def attend_block(
     if split == SPLITS - 1:
         store_block(new, keys, values, first, tables, slots, SINKS, HEADS, HEAD, ROTARY, BH, BLOCK)
     queries = load_block(new, tables, 0, scale, keys.dtype.element_ty, HEADS, HEAD, ROTARY, BH, BLOCK)
-    top = tl.full((columns(BLOCK),), NOTHING, tl.float32)
-    weight = tl.zeros((columns(BLOCK),), tl.float32)
+    top = tl.full((columns_of(BLOCK),), NOTHING, tl.float32)
+    weight = tl.zeros((columns_of(BLOCK),), tl.float32)
     total = (tl.zeros(queries[0].shape, tl.float32), tl.zeros(queries[1].shape, tl.float32))
+    # The block's own slots may be written meanwhile. They are not `seen`: the ring is longer than a window.
     for start in tl.range(begin, end, BKEY, num_stages=2):
         s = start + tl.arange(0, BKEY)
         some_keys = load_vectors(keys, s, s < end, HEAD, "")
@@ -204,7 +201,7 @@ def finish_block(
 ):  # fmt: skip
     """Leave a split's part of the head's outputs [BLOCK, HEAD]; the last to arrive adds all up."""
     tops, weights, totals, arrivals = partial
-    column = tl.arange(0, columns(BLOCK))
+    column = tl.arange(0, columns_of(BLOCK))
     of_column = column * HEADS + head  # a head of a token, as split_attention counts those of streams
     if SPLITS == 1:
         outputs = (total[0] / weight[None, :], total[1] / weight[None, :])
@@ -241,8 +238,8 @@ def add_up_columns(
     weight = tl.sum(weight * tl.exp(top - highest), 1)[:, None]
     wide_total = tl.zeros((FEW, WIDE), tl.float32)
     rest_total = tl.zeros((FEW, REST), tl.float32)
-    for first in tl.range(0, SPLITS, SOME):
-        some = (of_row * SPLITS)[:, None] + first + tl.arange(0, SOME)[None, :]
+    for begin in tl.range(0, SPLITS, SOME):
+        some = (of_row * SPLITS)[:, None] + begin + tl.arange(0, SOME)[None, :]
         share = tl.exp(tl.load(tops + some, mask=inside, other=0.0, cache_modifier=".cg") - highest)
         kept = tl.reshape(tl.broadcast_to(inside, some.shape), (FEW * SOME,))
         wide, rest = load_vectors(totals, tl.reshape(some, (FEW * SOME,)), kept, HEAD, ".cg")

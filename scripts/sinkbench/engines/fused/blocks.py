@@ -8,7 +8,7 @@ from sinkbench.engines.fused.weights import FusedWeights, check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.policies import Visibility
 
-MOST_TOKENS = 16  # rows of a tile of the matrix units
+MOST_TOKENS = 16  # columns of a product on the matrix units
 
 
 class Blocks:

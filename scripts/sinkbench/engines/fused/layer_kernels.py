@@ -4,9 +4,9 @@
     dense_down_kernel   attention's output projection, the MLP's second half, and the residual
 
 Around them `embed_kernel` begins a step and `head_kernel` ends it. Decoding is bound by the bytes of weights
-and cache, so every byte is read once, and the memory must never wait: what depends on no other launch
-(weights, and the keys and values of earlier tokens) is asked for first. Where the card can do that (PDL,
-programmatic dependent launch, compute capability 9.0) a launch does so while the one before still runs.
+and cache, so every byte is read once, and the memory must never wait: of one token, what depends on no other
+launch (weights, and the keys and values of earlier tokens) is asked for first. Where the card can do that
+(PDL, programmatic dependent launch, compute capability 9.0) a launch does so while the one before still runs.
 
 Shapes: B streams decoded in step, D hidden, F MLP width, H heads of d dimensions, V vocabulary. Where BLOCK
 is not 0, the B are as many tokens of one stream.
@@ -178,10 +178,11 @@ def qkv_attention_up_kernel(
         )  # fmt: skip
         report_query(ready, row, QKV_ROWS, QKV_EACH, 3 * HEAD)
     elif (pid >= QKV + lead) & (pid < QKV + lead + ATTENDING):
-        if BLOCK == 0:
+        if BLOCK <= 1:
             attend(
                 pid - QKV - lead, qkv, keys, values, state, tables, partial, attended, ready,
-                slots, share, scale, HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, PDL,
+                slots, share, recent, scale,
+                HEADS, HEAD, ROTARY, BH, SINKS, BS, SPLITS, BKEY, QKV_EACH, BLOCK, PDL,
             )  # fmt: skip
         else:
             attend_block(

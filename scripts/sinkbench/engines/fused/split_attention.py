@@ -117,11 +117,26 @@ def begin_with_new(
 
 
 @triton.jit
+def is_seen(s, slot, bound, recent, slots, SINKS: tl.constexpr, BLOCK: tl.constexpr):
+    """Whether slots s [n] of recent keys hold what the new token sees; its own is written, and not read.
+
+    In an ordinary ring those are the first `bound` slots. Where tokens can be taken back (BLOCK = 1) it is
+    told by their age: `bound` earlier ones are held, and `recent` are seen.
+    """
+    if BLOCK == 0:
+        return (s < bound) & (s != slot)
+    else:
+        back = slot - s
+        back = tl.where(back <= 0, back + slots - SINKS, back)
+        return (back <= bound) & (back <= recent)
+
+
+@triton.jit
 def attend(
-    pid, qkv, keys, values, state, tables, partial, out, ready, slots, share, scale,
+    pid, qkv, keys, values, state, tables, partial, out, ready, slots, share, recent, scale,
     HEADS: tl.constexpr, HEAD: tl.constexpr, ROTARY: tl.constexpr, BH: tl.constexpr,
     SINKS: tl.constexpr, BS: tl.constexpr, SPLITS: tl.constexpr, BKEY: tl.constexpr,
-    QKV_BN: tl.constexpr, PDL: tl.constexpr,
+    QKV_BN: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """One split, `share` keys, of one head of one stream; split 0 also takes the new token and the sinks."""
     split = pid % SPLITS
@@ -136,7 +151,7 @@ def attend(
     wait_for_inputs(PDL)
     wait_for_query(ready, head % HEADS, QKV_BN, 3 * HEAD)
     slot = tl.load(state)
-    visible = tl.load(state + 1)
+    bound = tl.load(state + 1)
     new = qkv + head * 3 * HEAD
     query = load_rotated(new, tables, scale, HEAD, ROTARY, BH)
     wide, rest = query
@@ -149,19 +164,20 @@ def attend(
             # Sink keys stay rotated at their own index; the query meets them rotated at min(t, budget).
             capped = load_rotated(new, tables + 2 * BH, scale, HEAD, ROTARY, BH)
             n = tl.arange(0, BS)
-            live = (n < SINKS) & (n < visible) & (n != slot)
+            live = n < SINKS
+            if BLOCK == 0:  # a block is read behind the sinks
+                live = live & (n < bound) & (n != slot)
             sink_keys = load_vectors(keys, n, live, HEAD, "")
             sink_values = load_vectors(values, n, live, HEAD, "")
             top, weight, total = absorb(top, weight, total, capped, sink_keys, sink_values, live)
-    live = (
-        (s < end) & (s < visible) & (s != slot)
-    )  # the slot is written for later steps, not read in this one
+    live = (s < end) & is_seen(s, slot, bound, recent, slots, SINKS, BLOCK)
     top, weight, total = absorb(top, weight, total, query, first_keys, first_values, live)
-    end = tl.minimum(end, visible)
+    if BLOCK == 0:
+        end = tl.minimum(end, bound)
     begin += BKEY
     while begin < end:
         s = begin + tl.arange(0, BKEY)
-        live = (s < end) & (s != slot)
+        live = (s < end) & is_seen(s, slot, bound, recent, slots, SINKS, BLOCK)
         more_keys = load_vectors(keys, s, live, HEAD, "")
         more_values = load_vectors(values, s, live, HEAD, "")
         top, weight, total = absorb(top, weight, total, query, more_keys, more_values, live)

@@ -82,8 +82,9 @@ class FusedStep:
         self.head_dim, self.slots = shape.head_dim, ring.keys.shape[3]
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
-        self.splits = splits_of(self.slots - sinks, bits, self.batch, self.block)
-        with_keys = self.splits - 1 if self.block and self.splits > 1 else self.splits
+        several = self.block > 1  # one token of a block is read as a stream's is
+        self.splits = splits_of(self.slots - sinks, bits, self.batch, several)
+        with_keys = self.splits - 1 if several and self.splits > 1 else self.splits  # see attend_block
         self.share = cdiv(self.slots - sinks, with_keys)
         self.attention = {
             "HEADS": heads,
@@ -91,9 +92,9 @@ class FusedStep:
             "ROTARY": ring.rotary.dim,
             "BH": next_power_of_2(self.head_dim),
             "SINKS": sinks,
-            "BS": next_power_of_2(max(sinks, 16 if self.block else 1)),  # matrix units take no fewer
+            "BS": next_power_of_2(max(sinks, 16 if several else 1)),  # matrix units take no fewer
             "SPLITS": self.splits,
-            "BKEY": tiles.keys_at_a_time(bits, self.head_dim, self.block),
+            "BKEY": tiles.keys_at_a_time(bits, self.head_dim, several),
             "BLOCK": self.block,
         }
 

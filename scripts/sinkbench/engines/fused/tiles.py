@@ -14,7 +14,7 @@ class Tile:
 
     Args:
         rows, inputs: of a tile of weights; 4-bit weights need a multiple of 128 inputs.
-        warps: of the program.
+        warps: of the program; for several columns each needs 16 words of packed weights, or 16 inputs.
         stages: depth of its pipeline of tiles.
         strips: as many times `rows` are computed one after another, where rows are read whole.
         registers: at most, per thread; None leaves it to the compiler.
@@ -51,8 +51,8 @@ TILES = {
 }
 # A batch runs on the matrix units.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
-# So does a block of tokens of one stream. As measured for blocks of 5 on one H100 and one H200, in 16 and 8
-# bits; those of 4 bits are a batch's.
+# So does a block of tokens of one stream. As measured for blocks of 5 on H200s, in 16 and 8 bits; those of 4
+# and 32 bits are a batch's.
 BLOCK_TILES = {
     "in": {
         4: Tile(16, 512, 2),
@@ -77,10 +77,11 @@ BLOCK_TILES = {
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
 KEY_ELEMENTS = dict.fromkeys((4, 8, 16, 32), 2560)  # of a head's keys at a time, as of values: 32 keys of 80
-SPLIT_KEYS_OF_BLOCKS = {4: 256, 8: 256, 16: 256, 32: 64}  # the same two for blocks of tokens,
+# The same two for blocks of tokens. One of the splits, which are a power of two, takes the block itself.
+SPLIT_KEYS_OF_BLOCKS = {4: 160, 8: 160, 16: 160, 32: 64}
 KEY_ELEMENTS_OF_BLOCKS = {4: 2560, 8: 2560, 16: 2560, 32: 1280}
 FIRST_OF_BLOCKS = 1  # tiles that a program asks for before their inputs are there; for a batch none
-LEAST_KEYS_OF_BLOCKS = 16  # which the matrix units multiply, and take no fewer
+LEAST_KEYS_OF_BLOCKS = 16  # the matrix units take no fewer
 WIDEST = 2560  # inputs of a row that as many warps as a tile says can hold
 LEAD = {4: 0.15, 8: 0.3, 16: 0.3, 32: 0.3}  # share of the MLP's programs that start before attention's
 # Of the next layer's weights, that a layer asks the L2 cache for as it ends.
@@ -91,25 +92,25 @@ CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, width: int, batch: int, block: int) -> Tile:
-    """The tile of a kernel whose weights have `bits` bits, for streams or for a block of tokens.
+def tile_of(kernel: str, bits: int, width: int, batch: int, several: bool) -> Tile:
+    """The tile of a kernel whose weights have `bits` bits, for streams or `several` tokens of one.
 
     One stream's programs hold rows of the model's width whole: wider ones share them among more warps.
     """
     if batch == 1:
         tile = TILES[kernel][bits]
         return replace(tile, warps=tile.warps * next_power_of_2(cdiv(width, WIDEST)))
-    return BLOCK_TILES[kernel][bits] if block else BATCH_TILES[bits]
+    return BLOCK_TILES[kernel][bits] if several else BATCH_TILES[bits]
 
 
-def keys_at_a_time(bits: int, head_dim: int, block: int) -> int:
+def keys_at_a_time(bits: int, head_dim: int, several: bool) -> int:
     """Keys of a head that a program reads at a time: a power of two, fewer of wider heads."""
-    elements, least = (KEY_ELEMENTS_OF_BLOCKS, LEAST_KEYS_OF_BLOCKS) if block else (KEY_ELEMENTS, 1)
+    elements, least = (KEY_ELEMENTS_OF_BLOCKS, LEAST_KEYS_OF_BLOCKS) if several else (KEY_ELEMENTS, 1)
     return 1 << max(least, elements[bits] // head_dim).bit_length() - 1
 
 
-def splits_of(slots: int, bits: int, batch: int, block: int) -> int:
+def splits_of(slots: int, bits: int, batch: int, several: bool) -> int:
     """Programs per head: a power of two, whose parts the last one adds up."""
-    each = SPLIT_KEYS_OF_BLOCKS[bits] if block else SPLIT_KEYS[bits] * min(batch, 8)
+    each = SPLIT_KEYS_OF_BLOCKS[bits] if several else SPLIT_KEYS[bits] * min(batch, 8)
     wanted = -(-slots // each)
     return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)
