@@ -10,22 +10,17 @@ the read bandwidth that was measured beside it.
 
 import argparse
 from pathlib import Path
-from statistics import median
 
 import pandas as pd
 import torch
-from library import LATENCY, SIZES, check_device, read_study, replay_ms  # puts the library on the path
-from sinkbench.engines.fused.ring import FusedRing
-from sinkbench.engines.fused.step import FusedStep
+from library import LATENCY, SIZES, check_device, read_study  # puts the library on the path
 from sinkbench.model.loading import load_model
 from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
-from sinkbench.quantization.table import FORMATS, format_row
-from sinkbench.runtime.cuda_graph import capture
+from sinkbench.quantization.table import format_row
 from sinkbench.runtime.memory import measure_bandwidth
-
-FAR = 10_000  # stream position: the ring is full
-SINKS, REPLAYS = 4, 20
+from tiles import READ
+from verify_cost import SINKS, plain_step, timed
 
 
 @torch.inference_mode()
@@ -33,7 +28,8 @@ def main() -> None:
     options = parse()
     check_device()
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, 4+{options.budget - SINKS}", flush=True
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {SINKS}+{options.budget - SINKS}",
+        flush=True,
     )
     rows = []
     for size in options.sizes:
@@ -49,8 +45,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--study", type=Path, default=LATENCY, help="its model, at other sizes")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["2.8b"])
-    formats = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
-    parser.add_argument("--formats", nargs="+", choices=formats, default=formats, help="of weights")
+    parser.add_argument("--formats", nargs="+", choices=READ, default=READ, help="of weights")
     parser.add_argument("--budget", type=int, default=2048, help="cached tokens, sinks included")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--output", type=Path, help="CSV of all rows")
@@ -63,22 +58,15 @@ def share(size: str, number_format: str, options: argparse.Namespace) -> dict:
     settings["shape"] |= SIZES[size]
     device = torch.device("cuda")
     model = apply_format(format_row(number_format), load_model(settings, device))
-    ring = FusedRing(model, Visibility(SINKS, options.budget - SINKS))
-    ring.position = FAR
-    step = FusedStep(model, ring, pdl=torch.cuda.get_device_capability() >= (9, 0))
-    step.begin()
-    replay = capture(step, rewind=lambda: step.position.sub_(1))
-    _, *times = (replay_ms(replay, REPLAYS, device) for _ in range(options.repetitions + 1))
-    ms, nbytes = median(times), sum(step.bytes_read().values())
-    read = measure_bandwidth(device)["read"]
-    return {
-        "ms": ms,
-        "least_ms": min(times),
-        "most_ms": max(times),
+    replay = plain_step(model, "fused", Visibility(SINKS, options.budget - SINKS))
+    times = timed(replay, options.repetitions)
+    nbytes, read = sum(replay.step.bytes_read().values()), measure_bandwidth(device)["read"]
+    rate = 1e3 * nbytes / times["ms"]
+    return times | {
         "gb": 1e-9 * nbytes,
-        "gb_per_s": 1e-6 * nbytes / ms,
+        "gb_per_s": 1e-9 * rate,
         "read_gb_per_s": 1e-9 * read,
-        "share": 1e3 * nbytes / ms / read,
+        "share": rate / read,
     }
 
 

@@ -13,7 +13,7 @@ import triton.language as tl
 
 from sinkbench.engines.fused.matmul import columns_of
 from sinkbench.engines.fused.matvec import wait_for_inputs
-from sinkbench.engines.fused.split_attention import NOTHING, load_vectors, wait_for_query
+from sinkbench.engines.fused.split_attention import NOTHING, age_of, load_vectors, wait_for_query
 
 LEAST = tl.constexpr(16)  # keys that the matrix units take; a block has no more tokens
 PARTS = tl.constexpr(32)  # of columns and splits that are added up at a time: registers are short
@@ -140,8 +140,7 @@ def absorb_sinks(
 @triton.jit
 def seen(slot, first, earlier, recent, slots, end, SINKS: tl.constexpr, BLOCK: tl.constexpr):
     """Whether each column sees the earlier token that a slot [n] below `end` holds: [n, columns]."""
-    back = first - slot
-    back = tl.where(back <= 0, back + slots - SINKS, back)  # before the block's first token
+    back = age_of(slot, first, slots, SINKS)  # before the block's first token
     held = (back <= earlier) & (slot < end)
     return held[:, None] & (back[:, None] + tl.arange(0, columns_of(BLOCK))[None, :] <= recent)
 

@@ -117,6 +117,13 @@ def begin_with_new(
 
 
 @triton.jit
+def age_of(s, slot, slots, SINKS: tl.constexpr):
+    """How many tokens before the one at `slot` stands what the slots s [n] of the ring hold; never 0."""
+    back = slot - s
+    return tl.where(back <= 0, back + slots - SINKS, back)
+
+
+@triton.jit
 def is_seen(s, slot, bound, recent, slots, SINKS: tl.constexpr, BLOCK: tl.constexpr):
     """Whether slots s [n] of recent keys hold what the new token sees; its own is written, and not read.
 
@@ -126,8 +133,7 @@ def is_seen(s, slot, bound, recent, slots, SINKS: tl.constexpr, BLOCK: tl.conste
     if BLOCK == 0:
         return (s < bound) & (s != slot)
     else:
-        back = slot - s
-        back = tl.where(back <= 0, back + slots - SINKS, back)
+        back = age_of(s, slot, slots, SINKS)
         return (back <= bound) & (back <= recent)
 
 
