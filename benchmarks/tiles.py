@@ -44,7 +44,7 @@ SEQUENCE = {
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
 }
 OF_BLOCKS = {"KEY_ELEMENTS_OF_BLOCKS": (1280, 2560, 5120), "SPLIT_KEYS_OF_BLOCKS": (80, 160, 320)}
-NAMES = ("TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
+NAMES = ("SHAPES", "TILES", "BATCH_TILES", "BLOCK_TILES", *ATTENTION, *OF_BLOCKS, *SEQUENCE)
 REGISTERS = [{"registers": count} for count in (96, 128, 168, 200)]  # of the tile found best
 READ = [name for name, row in FORMATS.items() if row["implementation"] in (None, "weight_only")]
 State = dict  # name in tiles: value
@@ -53,7 +53,7 @@ State = dict  # name in tiles: value
 def main() -> None:
     options = parse()
     check_device()
-    state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
+    state = state_of(options.size)
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -66,6 +66,16 @@ def main() -> None:
                 if ms < best:
                     best, state = ms, other
     print(f"\n{best:.4f} ms with {state}")
+
+
+def state_of(size: str) -> State:
+    """The tables, with what SHAPES says of a size written into the others."""
+    state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
+    width, heads = (SIZES[size][key] for key in ("hidden_size", "num_attention_heads"))
+    for name, value in state["SHAPES"].get((width, width // heads), {}).items():
+        (state["TILES"].get(name) or state[name])[16] = value
+    state["SHAPES"] = {}
+    return state
 
 
 def parse() -> argparse.Namespace:

@@ -28,7 +28,7 @@ from sinkbench.policies import build
 from sinkbench.policies.dense import Policy as Dense
 from sinkbench.policies.streaming import Policy as Streaming
 from sinkbench.quantization.table import format_row
-from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.cuda_graph import WARM_UPS, capture
 from sinkbench.text.corpora import documents
 from sinkbench.text.tokens import load_tokenizer
 from speed_jobs import SETTINGS
@@ -375,6 +375,23 @@ def test_a_graph_keeps_to_its_own_memory_when_torch_frees_workspaces():
     for _ in range(8):
         assert all(map(torch.equal, replay(), expected))
     assert all(bool((part == 7).all()) for part in taken)
+
+
+def test_a_graph_that_nobody_reaches_is_not_destroyed_in_a_capture():
+    """That would end the capture; a round of drafts is reached by itself, so the collector frees it."""
+    row, calls = torch.ones(4, device="cuda"), []
+    old = [capture(lambda: row * 2)]
+
+    def step():
+        calls.append(1)
+        if len(calls) > WARM_UPS:
+            cycle = [old.pop()]
+            cycle.append(cycle)
+            del cycle
+            [[] for _ in range(10_000)]  # enough for a collection of what is young
+        return row * 3
+
+    assert bool((capture(step)() == 3).all())
 
 
 @pytest.mark.parametrize("word", ["none", "int8", "torchao_int8", "torchao_int4"])

@@ -70,6 +70,32 @@ def test_a_step_of_another_size_has_its_shape(monkeypatch):
     assert small == study | benchmark.SIZES["160m"] and small["num_hidden_layers"] == 12
 
 
+@pytest.mark.parametrize("size", ["160m", "1b", "2.8b"])
+def test_the_search_begins_with_what_a_size_has(size):
+    """Whose rows of SHAPES then stand in the tables, and change nothing of the step."""
+    kept, state = benchmark.tiles, benchmark.state_of(size)
+    width, heads = (benchmark.SIZES[size][key] for key in ("hidden_size", "num_attention_heads"))
+    shape = width, width // heads
+    assert not state["SHAPES"] and (shape in kept.SHAPES) == (size != "2.8b")
+    for kernel in kept.TILES:
+        assert state["TILES"][kernel][16].rows == kept.tile_of(kernel, 16, shape, 1, False).rows
+    assert state["LEAD"][16] == kept.lead_of(16, shape)
+    assert kept.splits_of(2048, 16, shape, 1, False) == 2048 // state["SPLIT_KEYS"][16]
+    keys = kept.keys_at_a_time(16, shape, False, True)
+    assert keys <= state["KEY_ELEMENTS"][16] // shape[1] < 2 * keys
+
+
+def test_rows_of_shapes_are_those_of_pythias_and_name_what_there_is():
+    kept = benchmark.tiles
+    sizes = [
+        (row["hidden_size"], row["hidden_size"] // row["num_attention_heads"])
+        for row in benchmark.SIZES.values()
+    ]
+    assert {*kept.SHAPES} <= {*sizes}
+    names = {*kept.TILES, "KEY_ELEMENTS", "SPLIT_KEYS", "LEAD"}
+    assert all(row.keys() <= names for row in kept.SHAPES.values())
+
+
 def test_the_fastest_is_kept(monkeypatch, capsys):
     """One round of two changes, of which the second makes steps faster."""
     chosen = options(monkeypatch)

@@ -60,11 +60,12 @@ def check_exact(
 
 
 @pytest.mark.parametrize(
-    ("batch", "sinks", "start", "length"), [(1, 4, 2, 14), (1, 0, 11, 15), (3, 4, 11, 14)]
+    ("batch", "sinks", "recent", "start", "length"), [(1, 4, 7, 2, 14), (1, 0, 10, 12, 15), (3, 4, 7, 11, 14)]
 )
-def test_steps_compute_the_exact_nlls(batch, sinks, start, length):
+def test_steps_compute_the_exact_nlls(batch, sinks, recent, start, length):
+    """With keys in two splits, and in three."""
     texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
-    check_exact(model_of(), Visibility(sinks, 7), texts, start)
+    check_exact(model_of(), Visibility(sinks, recent), texts, start)
 
 
 REFRESHED = {

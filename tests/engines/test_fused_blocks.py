@@ -54,7 +54,7 @@ def test_blocks_compute_the_exact_nlls(policy, block, start, length):
 
 @pytest.mark.parametrize("split_keys", [4, 100])
 def test_sixteen_columns_and_wide_heads_behind_more_sinks_than_a_tile_has_keys(monkeypatch, split_keys):
-    """In several splits, and in one."""
+    """In several splits of the ring, and in one."""
     monkeypatch.setattr(tiles, "SPLIT_KEYS_OF_BLOCKS", dict.fromkeys((4, 8, 16, 32), split_keys))
     model = model_of(hidden_size=240, initializer_range=0.15)
     text = torch.randint(VOCABULARY, (31,), device=DEVICE)

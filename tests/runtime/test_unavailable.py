@@ -1,5 +1,6 @@
 """What a machine lacks is unavailable, by named causes; every other error is a fault and fails the job."""
 
+import gc
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -124,6 +125,14 @@ def fake_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
     monkeypatch.setattr(cuda_graph, "_side_stream", Stream)
+
+
+def test_python_collects_nothing_within_a_capture(fake_cuda):
+    """A graph that it finds and destroys would end the capture, which would be called unavailable."""
+    collects = []
+    capture(lambda: collects.append(gc.isenabled()))
+    assert collects == [True] * WARM_UPS + [False]
+    assert gc.isenabled()
 
 
 def failing(error: Exception, run: int):

@@ -1,5 +1,6 @@
 """Record a decode step as one CUDA graph, whose replay costs one launch."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,7 @@ def capture(step: Callable, rewind: Callable[[], None] = lambda: None) -> Callab
     with (
         unavailable_on(NOT_CAPTURED, what="no CUDA graph"),
         _own_workspace(),
+        _no_collection(),
         torch.cuda.graph(graph, stream=_side_stream()),
     ):
         output = step()
@@ -52,6 +54,18 @@ def _own_workspace() -> Iterator[None]:
         yield
     finally:
         torch._C._cuda_clearCublasWorkspaces()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's collector of cycles out: the graph that it may find cannot be destroyed in a capture."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _warm_up(step: Callable, rewind: Callable[[], None]) -> None:

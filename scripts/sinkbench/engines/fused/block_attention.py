@@ -154,7 +154,7 @@ def attend_block(
 ):  # fmt: skip
     """One split, `share` keys, of one head, for a block of tokens.
 
-    The last split has none where there are others, and takes the block itself and the sinks.
+    The last split has none, and takes the block itself and the sinks.
     """
     split = pid % SPLITS
     head = pid // SPLITS
@@ -202,19 +202,15 @@ def finish_block(
     tops, weights, totals, arrivals = partial
     column = tl.arange(0, columns_of(BLOCK))
     of_column = column * HEADS + head  # a head of a token, as split_attention counts those of streams
-    if SPLITS == 1:
-        outputs = (total[0] / weight[None, :], total[1] / weight[None, :])
-        store_columns(out + of_column * HEAD, outputs, column < BLOCK, HEAD)
-    else:
-        part = of_column * SPLITS + split
-        tl.store(tops + part, top, mask=column < BLOCK)
-        tl.store(weights + part, weight, mask=column < BLOCK)
-        store_columns(totals + part * HEAD, total, column < BLOCK, HEAD)
-        tl.debug_barrier()  # all threads of the program have stored before one of them reports it
-        arrived = tl.atomic_add(arrivals + head, 1, sem="acq_rel")
-        if arrived == SPLITS - 1:
-            add_up_columns(head, tops, weights, totals, out, HEADS, HEAD, SPLITS, BLOCK)
-            tl.store(arrivals + head, 0)
+    part = of_column * SPLITS + split
+    tl.store(tops + part, top, mask=column < BLOCK)
+    tl.store(weights + part, weight, mask=column < BLOCK)
+    store_columns(totals + part * HEAD, total, column < BLOCK, HEAD)
+    tl.debug_barrier()  # all threads of the program have stored before one of them reports it
+    arrived = tl.atomic_add(arrivals + head, 1, sem="acq_rel")
+    if arrived == SPLITS - 1:
+        add_up_columns(head, tops, weights, totals, out, HEADS, HEAD, SPLITS, BLOCK)
+        tl.store(arrivals + head, 0)
 
 
 @triton.jit

@@ -222,17 +222,22 @@ def store_head(place, wide, rest, HEAD: tl.constexpr):
 def add_up(head, tops, weights, totals, out, HEAD: tl.constexpr, SPLITS: tl.constexpr):
     """The head's output [HEAD] from its splits, a few at a time: registers are short."""
     WIDE: tl.constexpr = triton.next_power_of_2(HEAD) // 2
-    SOME: tl.constexpr = min(SPLITS, 8)
-    each = head * SPLITS + tl.arange(0, SPLITS)
-    top = tl.load(tops + each, cache_modifier=".cg")
-    weight = tl.sum(tl.load(weights + each, cache_modifier=".cg") * tl.exp(top - tl.max(top, 0)), 0)
-    top = tl.max(top, 0)
+    ALL: tl.constexpr = triton.next_power_of_2(SPLITS)
+    SOME: tl.constexpr = min(ALL, 8)
+    split = tl.arange(0, ALL)
+    each = head * SPLITS + split
+    highest = tl.load(tops + each, mask=split < SPLITS, other=NOTHING, cache_modifier=".cg")
+    weight = tl.load(weights + each, mask=split < SPLITS, other=0.0, cache_modifier=".cg")
+    top = tl.max(highest, 0)
+    weight = tl.sum(weight * tl.exp(highest - top), 0)
     wide_total = tl.zeros((WIDE,), tl.float32)
     rest_total = tl.zeros((triton.next_power_of_2(HEAD - WIDE),), tl.float32)
     for first in tl.range(0, SPLITS, SOME):
-        some = head * SPLITS + first + tl.arange(0, SOME)
-        share = tl.exp(tl.load(tops + some, cache_modifier=".cg") - top)
-        wide, rest = load_vectors(totals, some, some >= 0, HEAD, ".cg")
+        place = first + tl.arange(0, SOME)
+        some = head * SPLITS + place
+        share = tl.load(tops + some, mask=place < SPLITS, other=NOTHING, cache_modifier=".cg")
+        share = tl.exp(share - top)
+        wide, rest = load_vectors(totals, some, place < SPLITS, HEAD, ".cg")
         wide_total += tl.sum(wide * share[:, None], 0)
         rest_total += tl.sum(rest * share[:, None], 0)
     store_head(out + head * HEAD, wide_total / weight, rest_total / weight, HEAD)

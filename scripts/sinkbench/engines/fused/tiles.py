@@ -1,4 +1,4 @@
-"""Tiles of the fused kernels, as measured on one NVIDIA H200 at Pythia-2.8b's shape.
+"""Tiles of the fused kernels, as measured on one NVIDIA H200 at Pythia-2.8b's shape; see SHAPES for others.
 
 Other cards and shapes compute the same; they may be a little faster with other numbers.
 """
@@ -51,8 +51,7 @@ TILES = {
 }
 # A batch runs on the matrix units.
 BATCH_TILES = {4: Tile(16, 512, 2), 8: Tile(16, 256, 2), 16: Tile(16, 256, 1, 4), 32: Tile(16, 64, 2)}
-# So does a block of tokens of one stream. As measured for blocks of 5 on H200s, in 16 and 8 bits; those of 4
-# and 32 bits are a batch's.
+# So does a block of tokens of one stream: as measured for blocks of 5 on H200s; 32 bits take a batch's.
 BLOCK_TILES = {
     "in": {
         4: Tile(16, 512, 2),
@@ -61,7 +60,7 @@ BLOCK_TILES = {
         32: Tile(16, 64, 2),
     },
     "out": {
-        4: Tile(16, 512, 2),
+        4: Tile(16, 1024, 4),
         8: Tile(8, 512, 2, 5),
         16: Tile(8, 512, 4, 5),
         32: Tile(16, 64, 2),
@@ -77,7 +76,7 @@ BLOCK_TILES = {
 SPLIT_KEYS = {4: 128, 8: 64, 16: 64, 32: 64}  # keys per program and stream (of 8 streams at most), as long as
 MOST_SPLITS = 64  # is not exceeded
 KEY_ELEMENTS = dict.fromkeys((4, 8, 16, 32), 2560)  # of a head's keys at a time, as of values: 32 keys of 80
-# The same two for blocks of tokens. One of the splits, which are a power of two, takes the block itself.
+# The same two for blocks of tokens.
 SPLIT_KEYS_OF_BLOCKS = {4: 160, 8: 160, 16: 160, 32: 64}
 KEY_ELEMENTS_OF_BLOCKS = {4: 2560, 8: 2560, 16: 2560, 32: 1280}
 FIRST_OF_BLOCKS = 1  # tiles that a program asks for before their inputs are there; for a batch none
@@ -89,28 +88,58 @@ ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
 # driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
+# What differs for a token in 16 bits at the shapes (width, dimensions of a head), by kernel or name above, as
+# measured at those of Pythia-160m, 410m, 1.4b, 1b and 6.9b. More keys at a time are for compute capability
+# 9.0 and later, since before it registers spill.
+SHORT = {"in": Tile(4, 512, 1, 2), "out": Tile(4, 512, 2, stages=5), "head": Tile(4, 512, 1, 2)}  # rows
+SHAPES = {
+    (768, 64): SHORT | {"KEY_ELEMENTS": 4096},
+    (1024, 64): SHORT | {"KEY_ELEMENTS": 4096, "SPLIT_KEYS": 32},
+    (2048, 128): {"KEY_ELEMENTS": 5120, "LEAD": 0.15},
+    (2048, 256): {"in": Tile(2, 512, 1, 2, strips=4), "SPLIT_KEYS": 32},
+    (4096, 128): {"KEY_ELEMENTS": 10240},
+}
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, width: int, batch: int, several: bool) -> Tile:
+def tile_of(kernel: str, bits: int, shape: tuple[int, int], batch: int, several: bool) -> Tile:
     """The tile of a kernel whose weights have `bits` bits, for streams or `several` tokens of one.
 
     One stream's programs hold rows of the model's width whole: wider ones share them among more warps.
     """
     if batch == 1:
-        tile = TILES[kernel][bits]
-        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(width, WIDEST)))
+        tile = _at(shape, kernel, TILES[kernel], bits)
+        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(shape[0], WIDEST)))
     return BLOCK_TILES[kernel][bits] if several else BATCH_TILES[bits]
 
 
-def keys_at_a_time(bits: int, head_dim: int, several: bool) -> int:
+def keys_at_a_time(bits: int, shape: tuple[int, int], several: bool, pdl: bool) -> int:
     """Keys of a head that a program reads at a time: a power of two, fewer of wider heads."""
-    elements, least = (KEY_ELEMENTS_OF_BLOCKS, LEAST_KEYS_OF_BLOCKS) if several else (KEY_ELEMENTS, 1)
-    return 1 << max(least, elements[bits] // head_dim).bit_length() - 1
+    elements, least = KEY_ELEMENTS[bits], 1
+    if several:
+        elements, least = KEY_ELEMENTS_OF_BLOCKS[bits], LEAST_KEYS_OF_BLOCKS
+    elif pdl:
+        elements = _at(shape, "KEY_ELEMENTS", KEY_ELEMENTS, bits)
+    return 1 << max(least, elements // shape[1]).bit_length() - 1
 
 
-def splits_of(slots: int, bits: int, batch: int, several: bool) -> int:
-    """Programs per head: a power of two, whose parts the last one adds up."""
-    each = SPLIT_KEYS_OF_BLOCKS[bits] if several else SPLIT_KEYS[bits] * min(batch, 8)
-    wanted = -(-slots // each)
-    return min(1 << (wanted - 1).bit_length(), MOST_SPLITS)
+def splits_of(slots: int, bits: int, shape: tuple[int, int], batch: int, several: bool) -> int:
+    """Programs per head, whose parts the last one adds up.
+
+    For a block they are a power of two, and one of them has no keys of the ring but takes the block itself.
+    """
+    if several:
+        return min(next_power_of_2(cdiv(slots, SPLIT_KEYS_OF_BLOCKS[bits]) + 1), MOST_SPLITS)
+    each = _at(shape, "SPLIT_KEYS", SPLIT_KEYS, bits) * min(batch, 8)
+    return min(cdiv(slots, each), MOST_SPLITS)
+
+
+def lead_of(bits: int, shape: tuple[int, int]) -> float:
+    """Share of the MLP's programs that start before attention's."""
+    return _at(shape, "LEAD", LEAD, bits)
+
+
+def _at(shape: tuple[int, int], name: str, table: dict, bits: int):
+    """What the table, or SHAPES under this name, says of weights of so many bits."""
+    own = SHAPES.get(shape, {}) if bits == 16 else {}
+    return own.get(name, table[bits])
