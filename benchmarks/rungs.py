@@ -44,7 +44,9 @@ class Rung:
         self.timer = speculation.timer(bench) if "drafts" in self.settings else Timer(bench)
 
     def take(self, repetition: int, bandwidth: dict) -> None:
-        """One round; the cache goes, since the next rung may need its room."""
+        """One round, if it has so many; the cache goes, since the next rung may need its room."""
+        if repetition > self.settings["speed"]["repetitions"]:  # drafts visit more places than others repeat
+            return
         begun = time.monotonic()
         self.timer.take(repetition, bandwidth)
         self.timer.engine.reset()
@@ -67,7 +69,7 @@ def climb(rungs: list[Rung]) -> None:
 
     for rung in rungs:
         rung.attempt(rung.build, make_model)
-    for repetition in range(settings["speed"]["repetitions"] + 1):
+    for repetition in range(max(rung.settings["speed"]["repetitions"] for rung in rungs) + 1):
         bandwidth = measure_bandwidth(torch.device(settings["device"]))
         for rung in rungs:
             rung.attempt(rung.take, repetition, bandwidth)

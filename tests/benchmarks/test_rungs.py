@@ -18,8 +18,8 @@ SPEED = SETTINGS["speed"] | {"points": [40]}
 WORDS = ["eager", "paper", "compiled"]
 
 
-def settings_of(word: str) -> dict:
-    return SETTINGS | {"engine": engine_row(word), "label": word, "speed": SPEED}
+def settings_of(word: str, **speed_settings) -> dict:
+    return SETTINGS | {"engine": engine_row(word), "label": word, "speed": SPEED | speed_settings}
 
 
 @pytest.fixture
@@ -47,6 +47,19 @@ def test_repetitions_are_taken_in_turn_on_one_model(climbed):
     both = [(repetition, word) for repetition in range(2) for word in WORDS]
     assert visits == [*both, (2, "eager"), (2, "paper")]
     assert len(made) == 1
+
+
+def test_a_rung_takes_as_many_repetitions_as_it_says(tokens_path, tmp_path):
+    """Drafts continue more places than other runs have repetitions, and need not come first."""
+    wanted = {"eager": 1, "paper": 3}
+    rungs.climb(
+        [
+            rungs.Rung(word, settings_of(word, repetitions=count), tokens_path, tmp_path)
+            for word, count in wanted.items()
+        ]
+    )
+    for word, count in wanted.items():
+        assert {*read_table(tmp_path / f"{word}.parquet")[0].repetition} == {*range(1, count + 1)}
 
 
 def test_a_rung_that_fails_keeps_its_reason_and_the_others_their_times(climbed):

@@ -262,7 +262,7 @@ def test_kernels_compile_and_fit_without_a_gpu(capability):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["70m", "1b", "1.4b", "2.8b", "12b"])  # heads of 64, 256, 128, 80, wide rows
+@pytest.mark.parametrize("size", ["70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"])
 @pytest.mark.parametrize("capability", ["80", "90"])
 def test_no_kernel_of_one_stream_runs_out_of_registers(capability, size):
     """With weights of each width; `embed_kernel` is left out, whose sine keeps a table in memory."""
