@@ -30,7 +30,7 @@ from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 
 PROMPT_TOKENS = 4096
-WARMUP, STEPS = 8, 512  # rounds: their tokens vary as drawn
+WARMUP, STEPS = 8, 512  # rounds, whose tokens vary as drawn, or tokens without drafts
 SINKS = 4
 
 

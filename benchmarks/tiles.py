@@ -38,7 +38,7 @@ FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
 # Values of tiles' constants, by bits of the MLP: of attention, tried first, and of how launches and their
 # parts follow each other, which the tiles decide.
-ATTENTION = {"KEY_ELEMENTS": (1280, 2560, 5120), "SPLIT_KEYS": (64, 128, 256)}
+ATTENTION = {"KEY_ELEMENTS": (1280, 2560, 4096, 5120, 10240), "SPLIT_KEYS": (32, 64, 128, 256)}
 SEQUENCE = {
     "LEAD": (0.0, 0.15, 0.3, 0.45, 0.6),
     "ASKED_BYTES": (0, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 8 << 20),
@@ -53,7 +53,7 @@ State = dict  # name in tiles: value
 def main() -> None:
     options = parse()
     check_device()
-    state = state_of(options.size)
+    state = state_of(options)
     best = step_ms(options, state)
     print(f"{best:.4f} ms as it is", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -68,11 +68,18 @@ def main() -> None:
     print(f"\n{best:.4f} ms with {state}")
 
 
-def state_of(size: str) -> State:
-    """The tables, with what SHAPES says of a size written into the others."""
+def overlaps() -> bool:
+    """Whether launches of this card overlap (PDL)."""
+    return torch.cuda.get_device_capability() >= (9, 0)
+
+
+def state_of(options: argparse.Namespace) -> State:
+    """The tables, with what SHAPES says of such a step written into the others."""
     state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
-    width, heads = (SIZES[size][key] for key in ("hidden_size", "num_attention_heads"))
-    for name, value in state["SHAPES"].get((width, width // heads), {}).items():
+    width, heads = (SIZES[options.size][key] for key in ("hidden_size", "num_attention_heads"))
+    alone = options.quantization == "none" and options.batch == 1 and options.block <= 1
+    own = tiles.own_of(width, width // heads, overlaps()) if alone else {}
+    for name, value in own.items():
         (state["TILES"].get(name) or state[name])[16] = value
     state["SHAPES"] = {}
     return state
@@ -163,8 +170,7 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     chosen = options.size, options.quantization, options.batch, options.block, options.budget, options.sinks
     model, weights, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
-    pdl = torch.cuda.get_device_capability() >= (9, 0)
-    step = FusedStep(model, ring, pdl, block=options.block, weights=weights)
+    step = FusedStep(model, ring, overlaps(), block=options.block, weights=weights)
     step.begin()
     return step
 

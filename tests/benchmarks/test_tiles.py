@@ -70,19 +70,26 @@ def test_a_step_of_another_size_has_its_shape(monkeypatch):
     assert small == study | benchmark.SIZES["160m"] and small["num_hidden_layers"] == 12
 
 
-@pytest.mark.parametrize("size", ["160m", "1b", "2.8b"])
-def test_the_search_begins_with_what_a_size_has(size):
-    """Whose rows of SHAPES then stand in the tables, and change nothing of the step."""
-    kept, state = benchmark.tiles, benchmark.state_of(size)
+@pytest.mark.parametrize("size", ["160m", "1b", "1.4b", "2.8b"])
+def test_the_search_begins_with_what_a_size_has(monkeypatch, size):
+    """Whose row of SHAPES then stands in the tables, where it counts."""
+    monkeypatch.setattr(benchmark, "overlaps", lambda: True)
+    kept, state = benchmark.tiles, benchmark.state_of(options(monkeypatch, "--size", size))
     width, heads = (benchmark.SIZES[size][key] for key in ("hidden_size", "num_attention_heads"))
-    shape = width, width // heads
-    assert not state["SHAPES"] and (shape in kept.SHAPES) == (size != "2.8b")
+    own = kept.SHAPES.get((width, width // heads), {})
+    assert not state["SHAPES"] and bool(own) == (size != "2.8b")
     for kernel in kept.TILES:
-        assert state["TILES"][kernel][16].rows == kept.tile_of(kernel, 16, shape, 1, False).rows
-    assert state["LEAD"][16] == kept.lead_of(16, shape)
-    assert kept.splits_of(2048, 16, shape, 1, False) == 2048 // state["SPLIT_KEYS"][16]
-    keys = kept.keys_at_a_time(16, shape, False, True)
-    assert keys <= state["KEY_ELEMENTS"][16] // shape[1] < 2 * keys
+        assert state["TILES"][kernel][16] == kept.tile_of(kernel, 16, width, 1, False, own)
+    for name in ("KEY_ELEMENTS", "SPLIT_KEYS", "LEAD"):
+        assert state[name] == getattr(kept, name) | ({16: own[name]} if name in own else {})
+    batch = benchmark.state_of(options(monkeypatch, "--size", size, "--batch", "4"))
+    assert batch["TILES"] == kept.TILES and not batch["SHAPES"]
+
+
+def test_more_keys_at_a_time_are_for_launches_that_overlap():
+    for width, head_dim in (768, 64), (4096, 128), (2048, 256):
+        many, few = (benchmark.tiles.own_of(width, head_dim, pdl) for pdl in (True, False))
+        assert few == {name: value for name, value in many.items() if name != "KEY_ELEMENTS"}
 
 
 def test_rows_of_shapes_are_those_of_pythias_and_name_what_there_is():
@@ -101,6 +108,7 @@ def test_the_fastest_is_kept(monkeypatch, capsys):
     chosen = options(monkeypatch)
     bits = benchmark.bits_of(chosen)[:1]
     monkeypatch.setattr(benchmark, "check_device", lambda: None)
+    monkeypatch.setattr(benchmark, "overlaps", lambda: True)
     monkeypatch.setattr(benchmark.multiprocessing, "get_context", lambda _: type("C", (), {"Pool": Pool}))
     monkeypatch.setattr(benchmark, "rounds", lambda _: [[("SPLIT_KEYS", bits, 64), ("SPLIT_KEYS", bits, 32)]])
     monkeypatch.setattr(benchmark, "step_ms", lambda _, state: state["SPLIT_KEYS"][bits[0]] / 64)

@@ -60,10 +60,11 @@ def check_exact(
 
 
 @pytest.mark.parametrize(
-    ("batch", "sinks", "recent", "start", "length"), [(1, 4, 7, 2, 14), (1, 0, 10, 12, 15), (3, 4, 7, 11, 14)]
+    ("batch", "sinks", "recent", "start", "length"),
+    [(1, 4, 7, 2, 14), (1, 0, 10, 12, 15), (1, 0, 34, 36, 39), (3, 4, 7, 11, 14)],
 )
 def test_steps_compute_the_exact_nlls(batch, sinks, recent, start, length):
-    """With keys in two splits, and in three."""
+    """With keys in two, three and nine splits, and in one of a batch."""
     texts = torch.randint(VOCABULARY, (batch, length), device=DEVICE)
     check_exact(model_of(), Visibility(sinks, recent), texts, start)
 

@@ -49,7 +49,10 @@ class Engine:
         return FusedWeights(self.model)
 
     def separate_launches(self) -> None:
-        """From the next step on, no kernel does anything for the next one before it has ended."""
+        """From the next step on, no kernel does anything for the next one before it has ended.
+
+        Without PDL, attention of some small models also reads fewer keys at a time (tiles.own_of).
+        """
         self.pdl = self.asks = False
         self.fused = self.replay = None
 

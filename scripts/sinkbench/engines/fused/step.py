@@ -83,8 +83,9 @@ class FusedStep:
         sinks = ring.visibility.sinks
         bits = self.layers[0][1].bits
         several = self.block > 1  # one token of a block is read as a stream's is
-        self.shape = shape.hidden, self.head_dim  # as tiles know it
-        self.splits = splits_of(self.slots - sinks, bits, self.shape, self.batch, several)
+        alone = self.batch == 1 and bits == 16
+        self.own = tiles.own_of(shape.hidden, self.head_dim, self.options["PDL"]) if alone else {}
+        self.splits = splits_of(self.slots - sinks, bits, self.batch, several, self.own)
         self.share = cdiv(self.slots - sinks, self.splits - several)  # see attend_block
         self.attention = {
             "HEADS": heads,
@@ -94,7 +95,7 @@ class FusedStep:
             "SINKS": sinks,
             "BS": next_power_of_2(max(sinks, 16 if several else 1)),  # matrix units take no fewer
             "SPLITS": self.splits,
-            "BKEY": tiles.keys_at_a_time(bits, self.shape, several, self.options["PDL"]),
+            "BKEY": tiles.keys_at_a_time(bits, self.head_dim, several, self.own),
             "BLOCK": self.block,
         }
 
@@ -142,7 +143,7 @@ class FusedStep:
             self.ring.keys[index], self.ring.values[index], self.state, self.tables, self.partial,
             self.attended, self.slots, self.share, self.ring.visibility.recent, self.head_dim**-0.5,
             _operands(up), self.activated,
-            int(tiles.lead_of(up.bits, self.shape) * up_programs),
+            int(self.own.get("LEAD", tiles.LEAD[up.bits]) * up_programs),
             K=up.inputs, **_shape(qkv, qkv_tile, "QKV_"), **_shape(up, up_tile, "UP_"),
             **self.attention, **self._options(up_tile),
         )  # fmt: skip
@@ -176,7 +177,8 @@ class FusedStep:
             prefer_shared(launched.function, percent)
 
     def _tile(self, kernel: str, linear: FusedLinear) -> Tile:
-        return tile_of(kernel, linear.bits, self.shape, self.batch, self.block)
+        width = self.residual.shape[1]
+        return tile_of(kernel, linear.bits, width, self.batch, self.block, self.own)
 
     def _keep_queries(self) -> None:
         """Where refreshes look for them; the step has moved `position` on to its token."""

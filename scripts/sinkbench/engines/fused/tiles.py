@@ -88,9 +88,8 @@ ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
 # driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
-# What differs for a token in 16 bits at the shapes (width, dimensions of a head), by kernel or name above, as
-# measured at those of Pythia-160m, 410m, 1.4b, 1b and 6.9b. More keys at a time are for compute capability
-# 9.0 and later, since before it registers spill.
+# By kernel or name above, what differs for one token of one stream with all weights in 16 bits, at a width and
+# dimensions of a head: as measured at those of Pythia-160m, 410m, 1.4b, 1b and 6.9b.
 SHORT = {"in": Tile(4, 512, 1, 2), "out": Tile(4, 512, 2, stages=5), "head": Tile(4, 512, 1, 2)}  # rows
 SHAPES = {
     (768, 64): SHORT | {"KEY_ELEMENTS": 4096},
@@ -102,44 +101,40 @@ SHAPES = {
 ASKING = 256  # programs that do nothing else, while a step begins
 
 
-def tile_of(kernel: str, bits: int, shape: tuple[int, int], batch: int, several: bool) -> Tile:
+def own_of(width: int, head_dim: int, pdl: bool) -> dict:
+    """What SHAPES says of a shape.
+
+    Without PDL, as before compute capability 9.0, keys at a time are the table's: more spill registers there.
+    """
+    own = SHAPES.get((width, head_dim), {})
+    return {name: value for name, value in own.items() if pdl or name != "KEY_ELEMENTS"}
+
+
+def tile_of(kernel: str, bits: int, width: int, batch: int, several: bool, own: dict) -> Tile:
     """The tile of a kernel whose weights have `bits` bits, for streams or `several` tokens of one.
 
     One stream's programs hold rows of the model's width whole: wider ones share them among more warps.
     """
     if batch == 1:
-        tile = _at(shape, kernel, TILES[kernel], bits)
-        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(shape[0], WIDEST)))
+        tile = own.get(kernel, TILES[kernel][bits])
+        return replace(tile, warps=tile.warps * next_power_of_2(cdiv(width, WIDEST)))
     return BLOCK_TILES[kernel][bits] if several else BATCH_TILES[bits]
 
 
-def keys_at_a_time(bits: int, shape: tuple[int, int], several: bool, pdl: bool) -> int:
-    """Keys of a head that a program reads at a time: a power of two, fewer of wider heads."""
-    elements, least = KEY_ELEMENTS[bits], 1
+def keys_at_a_time(bits: int, head_dim: int, several: bool, own: dict) -> int:
+    """Keys of a head that a program reads at a time: a power of two, as many as KEY_ELEMENTS hold."""
+    elements, least = own.get("KEY_ELEMENTS", KEY_ELEMENTS[bits]), 1
     if several:
         elements, least = KEY_ELEMENTS_OF_BLOCKS[bits], LEAST_KEYS_OF_BLOCKS
-    elif pdl:
-        elements = _at(shape, "KEY_ELEMENTS", KEY_ELEMENTS, bits)
-    return 1 << max(least, elements // shape[1]).bit_length() - 1
+    return 1 << max(least, elements // head_dim).bit_length() - 1
 
 
-def splits_of(slots: int, bits: int, shape: tuple[int, int], batch: int, several: bool) -> int:
+def splits_of(slots: int, bits: int, batch: int, several: bool, own: dict) -> int:
     """Programs per head, whose parts the last one adds up.
 
     For a block they are a power of two, and one of them has no keys of the ring but takes the block itself.
     """
     if several:
         return min(next_power_of_2(cdiv(slots, SPLIT_KEYS_OF_BLOCKS[bits]) + 1), MOST_SPLITS)
-    each = _at(shape, "SPLIT_KEYS", SPLIT_KEYS, bits) * min(batch, 8)
+    each = own.get("SPLIT_KEYS", SPLIT_KEYS[bits]) * min(batch, 8)
     return min(cdiv(slots, each), MOST_SPLITS)
-
-
-def lead_of(bits: int, shape: tuple[int, int]) -> float:
-    """Share of the MLP's programs that start before attention's."""
-    return _at(shape, "LEAD", LEAD, bits)
-
-
-def _at(shape: tuple[int, int], name: str, table: dict, bits: int):
-    """What the table, or SHAPES under this name, says of weights of so many bits."""
-    own = SHAPES.get(shape, {}) if bits == 16 else {}
-    return own.get(name, table[bits])
