@@ -88,7 +88,7 @@ ASKED_BYTES = {4: 4 << 20, 8: 4 << 20, 16: 3 << 20, 32: 2 << 20}
 # Percent of a multiprocessor's memory that kernels of layers get as shared memory; None leaves it to the
 # driver. As measured on one H100 for one token, all kernels at once; pipelines of several tokens need more.
 CARVEOUTS = {4: 32, 8: None, 16: 16, 32: None}
-# By kernel or name above, what differs for one token of one stream with all weights in 16 bits, at a width and
+# By kernel or name above, what differs for one token of one stream in 16 bits (all weights), at a width and
 # dimensions of a head: as measured at those of Pythia-160m, 410m, 1.4b, 1b and 6.9b.
 SHORT = {"in": Tile(4, 512, 1, 2), "out": Tile(4, 512, 2, stages=5), "head": Tile(4, 512, 1, 2)}  # rows
 SHAPES = {
