@@ -182,7 +182,7 @@ MISTAKES = [
         "runs[WIN].speculate: what family speculation has, and no other",
     ),
     ("runs.SPE.engine", "static", "runs[SPE].engine: static does not verify drafts; eager, graph, fused can"),
-    ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine eager"),
+    ("runs.SPE.batch", 2, "runs[SPE].batch: 2 is more than the 1 of engine graph"),
     # recall
     ("recall", ABSENT, "measure: recall needs the key recall"),
     ("recall.corpus", "books", "recall.corpus: 'books' is not one of pg19, pg19-short, wikitext"),

@@ -49,7 +49,7 @@ def test_float16_has_its_own_control(study):
 
 def test_sampled_drafts_are_timed_wherever_greedy_ones_are(study):
     labels = {run.label for run in study.runs.values() if run.draft_tokens == 4}
-    assert {"eager-k4", "graph-k4", "eager-k4-t1", "graph-k4-t1"} <= labels
+    assert {"graph-k4", "fused-k4", "graph-k4-t1", "fused-k4-t1"} <= labels
 
 
 @pytest.mark.parametrize(
