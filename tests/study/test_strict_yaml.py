@@ -122,6 +122,8 @@ def line(overlay: dict | None = None, **options) -> str:
         (None, {"statistics": {"confidence": float("inf")}}, "confidence: Infinity is not a finite number"),
         (None, {"study": "a\n"}, "--config: study: 'a\\n' begins or ends in a space"),
         (None, {"study": " a"}, "--config: study: ' a' begins or ends in a space"),
+        (None, {" ": " "}, "--config: top level: key ' ' begins or ends in a space"),
+        (None, {"model": {"a\n": 1}}, "--config: model: key 'a\\n' begins or ends in a space"),
     ],
 )
 def test_what_set_a_key_is_blamed(overlay, options, said):

@@ -76,8 +76,8 @@ def validate(config: dict, schema_path: str | Path, contents: dict[str, dict]) -
         contents: of the config files, by name.
     """
     for path, value in _leaves(config):
-        if problem := _unreadable(value):
-            raise UserError(f"{_origin(path, config, contents)}: {_key(path)}: {shown(value)} {problem}")
+        if found := _unreadable_at(path, value):
+            raise UserError(f"{_origin(path, config, contents)}: {found}")
     if renamed := find_renamed(config):
         path, message = renamed
         raise UserError(f"{_origin(path, config, contents)}: {_key(path)}: {message}")
@@ -97,6 +97,15 @@ def _leaves(value, path: tuple = ()) -> Iterator[tuple[list, object]]:
             yield from _leaves(inner, (*path, key))
     else:
         yield list(path), value
+
+
+def _unreadable_at(path: list, value) -> str | None:
+    """What is wrong with a key of the path, or with its value."""
+    for depth, key in enumerate(path):
+        if problem := _unreadable(key):
+            return f"{_key(path[:depth]) or 'top level'}: key {shown(key)} {problem}"
+    problem = _unreadable(value)
+    return problem and f"{_key(path)}: {shown(value)} {problem}"
 
 
 def _unreadable(value) -> str | None:
