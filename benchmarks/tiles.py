@@ -33,6 +33,7 @@ from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import FORMATS, format_row
 from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.device import launches_overlap
 
 FAR = 10_000  # stream position: the ring is full
 REPETITIONS, REPLAYS = 3, 20
@@ -68,17 +69,12 @@ def main() -> None:
     print(f"\n{best:.4f} ms with {state}")
 
 
-def overlaps() -> bool:
-    """Whether launches of this card overlap (PDL)."""
-    return torch.cuda.get_device_capability() >= (9, 0)
-
-
 def state_of(options: argparse.Namespace) -> State:
     """The tables, with what SHAPES says of such a step written into the others."""
     state = {name: deepcopy(getattr(tiles, name)) for name in NAMES}
     width, heads = (SIZES[options.size][key] for key in ("hidden_size", "num_attention_heads"))
     alone = options.quantization == "none" and options.batch == 1 and options.block <= 1
-    own = tiles.own_of(width, width // heads, overlaps()) if alone else {}
+    own = tiles.own_of(width, width // heads, launches_overlap(torch.device("cuda"))) if alone else {}
     for name, value in own.items():
         (state["TILES"].get(name) or state[name])[16] = value
     state["SHAPES"] = {}
@@ -170,7 +166,7 @@ def build(options: argparse.Namespace, state: State, layers: int | None) -> Fuse
     chosen = options.size, options.quantization, options.batch, options.block, options.budget, options.sinks
     model, weights, ring = model_and_ring(*chosen, layers)
     ring.position = FAR
-    step = FusedStep(model, ring, overlaps(), block=options.block, weights=weights)
+    step = FusedStep(model, ring, launches_overlap(model.device), block=options.block, weights=weights)
     step.begin()
     return step
 

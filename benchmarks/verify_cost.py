@@ -25,6 +25,7 @@ from sinkbench.policies import Visibility
 from sinkbench.quantization.formats import apply_format
 from sinkbench.quantization.table import format_row
 from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.device import launches_overlap
 
 FAR = 10_000  # stream position: the ring is full
 REPLAYS = 20
@@ -92,7 +93,7 @@ def plain_step(model, engine: str, visibility: Visibility) -> Callable:
         return block_pass(ring, 1)
     ring = FusedRing(model, visibility)
     ring.position = FAR
-    step = FusedStep(model, ring, pdl=torch.cuda.get_device_capability() >= (9, 0))
+    step = FusedStep(model, ring, pdl=launches_overlap(model.device))
     step.begin()
     return capture(step, rewind=lambda: step.position.sub_(1))
 

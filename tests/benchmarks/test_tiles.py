@@ -73,7 +73,7 @@ def test_a_step_of_another_size_has_its_shape(monkeypatch):
 @pytest.mark.parametrize("size", ["160m", "1b", "1.4b", "2.8b"])
 def test_the_search_begins_with_what_a_size_has(monkeypatch, size):
     """Whose row of SHAPES then stands in the tables, where it counts."""
-    monkeypatch.setattr(benchmark, "overlaps", lambda: True)
+    monkeypatch.setattr(benchmark, "launches_overlap", lambda _: True)
     kept, state = benchmark.tiles, benchmark.state_of(options(monkeypatch, "--size", size))
     width, heads = (benchmark.SIZES[size][key] for key in ("hidden_size", "num_attention_heads"))
     own = kept.SHAPES.get((width, width // heads), {})
@@ -108,7 +108,7 @@ def test_the_fastest_is_kept(monkeypatch, capsys):
     chosen = options(monkeypatch)
     bits = benchmark.bits_of(chosen)[:1]
     monkeypatch.setattr(benchmark, "check_device", lambda: None)
-    monkeypatch.setattr(benchmark, "overlaps", lambda: True)
+    monkeypatch.setattr(benchmark, "launches_overlap", lambda _: True)
     monkeypatch.setattr(benchmark.multiprocessing, "get_context", lambda _: type("C", (), {"Pool": Pool}))
     monkeypatch.setattr(benchmark, "rounds", lambda _: [[("SPLIT_KEYS", bits, 64), ("SPLIT_KEYS", bits, 32)]])
     monkeypatch.setattr(benchmark, "step_ms", lambda _, state: state["SPLIT_KEYS"][bits[0]] / 64)
@@ -125,7 +125,6 @@ def test_a_step_is_built_and_timed(monkeypatch):
     model = random_model(shape | {"intermediate_size": 128}, 0, torch.float32, "cpu")
     ring = FusedRing(model, Visibility(4, 28), 1)
     monkeypatch.setattr(benchmark, "model_and_ring", lambda *_: (model, FusedWeights(model), ring))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(benchmark, "capture", lambda step, rewind: step)
     for name in ("REPLAYS", "REPETITIONS"):
         monkeypatch.setattr(benchmark, name, 1)

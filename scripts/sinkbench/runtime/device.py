@@ -1,4 +1,4 @@
-"""Wait for a device and mark moments on it, for CUDA and CPUs alike."""
+"""Wait for a device, mark moments on it, and ask what it can, for CUDA and CPUs alike."""
 
 import time
 
@@ -9,6 +9,11 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has finished all that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize()
+
+
+def launches_overlap(device: torch.device) -> bool:
+    """Whether a kernel may start before its predecessor ends (PDL): from compute capability 9.0 on."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
 
 
 def record_event(device: torch.device) -> float | torch.cuda.Event:

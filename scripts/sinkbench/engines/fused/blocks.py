@@ -7,6 +7,7 @@ from sinkbench.engines.fused.ring import FusedRing
 from sinkbench.engines.fused.weights import FusedWeights, check_supported
 from sinkbench.errors import Unavailable
 from sinkbench.policies import Visibility
+from sinkbench.runtime.device import launches_overlap
 
 MOST_TOKENS = 16  # columns of a product on the matrix units
 
@@ -37,8 +38,7 @@ class Blocks:
         from sinkbench.engines.fused.step import FusedStep  # needs Triton, which CUDA builds of torch bring
 
         if rows not in self.steps:
-            device = self.model.device
-            pdl = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+            pdl = launches_overlap(self.model.device)
             given = {"block": rows, "weights": self.weights, "position": self.position}
             self.steps[rows] = FusedStep(self.model, self.buffers, pdl, **given)
         return self.steps[rows]

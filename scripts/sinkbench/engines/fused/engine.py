@@ -13,6 +13,7 @@ from sinkbench.errors import Unavailable
 from sinkbench.model.nll import logits
 from sinkbench.policies import Visibility
 from sinkbench.runtime.cuda_graph import capture
+from sinkbench.runtime.device import launches_overlap
 from sinkbench.runtime.unavailable import ON_CHIP_MEMORY, PACKAGE, unavailable_on
 
 # Parts of a step by kernel, for the profile (see parts): several share the memory within one launch.
@@ -40,7 +41,7 @@ class Engine:
         if model.device.type != "cuda":
             raise Unavailable("the fused engine needs a CUDA device; the other engines decode on a CPU")
         self.model, self.policy, self.evaluator = model, policy, evaluator
-        self.pdl = torch.cuda.get_device_capability(model.device) >= (9, 0)
+        self.pdl = launches_overlap(model.device)
         self._free()
 
     @cached_property
